@@ -1,0 +1,1 @@
+"""Architecture search for vision backbones: where to mix locally, and where globally."""

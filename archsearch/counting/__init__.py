@@ -1,0 +1,17 @@
+"""What an architecture costs and how global it is, exactly: no data, no device, no clock."""
+
+from archsearch.counting.globality import family, global_depth, global_tokens, globality, reach
+from archsearch.counting.macs import Macs, PartCount, count_macs, count_params, part_counts
+
+__all__ = [
+    "Macs",
+    "PartCount",
+    "count_macs",
+    "count_params",
+    "family",
+    "global_depth",
+    "global_tokens",
+    "globality",
+    "part_counts",
+    "reach",
+]

@@ -1,0 +1,43 @@
+"""The kinds of stem and of stage. To add one: write its file, import its class here, add it to the union."""
+
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from archsearch.stages.base import MapAndToken, Mixer, Mixing, Part
+from archsearch.stages.conv import ConvStage
+from archsearch.stages.conv_stem import ConvStem
+from archsearch.stages.head import Head
+from archsearch.stages.mhsa import MHSAStage
+from archsearch.stages.patch_stem import PatchStem
+from archsearch.stages.t2t_stem import T2TStem
+from archsearch.stages.token_transformer import TokenTransformerStage
+
+AnyStem = ConvStem | PatchStem | T2TStem
+AnyStage = ConvStage | MHSAStage | TokenTransformerStage
+
+TaggedStem = Annotated[AnyStem, Field(discriminator="kind")]
+TaggedStage = Annotated[AnyStage, Field(discriminator="kind")]
+
+STEM_KINDS: dict[str, type[Part]] = {stem.model_fields["kind"].default: stem for stem in get_args(AnyStem)}
+STAGE_KINDS: dict[str, type[Part]] = {
+    stage.model_fields["kind"].default: stage for stage in get_args(AnyStage)
+}
+
+__all__ = [
+    "STAGE_KINDS",
+    "STEM_KINDS",
+    "ConvStage",
+    "ConvStem",
+    "Head",
+    "MHSAStage",
+    "MapAndToken",
+    "Mixer",
+    "Mixing",
+    "Part",
+    "PatchStem",
+    "T2TStem",
+    "TaggedStage",
+    "TaggedStem",
+    "TokenTransformerStage",
+]

@@ -1,0 +1,160 @@
+"""The contract of a part: a frozen description that checks, measures and builds its own module."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from archsearch.errors import Problem
+from archsearch.shapes import FeatureShape
+
+Mixing = Literal["local", "global"]
+Channels = Annotated[int, Field(ge=1, le=16_384)]
+Depth = Annotated[int, Field(ge=1, le=256)]
+Kernel = Annotated[int, Field(ge=1, le=255)]
+Stride = Annotated[int, Field(ge=1, le=64)]
+Heads = Annotated[int, Field(ge=1, le=256)]
+Ratio = Annotated[float, Field(gt=0, le=16)]
+
+# One head's attention weights for one image at this many tokens fill 1 GiB in float32.
+MAX_TOKENS = 16_384
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """One spatial mixer: what carries information from place to place over a ``height`` x ``width`` map.
+
+    ``kernel`` is the side of its window in positions of that map; ``None`` reaches everywhere.
+    """
+
+    height: int
+    width: int
+    kernel: int | None
+
+
+@dataclass(frozen=True)
+class Meaningless:
+    """A field says nothing while ``field`` has the value ``at``: it is no part of the identity then."""
+
+    field: str
+    at: object
+
+
+class MapAndToken(NamedTuple):
+    """What a last stage with a class token returns: the map ``(B, C, H, W)`` and the token ``(B, C)``."""
+
+    map: Tensor
+    token: Tensor
+
+
+class Part(BaseModel, ABC):
+    """A stem or a stage of a backbone.
+
+    A new kind is one new file with one subclass, and its name in ``stages/__init__.py``;
+    ``tests/stages/test_contract.py`` then checks it as soon as it has an example.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: str
+    mixing: ClassVar[Mixing]
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {}
+
+    @abstractmethod
+    def problems(self, shape: FeatureShape) -> list[Problem]:
+        """Why this part cannot follow a map of ``shape``, by arithmetic alone; empty if it can."""
+
+    @abstractmethod
+    def out_shape(self, shape: FeatureShape) -> FeatureShape:
+        """The map that this part returns for one of ``shape``; agrees with ``build``."""
+
+    @abstractmethod
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """A fresh module that maps ``(B, *shape)`` to ``(B, *self.out_shape(shape))``."""
+
+    @abstractmethod
+    def mixers(self, shape: FeatureShape) -> list[Mixer]:
+        """Its spatial mixers in order, for an input of ``shape``; 1x1 convolutions and MLPs are none."""
+
+    def active(self) -> dict[str, Any]:
+        """The fields that mean something here, ``kind`` first."""
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if name not in self.meaningless or not self._is_meaningless(name)
+        }
+
+    def canonical(self) -> dict[str, Any]:
+        """The active fields that differ from their defaults, and ``kind``: what identity is made of.
+
+        A field added later, with a default that keeps the old meaning, so keeps every old id.
+        """
+        fields = type(self).model_fields
+        return {n: v for n, v in self.active().items() if n == "kind" or v != fields[n].default}
+
+    def _is_meaningless(self, name: str) -> bool:
+        rule = self.meaningless[name]
+        return bool(getattr(self, rule.field) == rule.at)
+
+
+def strided(size: int, stride: int) -> int:
+    """Length of an axis behind a stride: every started step counts."""
+    return -(-size // stride)
+
+
+def kernel_problems(kernel: int, shape: FeatureShape, field: str = "kernel") -> list[Problem]:
+    """A window must fit into the map that it slides over."""
+    smaller_side = min(shape.height, shape.width)
+    if kernel <= smaller_side:
+        return []
+    what = f"{kernel} is larger than the {shape.height}x{shape.width} map that arrives here"
+    return [Problem(field, what, f"use at most {smaller_side}, or stride less before it")]
+
+
+def odd_problems(kernel: int, field: str = "kernel") -> list[Problem]:
+    """A convolution that keeps its place needs a centre."""
+    if kernel % 2:
+        return []
+    return [Problem(field, f"{kernel} is even and has no centre", f"use {kernel - 1} or {kernel + 1}")]
+
+
+def stride_problems(kernel: int, stride: int, field: str) -> list[Problem]:
+    """Soft splits overlap or touch: a stride beyond the kernel would drop pixels between windows."""
+    if kernel >= stride:
+        return []
+    what = f"windows of {kernel} at stride {stride} leave pixels out between them"
+    return [Problem(field, what, f"use a kernel of at least {stride}, or a smaller stride")]
+
+
+def heads_problems(width: int, heads: int, meaning: str) -> list[Problem]:
+    """Heads share a width equally."""
+    if width % heads == 0:
+        return []
+    what = f"{heads} heads do not divide {meaning} of {width}"
+    return [Problem("heads", what, "use heads that divide it, or another width")]
+
+
+def attention_problems(shape: FeatureShape, field: str, most: int = MAX_TOKENS) -> list[Problem]:
+    """Attention weights grow with the square of the tokens; beyond ``most`` nothing should be built."""
+    if shape.tokens <= most:
+        return []
+    what = f"attention over the {shape.height}x{shape.width} map would compare {shape.tokens} tokens"
+    return [Problem(field, what, f"stride more before it: at most {most} tokens are built")]
+
+
+def whole_width(channels: int, expansion: float) -> int | None:
+    """``channels * expansion`` where that is a whole number of at least 1, else None."""
+    width = channels * expansion
+    rounded = round(width)
+    return rounded if rounded >= 1 and abs(width - rounded) < 1e-6 else None
+
+
+def expansion_problems(channels: int, expansion: float) -> list[Problem]:
+    """The inner width of a bottleneck is a whole number of channels."""
+    if whole_width(channels, expansion) is not None:
+        return []
+    what = f"{expansion:g} of {channels} channels is no whole number"
+    return [Problem("expansion", what, "use another expansion, or channels that it divides evenly")]

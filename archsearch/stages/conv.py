@@ -1,0 +1,112 @@
+"""Convolution stages: local mixing by residual bottleneck or basic blocks.
+
+Source: ResNet, He et al. 2015, https://arxiv.org/abs/1512.03385, section 3.3 and figure 5; groups as
+in ResNeXt, Xie et al. 2017, https://arxiv.org/abs/1611.05431, figure 3.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from torch import nn
+
+from archsearch.errors import Problem
+from archsearch.shapes import FeatureShape
+from archsearch.stages.base import (
+    Channels,
+    Depth,
+    Kernel,
+    Meaningless,
+    Mixer,
+    Mixing,
+    Part,
+    Ratio,
+    Stride,
+    expansion_problems,
+    kernel_problems,
+    odd_problems,
+    strided,
+    whole_width,
+)
+from archsearch.stages.residual import Residual, conv, conv_norm_relu
+
+
+class ConvStage(Part):
+    """``depth`` residual blocks; the first one strides.
+
+    ``bottleneck``: 1x1 to ``channels * expansion``, ``kernel`` x ``kernel`` in ``groups``, 1x1 back.
+    ``basic``: two ``kernel`` x ``kernel`` convolutions at full width; ``expansion`` then means nothing.
+    """
+
+    kind: Literal["conv"] = "conv"
+    mixing: ClassVar[Mixing] = "local"
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {"expansion": Meaningless("block", "basic")}
+
+    channels: Channels
+    depth: Depth
+    stride: Stride = 1
+    kernel: Kernel = 3
+    block: Literal["bottleneck", "basic"] = "bottleneck"
+    expansion: Ratio = 0.25
+    groups: Channels = 1
+
+    @property
+    def width(self) -> int:
+        """Channels of the spatial convolution."""
+        if self.block == "basic":
+            return self.channels
+        return whole_width(self.channels, self.expansion) or 0
+
+    def problems(self, shape: FeatureShape) -> list[Problem]:
+        """Odd kernels that fit the map, a whole width, groups that divide it."""
+        found = odd_problems(self.kernel) + kernel_problems(self.kernel, self._smallest_map(shape))
+        if self.block == "bottleneck":
+            found += expansion_problems(self.channels, self.expansion)
+        if self.width % self.groups:
+            what = f"{self.groups} groups do not divide the block's width of {self.width}"
+            found.append(Problem("groups", what, "use groups that divide it"))
+        if self.block == "basic" and shape.channels % self.groups:
+            what = f"{self.groups} groups do not divide the {shape.channels} channels that arrive here"
+            found.append(Problem("groups", what, "use groups that divide both widths"))
+        return found
+
+    def out_shape(self, shape: FeatureShape) -> FeatureShape:
+        """``channels`` at a ``stride``-th of the map, rounded up."""
+        return FeatureShape(
+            self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
+        )
+
+    def mixers(self, shape: FeatureShape) -> list[Mixer]:
+        """The convolutions wider than 1x1; the first block's first one sees the map before the stride."""
+        inside = self.out_shape(shape)
+        per_block = 2 if self.block == "basic" else 1
+        inner = [Mixer(inside.height, inside.width, self.kernel)] * (per_block * self.depth - 1)
+        return [Mixer(shape.height, shape.width, self.kernel), *inner] if self.kernel > 1 else []
+
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """A chain of residual blocks: ``(B, C, H, W)`` to ``(B, channels, H', W')``."""
+        blocks: list[nn.Module] = []
+        for index in range(self.depth):
+            in_channels = self.channels if index else shape.channels
+            stride = 1 if index else self.stride
+            branch = nn.Sequential(*self._branch(in_channels, stride))
+            blocks.append(Residual(branch, in_channels, self.channels, stride))
+        return nn.Sequential(*blocks)
+
+    def _branch(self, in_channels: int, stride: int) -> list[nn.Module]:
+        if self.block == "basic":
+            return [
+                *conv_norm_relu(in_channels, self.channels, self.kernel, stride, self.groups),
+                conv(self.channels, self.channels, self.kernel, groups=self.groups),
+                nn.BatchNorm2d(self.channels),
+            ]
+        return [
+            *conv_norm_relu(in_channels, self.width, 1),
+            *conv_norm_relu(self.width, self.width, self.kernel, stride, self.groups),
+            conv(self.width, self.channels, 1),
+            nn.BatchNorm2d(self.channels),
+        ]
+
+    def _smallest_map(self, shape: FeatureShape) -> FeatureShape:
+        """The map of the narrowest convolution: behind the stride, if any convolution runs there."""
+        only_one = self.depth == 1 and self.block == "bottleneck"
+        return shape if only_one else self.out_shape(shape)

@@ -1,0 +1,57 @@
+"""The patch stem: the image is cut into squares, and each becomes one token.
+
+Source: ViT, Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929, section 3.1.
+"""
+
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from archsearch.errors import Problem
+from archsearch.shapes import FeatureShape
+from archsearch.stages.base import Channels, Kernel, Mixer, Mixing, Part, kernel_problems, strided
+
+
+class PatchStem(Part):
+    """Squares of ``size`` pixels, each projected to ``channels``.
+
+    An image that is no multiple of ``size`` is padded with zeros below and to the right.
+    """
+
+    kind: Literal["patch"] = "patch"
+    mixing: ClassVar[Mixing] = "local"
+
+    channels: Channels
+    size: Kernel
+
+    def problems(self, shape: FeatureShape) -> list[Problem]:
+        """A patch that fits into the image."""
+        return kernel_problems(self.size, shape, "size")
+
+    def out_shape(self, shape: FeatureShape) -> FeatureShape:
+        """``channels`` at one position for each square, started squares included."""
+        return FeatureShape(self.channels, strided(shape.height, self.size), strided(shape.width, self.size))
+
+    def mixers(self, shape: FeatureShape) -> list[Mixer]:
+        """The square itself."""
+        return [Mixer(shape.height, shape.width, self.size)] if self.size > 1 else []
+
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """``(B, C, H, W)`` to ``(B, channels, H', W')``."""
+        return PatchEmbedding(self, shape)
+
+
+class PatchEmbedding(nn.Module):
+    """A convolution whose kernel is its stride: ``(B, C, H, W)`` to ``(B, channels, H', W')``."""
+
+    def __init__(self, stem: PatchStem, shape: FeatureShape) -> None:
+        super().__init__()
+        self.padding = (0, -shape.width % stem.size, 0, -shape.height % stem.size)
+        self.project = nn.Conv2d(shape.channels, stem.channels, stem.size, stem.size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Fill up the last squares, then project every square."""
+        filled = F.pad(images, self.padding) if any(self.padding) else images
+        out: Tensor = self.project(filled)
+        return out

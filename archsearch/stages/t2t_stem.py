@@ -1,0 +1,195 @@
+"""The tokens-to-token stem: soft splits of any kernel and stride, a token layer between each two.
+
+Source: T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1 and figure 3, with what
+its code adds to the paper: the token layer keeps its value, not its input, as the residual, and scales
+by the width that arrives. Performer: Choromanski et al. 2021, https://arxiv.org/abs/2009.14794, section 2.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from pydantic import Field
+from torch import Tensor, nn
+
+from archsearch.errors import Problem
+from archsearch.shapes import FeatureShape, split_padding, windows
+from archsearch.stages.base import (
+    Channels,
+    Kernel,
+    Meaningless,
+    Mixer,
+    Mixing,
+    Part,
+    Stride,
+    attention_problems,
+    kernel_problems,
+    stride_problems,
+)
+from archsearch.stages.tokens import MLP, SoftSplit, linear
+
+Splits = Annotated[tuple[Kernel, ...], Field(min_length=2, max_length=6)]
+Strides = Annotated[tuple[Stride, ...], Field(min_length=2, max_length=6)]
+
+
+class T2TStem(Part):
+    """Soft splits with ``kernels`` and ``strides``, first to last, and a linear layer to ``channels``.
+
+    Behind every split but the last stands one single-head token layer of width ``token_channels``:
+    ``softmax`` attention (T2T-ViT_t) or a ``performer`` with ``features`` random features, whose cost
+    grows linearly with the tokens.
+    """
+
+    kind: Literal["t2t"] = "t2t"
+    mixing: ClassVar[Mixing] = "global"
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {"features": Meaningless("attention", "softmax")}
+
+    channels: Channels
+    kernels: Splits = (7, 3, 3)
+    strides: Strides = (4, 2, 2)
+    token_channels: Channels = 64
+    attention: Literal["softmax", "performer"] = "performer"
+    features: Channels = 32
+
+    def problems(self, shape: FeatureShape) -> list[Problem]:
+        """As many strides as kernels; at every split, windows that fit and cover, and not too many tokens."""
+        if len(self.kernels) != len(self.strides):
+            what = f"{len(self.kernels)} kernels and {len(self.strides)} strides"
+            return [Problem("strides", what, "write one stride for each kernel, first split to last")]
+        for index, (kernel, stride) in enumerate(zip(self.kernels, self.strides, strict=True)):
+            place = f"kernels.{index}"
+            found = kernel_problems(kernel, shape, place) or stride_problems(kernel, stride, place)
+            if found:
+                return found
+            shape = split_shape(shape, kernel, stride, self.token_channels)
+            attends = self.attention == "softmax" and index < len(self.kernels) - 1
+            if attends and (found := attention_problems(shape, f"strides.{index}")):
+                return found
+        return []
+
+    def grids(self, shape: FeatureShape) -> list[FeatureShape]:
+        """The map behind each soft split, ``token_channels`` wide but for the last."""
+        grids = []
+        for kernel, stride in zip(self.kernels, self.strides, strict=True):
+            shape = split_shape(shape, kernel, stride, self.token_channels)
+            grids.append(shape)
+        return [*grids[:-1], FeatureShape(self.channels, shape.height, shape.width)]
+
+    def out_shape(self, shape: FeatureShape) -> FeatureShape:
+        """``channels`` at one position for each window of the last split."""
+        return self.grids(shape)[-1]
+
+    def mixers(self, shape: FeatureShape) -> list[Mixer]:
+        """Split, token layer, split, ..., split."""
+        mixers: list[Mixer] = []
+        for kernel, grid in zip(self.kernels, self.grids(shape), strict=True):
+            if kernel > 1:
+                mixers.append(Mixer(shape.height, shape.width, kernel))
+            mixers.append(Mixer(grid.height, grid.width, None))
+            shape = grid
+        return mixers[:-1]
+
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """``(B, C, H, W)`` to ``(B, channels, H', W')``."""
+        return TokensToToken(self, shape)
+
+
+def split_shape(shape: FeatureShape, kernel: int, stride: int, channels: int) -> FeatureShape:
+    """The map behind one soft split of ``shape`` and a projection to ``channels``."""
+    padding = split_padding(kernel, stride)
+    height, width = (windows(size, kernel, stride, padding) for size in (shape.height, shape.width))
+    return FeatureShape(channels, height, width)
+
+
+class TokensToToken(nn.Module):
+    """The module of a T2TStem; shapes as in its ``build``."""
+
+    def __init__(self, stem: T2TStem, shape: FeatureShape) -> None:
+        super().__init__()
+        arriving = [shape, *stem.grids(shape)]
+        window_widths = [
+            before.channels * kernel**2 for before, kernel in zip(arriving, stem.kernels, strict=False)
+        ]
+        self.grids = arriving[1:]
+        self.splits = nn.ModuleList(
+            SoftSplit(kernel, stride) for kernel, stride in zip(stem.kernels, stem.strides, strict=True)
+        )
+        self.layers = nn.ModuleList(TokenLayer(stem, width) for width in window_widths[:-1])
+        self.project = linear(window_widths[-1], stem.channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Split, mix, fold back to a map; split a last time and project."""
+        x = images
+        for split, layer, grid in zip(self.splits, self.layers, self.grids, strict=False):
+            x = rearrange(layer(split(x)), "b (y x) c -> b c y x", y=grid.height)
+        tokens = self.project(self.splits[-1](x))
+        folded: Tensor = rearrange(tokens, "b (y x) c -> b c y x", y=self.grids[-1].height)
+        return folded
+
+
+class TokenLayer(nn.Module):
+    """Single-head mixing and an MLP: ``(B, N, window_width)`` to ``(B, N, token_channels)``."""
+
+    def __init__(self, stem: T2TStem, window_width: int) -> None:
+        super().__init__()
+        width = stem.token_channels
+        self.norm = nn.LayerNorm(window_width)
+        self.mixer = (
+            SoftmaxMixer(window_width, width)
+            if stem.attention == "softmax"
+            else PerformerMixer(window_width, width, stem.features)
+        )
+        self.project = linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """The value is the residual: the width changes here, so the input cannot be."""
+        value, mixed = self.mixer(self.norm(tokens))
+        tokens = value + self.project(mixed)
+        out: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
+        return out
+
+
+class SoftmaxMixer(nn.Module):
+    """Scaled dot products, ``(B, N, window_width)`` to values and mixed values, ``(B, N, width)`` each."""
+
+    def __init__(self, window_width: int, width: int) -> None:
+        super().__init__()
+        self.scale = window_width**-0.5
+        self.qkv = linear(window_width, 3 * width, bias=False)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled by the width that arrives, as the published code does."""
+        query, key, value = rearrange(self.qkv(tokens), "b n (qkv d) -> qkv b 1 n d", qkv=3)
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        return value[:, 0], mixed[:, 0]
+
+
+class PerformerMixer(nn.Module):
+    """Linear attention by ``m`` positive random features; shapes as SoftmaxMixer."""
+
+    directions: Tensor
+
+    def __init__(self, window_width: int, width: int, features: int) -> None:
+        super().__init__()
+        self.kqv = linear(window_width, 3 * width)
+        directions = nn.init.orthogonal_(torch.empty(features, width)) * features**0.5
+        self.register_buffer("directions", directions)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """``phi(q) (phi(k)^T v) / (phi(q) . sum phi(k))``, so that no N x N product is formed."""
+        key, query, value = self.kqv(tokens).chunk(3, dim=-1)
+        key, query = self.phi(key), self.phi(query)
+        norm = query @ key.sum(dim=1)[:, :, None]
+        mixed = (query @ (key.transpose(1, 2) @ value)) / (norm + 1e-8)
+        return value, mixed
+
+    def phi(self, x: Tensor) -> Tensor:
+        """``exp(w x - |x|^2 / 2) / sqrt(m)``: ``(B, N, d)`` to ``(B, N, m)``, positive."""
+        half_norm = x.square().sum(dim=-1, keepdim=True) / 2
+        exponent = x @ self.directions.transpose(0, 1) - half_norm
+        features: Tensor = torch.exp(exponent) / len(self.directions) ** 0.5
+        return features

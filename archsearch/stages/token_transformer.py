@@ -1,0 +1,174 @@
+"""Token transformer stages: pre-norm transformer blocks over the map's positions, entered by a soft split.
+
+Sources: ViT, Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929, section 3.1; the soft split of
+T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from einops import rearrange, repeat
+from pydantic import Field
+from torch import Tensor, nn
+
+from archsearch.errors import Problem
+from archsearch.shapes import FeatureShape, split_padding, windows
+from archsearch.stages.base import (
+    Channels,
+    Depth,
+    Heads,
+    Kernel,
+    MapAndToken,
+    Meaningless,
+    Mixer,
+    Mixing,
+    Part,
+    Ratio,
+    Stride,
+    attention_problems,
+    heads_problems,
+    kernel_problems,
+    stride_problems,
+    whole_width,
+)
+from archsearch.stages.tokens import SoftSplit, TransformerBlock, linear, sinusoid
+
+
+class TokenTransformerStage(Part):
+    """A soft split to ``channels``-wide tokens, ``depth`` transformer blocks, and a closing norm.
+
+    ``entry: split`` unfolds windows of ``split_kernel`` at ``stride`` and projects them; ``entry: direct``
+    takes the positions of the map as they are, and then needs their width and stride 1. ``class_token``
+    puts a learned token before the others, which a ``cls`` head reads; only the last stage may.
+    """
+
+    kind: Literal["token_transformer"] = "token_transformer"
+    mixing: ClassVar[Mixing] = "global"
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {"split_kernel": Meaningless("entry", "direct")}
+
+    channels: Channels
+    depth: Depth
+    stride: Stride = 1
+    entry: Literal["split", "direct"] = "split"
+    split_kernel: Kernel = 3
+    heads: Heads = 4
+    mlp_ratio: Ratio = 4.0
+    qkv_bias: bool = True
+    position: Literal["learned", "sinusoid", "none"] = "learned"
+    class_token: bool = False
+    norm_eps: Annotated[float, Field(gt=0, le=1e-2)] = 1e-6
+
+    @property
+    def hidden(self) -> int:
+        """Width of the MLP's hidden layer."""
+        return whole_width(self.channels, self.mlp_ratio) or 0
+
+    def problems(self, shape: FeatureShape) -> list[Problem]:
+        """Windows that fit and cover, heads that divide, a whole hidden width, not too many tokens."""
+        found = self._split_problems(shape) if self.entry == "split" else self._direct_problems(shape)
+        found += heads_problems(self.channels, self.heads, "the stage's channels")
+        if not self.hidden:
+            what = f"{self.mlp_ratio:g} of {self.channels} channels is no whole number"
+            found.append(Problem("mlp_ratio", what, "use a ratio that gives one"))
+        return found or attention_problems(self.out_shape(shape), "kind")
+
+    def out_shape(self, shape: FeatureShape) -> FeatureShape:
+        """``channels`` at one position for each window; the same map for a direct entry."""
+        if self.entry == "direct":
+            return FeatureShape(self.channels, shape.height, shape.width)
+        padding = split_padding(self.split_kernel, self.stride)
+        height = windows(shape.height, self.split_kernel, self.stride, padding)
+        width = windows(shape.width, self.split_kernel, self.stride, padding)
+        return FeatureShape(self.channels, height, width)
+
+    def mixers(self, shape: FeatureShape) -> list[Mixer]:
+        """The soft split, where it is wider than a pixel, and one attention a block."""
+        inside = self.out_shape(shape)
+        splits = self.entry == "split" and self.split_kernel > 1
+        split = [Mixer(shape.height, shape.width, self.split_kernel)] if splits else []
+        return split + [Mixer(inside.height, inside.width, None)] * self.depth
+
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, channels)`` beside it for a class token."""
+        return TokenTransformer(self, shape)
+
+    def _split_problems(self, shape: FeatureShape) -> list[Problem]:
+        return kernel_problems(self.split_kernel, shape, "split_kernel") or stride_problems(
+            self.split_kernel, self.stride, "split_kernel"
+        )
+
+    def _direct_problems(self, shape: FeatureShape) -> list[Problem]:
+        found = []
+        if self.stride != 1:
+            what = f"a direct entry cannot stride by {self.stride}"
+            found.append(Problem("stride", what, "use stride 1, or entry: split"))
+        if self.channels != shape.channels:
+            what = f"a direct entry takes the {shape.channels} channels that arrive, not {self.channels}"
+            found.append(Problem("channels", what, f"use {shape.channels}, or entry: split"))
+        return found
+
+
+class TokenTransformer(nn.Module):
+    """The module of a TokenTransformerStage; shapes as in its ``build``."""
+
+    def __init__(self, stage: TokenTransformerStage, shape: FeatureShape) -> None:
+        super().__init__()
+        self.grid = stage.out_shape(shape)
+        width = stage.channels
+        self.split = entry(stage, shape.channels)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if stage.class_token else None
+        self.position = PositionTable(self.grid.tokens + stage.class_token, width, stage.position)
+        self.blocks = nn.Sequential(
+            *(
+                TransformerBlock(
+                    width, stage.heads, stage.hidden, qkv_bias=stage.qkv_bias, norm_eps=stage.norm_eps
+                )
+                for _ in range(stage.depth)
+            )
+        )
+        self.norm = nn.LayerNorm(width, stage.norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor | MapAndToken:
+        """Flatten, mix, fold back."""
+        tokens = self.split(x)
+        if self.class_token is not None:
+            first = repeat(self.class_token, "1 1 d -> b 1 d", b=len(tokens))
+            tokens = torch.cat([first, tokens], dim=1)
+        tokens = self.norm(self.blocks(self.position(tokens)))
+        places = tokens if self.class_token is None else tokens[:, 1:]
+        folded = rearrange(places, "b (y x) d -> b d y x", y=self.grid.height)
+        return folded if self.class_token is None else MapAndToken(folded, tokens[:, 0])
+
+
+class PositionTable(nn.Module):
+    """Adds its vector to every token, the class token included: ``(B, N, D)`` to the same."""
+
+    def __init__(self, tokens: int, width: int, position: Literal["learned", "sinusoid", "none"]) -> None:
+        super().__init__()
+        self.table: Tensor | None = None
+        if position == "learned":
+            self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty(tokens, width), std=0.02))
+        elif position == "sinusoid":
+            del self.table
+            self.register_buffer("table", sinusoid(tokens, width), persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Where each token stands, in the language of its channels."""
+        return tokens if self.table is None else tokens + self.table
+
+
+class Flatten(nn.Module):
+    """The positions of a map as tokens: ``(B, C, H, W)`` to ``(B, H * W, C)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Row by row."""
+        return rearrange(x, "b c y x -> b (y x) c")
+
+
+def entry(stage: TokenTransformerStage, in_channels: int) -> nn.Module:
+    """How the map becomes tokens of the stage's width."""
+    if stage.entry == "direct":
+        return Flatten()
+    window_width = in_channels * stage.split_kernel**2
+    return nn.Sequential(SoftSplit(stage.split_kernel, stage.stride), linear(window_width, stage.channels))

@@ -1,0 +1,88 @@
+"""What token networks are made of: attention, MLP, pre-norm blocks, soft splits and position tables.
+
+Sources: ViT, Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929, section 3.1; T2T-ViT, Yuan et
+al. 2021, https://arxiv.org/abs/2101.11986, section 3.1; positions of Vaswani et al. 2017,
+https://arxiv.org/abs/1706.03762, section 3.5.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from archsearch.shapes import split_padding
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with an output projection: ``(B, N, D)`` to the same."""
+
+    def __init__(self, width: int, heads: int, *, qkv_bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = linear(width, 3 * width, bias=qkv_bias)
+        self.project = linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Every token asks every token."""
+        split = "b n (qkv heads d) -> qkv b heads n d"
+        query, key, value = rearrange(self.qkv(tokens), split, qkv=3, heads=self.heads)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.project(rearrange(mixed, "b heads n d -> b n (heads d)"))
+        return out
+
+
+class MLP(nn.Sequential):
+    """Two layers with a GELU between, for each token alone: ``(B, N, D)`` to the same."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__(linear(width, hidden), nn.GELU(), linear(hidden, width))
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm attention and MLP, each around a residual: ``(B, N, D)`` to the same."""
+
+    def __init__(self, width: int, heads: int, hidden: int, *, qkv_bias: bool, norm_eps: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, norm_eps)
+        self.attention = Attention(width, heads, qkv_bias=qkv_bias)
+        self.mlp_norm = nn.LayerNorm(width, norm_eps)
+        self.mlp = MLP(width, hidden)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Mix the tokens, then each token's channels."""
+        tokens = tokens + self.attention(self.attention_norm(tokens))
+        out: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
+        return out
+
+
+class SoftSplit(nn.Module):
+    """Overlapping windows, unfolded: ``(B, C, H, W)`` to tokens ``(B, H' * W', C * kernel^2)``.
+
+    Features are ordered (channel, row, column) with the channel slowest, tokens row by row.
+    """
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.unfold = nn.Unfold(kernel, stride=stride, padding=split_padding(kernel, stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One token for each window."""
+        tokens: Tensor = rearrange(self.unfold(x), "b window n -> b n window")
+        return tokens
+
+
+def linear(in_width: int, out_width: int, *, bias: bool = True) -> nn.Linear:
+    """A linear layer initialised as ViT's are: normal of deviation 0.02, cut at two; biases zero."""
+    module = nn.Linear(in_width, out_width, bias=bias)
+    nn.init.trunc_normal_(module.weight, std=0.02)
+    if bias:
+        nn.init.zeros_(module.bias)
+    return module
+
+
+def sinusoid(length: int, width: int) -> Tensor:
+    """``(length, width)``: sine at even and cosine at odd places j of ``p / 10000^(2 (j // 2) / width)``."""
+    place = torch.arange(length, dtype=torch.float64)[:, None]
+    index = torch.arange(width)
+    angle = place / 10_000.0 ** (2 * (index // 2) / width)
+    return torch.where(index % 2 == 0, angle.sin(), angle.cos()).float()
