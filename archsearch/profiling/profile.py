@@ -1,0 +1,64 @@
+"""Everything an architecture costs: counted exactly, measured with its conditions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from archsearch.architecture import Architecture
+from archsearch.counting import Macs, count_macs, count_params
+from archsearch.profiling.conditions import Conditions, conditions_of
+from archsearch.profiling.latency import Latency, measure_latency
+from archsearch.profiling.memory import peak_memory_mib
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Costs of one forward pass. ``params`` and ``macs`` are for one image, the rest for the whole batch.
+
+    ``peak_memory_mib`` is None on a CPU, whose allocator does not tell.
+    """
+
+    params: int
+    macs: Macs
+    latency: Latency
+    peak_memory_mib: float | None
+    conditions: Conditions
+
+    @property
+    def latency_ms(self) -> float:
+        """Median milliseconds."""
+        return self.latency.median_ms
+
+    def objective(self, name: str) -> float:
+        """The cost that a study may use as an objective or limit, by its name."""
+        costs: dict[str, Any] = {
+            "params": self.params,
+            "macs": self.macs.total,
+            "latency_ms": self.latency_ms,
+            "peak_memory_mib": self.peak_memory_mib,
+        }
+        return float(costs[name])
+
+
+def profile_architecture(
+    architecture: Architecture,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 1,
+    seconds: float = 0.5,
+) -> Profile:
+    """Count and measure ``architecture`` on ``device``; latency takes about ``seconds``.
+
+    Raises:
+        ArchitectureError: no network can be built from it.
+        UncountedOperationError: its MACs cannot be counted in full.
+    """
+    device = torch.device(device)
+    macs, params = count_macs(architecture), count_params(architecture)
+    with torch.random.fork_rng(devices=[]):
+        network = architecture.build()
+    image = architecture.image.shape
+    latency = measure_latency(network, image, device, batch_size=batch_size, seconds=seconds)
+    memory = peak_memory_mib(network, image, device, batch_size=batch_size)
+    return Profile(params, macs, latency, memory, conditions_of(device, batch_size))

@@ -1,0 +1,133 @@
+"""Options and alternatives from which nothing can ever be built, found by arithmetic at loading.
+
+The maps that can arrive at each part are carried from the image on. What fails with every combination
+of the other fields and every arriving map is an error in the file; what fails with some is not: such
+points are left out when the space is drawn from.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any
+
+from archsearch.errors import Problem
+from archsearch.shapes import FeatureShape
+from archsearch.space.check_fields import options
+from archsearch.space.grammar import Choice, Field, PartSpace, Reference, Value, label
+from archsearch.space.space import Space
+from archsearch.stages import STAGE_KINDS, STEM_KINDS, Part
+
+# Beyond this many combinations of one alternative and the maps that arrive, nothing is claimed.
+MAX_COMBINATIONS = 50_000
+
+
+@dataclass
+class Findings:
+    """What the combinations of one alternative came to."""
+
+    leaving: set[FeatureShape] = field(default_factory=set)
+    working: set[tuple[str, str]] = field(default_factory=set)
+    failing: dict[tuple[str, str], Problem] = field(default_factory=dict)
+
+    def note(self, values: Mapping[str, Value], problems: list[Problem], shape: FeatureShape | None) -> None:
+        """One combination: every option in it works, or has failed once more."""
+        for name, value in values.items():
+            option = (name, str(label(value)))
+            if shape is not None:
+                self.working.add(option)
+            else:
+                self.failing.setdefault(option, blamed(name, problems))
+        if shape is not None:
+            self.leaving.add(shape)
+
+
+def dead_ends(space: Space) -> list[Problem]:
+    """Every option that no buildable network has, placed; ``[]`` for a space without any."""
+    arriving = {space.image.shape}
+    for part in space.parts:
+        leaving: set[FeatureShape] = set()
+        problems: list[Problem] = []
+        for kind in part.alternatives:
+            if too_many(part, kind, space.params, arriving):
+                return []
+            findings = explore(part, kind, space.params, arriving)
+            problems += list(unused(part, kind, findings))
+            leaving |= findings.leaving
+        if problems:
+            return problems
+        arriving = leaving
+    return list(head_problems(space))
+
+
+def too_many(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: set[FeatureShape]) -> bool:
+    """Whether this alternative has more combinations than are looked at."""
+    counts = (len(list(options(value, params))) for _, _, value in part.fields(kind))
+    return prod(counts) * len(arriving) > MAX_COMBINATIONS
+
+
+def explore(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: set[FeatureShape]) -> Findings:
+    """Every combination of one alternative's fields with every map that may arrive."""
+    findings = Findings()
+    spec = spec_of(part, kind)
+    for values in combinations(part, kind, params):
+        described = spec.model_construct(**values)
+        for shape in arriving:
+            problems = described.problems(shape)
+            findings.note(values, problems, None if problems else described.out_shape(shape))
+    return findings
+
+
+def spec_of(part: PartSpace, kind: str) -> type[Part]:
+    """The description behind a kind's name."""
+    return (STEM_KINDS if part.place == "stem" else STAGE_KINDS)[kind]
+
+
+def combinations(part: PartSpace, kind: str, params: Mapping[str, Field]) -> Iterator[dict[str, Any]]:
+    """All settings of one alternative's fields; a parameter of ``params`` is taken as free in each."""
+    fields = list(part.fields(kind))
+    for values in product(*(list(options(value, params)) for _, _, value in fields)):
+        yield {name: value for (name, _, _), value in zip(fields, values, strict=True)}
+
+
+def unused(part: PartSpace, kind: str, findings: Findings) -> Iterator[Problem]:
+    """The alternative as a whole if nothing in it works, else each option that never does."""
+    prefix = f"{part.place}.{kind}" if part.kind_is_open else part.place
+    if not findings.working:
+        for problem in dict.fromkeys(findings.failing.values()):
+            yield problem.under(prefix)
+        return
+    for name, place, content in part.fields(kind):
+        if isinstance(content, Choice | Reference):
+            for (failing, option), problem in findings.failing.items():
+                if failing == name and (name, option) not in findings.working:
+                    what = f"the option {option} can never be built: {problem.what}"
+                    yield Problem(place, what, problem.remedy)
+
+
+def blamed(name: str, problems: list[Problem]) -> Problem:
+    """The problem that names this field, else the first one."""
+    return next((problem for problem in problems if problem.key.split(".")[0] == name), problems[0])
+
+
+def head_problems(space: Space) -> Iterator[Problem]:
+    """A ``cls`` head needs a last stage that may carry a class token; other stages must not."""
+    pools = list(options(space.head.get("pool", "mean"), space.params))
+    if "cls" in pools and not any(
+        may_carry(space, space.stages[-1], kind) for kind in space.stages[-1].alternatives
+    ):
+        remedy = "write pool: mean, or let the last stage be a token_transformer with class_token: true"
+        yield Problem("head.pool", "no last stage of this space carries a class token", remedy)
+    for stage in space.stages[:-1]:
+        for kind in stage.alternatives:
+            for name, place, content in stage.fields(kind):
+                if name == "class_token" and True in options(content, space.params):
+                    yield Problem(
+                        place, "a stage follows that has no use for it", "write it in the last stage only"
+                    )
+
+
+def may_carry(space: Space, stage: PartSpace, kind: str) -> bool:
+    """Whether this alternative can have a class token."""
+    contents = (content for name, _, content in stage.fields(kind) if name == "class_token")
+    return any(True in options(content, space.params) for content in contents)

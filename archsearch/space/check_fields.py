@@ -1,0 +1,118 @@
+"""Every option of every field, tried on its own: what a part's description says about its values."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from archsearch.errors import Problem, one_of, shown
+from archsearch.space.grammar import Choice, Field, Listing, PartSpace, Reference, Value, label
+
+NATURES = {bool: "a truth value", int: "an integer", float: "a decimal number", str: "text", tuple: "a list"}
+EXPECTED = {
+    "int_type": "write an integer",
+    "float_type": "write a number",
+    "bool_type": "write true or false",
+    "string_type": "write a word",
+    "tuple_type": "write a list such as [3, 3]",
+}
+BOUNDS = {
+    "greater_than_equal": ("ge", "too small", "at least"),
+    "greater_than": ("gt", "too small", "more than"),
+    "less_than_equal": ("le", "too large", "at most"),
+}
+
+
+def part_problems(
+    part: PartSpace, kinds: Mapping[str, type[BaseModel]], params: Mapping[str, Field]
+) -> Iterator[Problem]:
+    """Unknown, missing and impossible fields of every alternative of one stem or stage."""
+    for kind in part.alternatives:
+        spec = kinds[kind]
+        role = f"a {kind} {part.place.split('.', maxsplit=1)[0].removesuffix('s')}"
+        fields = {name: (place, field) for name, place, field in part.fields(kind)}
+        yield from field_problems(spec, fields, params, role)
+        for name in required_fields(spec) - fields.keys():
+            prefix = f"{part.place}.{kind}" if part.kind_is_open else part.place
+            yield Problem(f"{prefix}.{name}", f"missing: {role} needs it", "write a value or {choice: [...]}")
+
+
+def field_problems(
+    spec: type[BaseModel],
+    fields: Mapping[str, tuple[str, Field]],
+    params: Mapping[str, Field],
+    role: str,
+) -> Iterator[Problem]:
+    """Fields that ``spec`` does not have, and options that it does not take."""
+    known = [name for name in spec.model_fields if name != "kind"]
+    for name, (place, field) in fields.items():
+        if name not in known:
+            yield Problem(place, f"{role} has no such field", one_of(known, name))
+            continue
+        for option in options(field, params):
+            yield from option_problems(spec, name, option, place)
+
+
+def required_fields(spec: type[BaseModel]) -> set[str]:
+    """Fields without a default."""
+    return {name for name, field in spec.model_fields.items() if field.is_required()}
+
+
+def options(field: Field, params: Mapping[str, Field]) -> Iterator[Value]:
+    """Every value a field can take; of a list with open items, enough to see each item's every option."""
+    if isinstance(field, Choice):
+        yield from field.options
+    elif isinstance(field, Reference):
+        yield from options(params[field.name], params) if field.name in params else ()
+    elif isinstance(field, Listing):
+        by_item = [list(options(item, params)) for item in field.items]
+        if all(by_item):
+            for row in range(max(map(len, by_item))):
+                yield tuple(values[min(row, len(values) - 1)] for values in by_item)
+    else:
+        yield field
+
+
+def option_problems(spec: type[BaseModel], name: str, option: Value, place: str) -> Iterator[Problem]:
+    """What is wrong with one value of one field."""
+    try:
+        adapter(spec, name).validate_python(option)
+    except ValidationError as error:
+        for detail in error.errors():
+            index = "".join(f".{step}" for step in detail["loc"] if isinstance(step, int))
+            what, remedy = explain(detail, spec, name)
+            yield Problem(place + index, what, remedy)
+
+
+@lru_cache(maxsize=256)
+def adapter(spec: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    """A validator for one field, as strict as the whole description."""
+    return TypeAdapter(field_type(spec, name), config=ConfigDict(strict=True))
+
+
+def field_type(spec: type[BaseModel], name: str) -> Any:
+    """The annotation of a field with its bounds."""
+    field = spec.model_fields[name]
+    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+
+
+def explain(detail: ErrorDetails, spec: type[BaseModel], name: str) -> tuple[str, str]:
+    """What pydantic found, in the words of this file: what is wrong, and what to write."""
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    text = shown(label(value))
+    if kind == "literal_error":
+        return f"{text} is unknown", one_of(
+            [str(word) for word in get_args(field_type(spec, name))], str(value)
+        )
+    if kind in BOUNDS:
+        bound, fault, word = BOUNDS[kind]
+        return f"{text} is {fault}", f"write {word} {context[bound]:g}"
+    if kind in ("too_short", "too_long"):
+        limit = context.get("min_length", context.get("max_length"))
+        return (
+            f"{text} has {context['actual_length']} items",
+            f"write {'at least' if kind == 'too_short' else 'at most'} {limit}",
+        )
+    return f"{text} is {NATURES.get(type(value), 'no value')}", EXPECTED.get(kind, detail["msg"].lower())

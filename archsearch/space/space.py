@@ -1,0 +1,196 @@
+"""A search space: an architecture with holes, what may fill them, and what every point must respect."""
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from archsearch.architecture import Architecture, Image
+from archsearch.counting import count_macs, count_params
+from archsearch.errors import InfeasibleError
+from archsearch.space.document import Table
+from archsearch.space.grammar import Choice, Field, Listing, PartSpace, Reference, Value, label, written
+from archsearch.space.size import count_architectures
+
+MAX_DRAWS = 1_000
+
+
+def total_macs(architecture: Architecture) -> int:
+    """MACs for one image."""
+    return count_macs(architecture).total
+
+
+COSTS: dict[str, Callable[[Architecture], int]] = {"params": count_params, "macs": total_macs}
+
+
+class Trial(Protocol):
+    """The one method of ``optuna.Trial`` that sampling needs; anything that can choose may stand in."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:
+        """One of ``choices`` for the parameter ``name``."""
+
+
+@dataclass(frozen=True)
+class RandomTrial:
+    """Chooses uniformly, option by option."""
+
+    generator: random.Random
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ARG002 - part of the protocol
+        """Any of them."""
+        return self.generator.choice(choices)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What may be built. A Space that was loaded can be sampled without errors.
+
+    ``limits`` bounds ``params`` and ``macs``; ``study`` holds the file's own defaults for a search, unread.
+    """
+
+    name: str
+    image: Image
+    classes: int
+    params: Mapping[str, Field]
+    stem: PartSpace
+    stages: tuple[PartSpace, ...]
+    head: Mapping[str, Field]
+    limits: Mapping[str, int]
+    study: Table | None = field(default=None, compare=False)
+
+    @property
+    def parts(self) -> tuple[PartSpace, ...]:
+        """The stem, then the stages."""
+        return (self.stem, *self.stages)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change if and only if the set of architectures or the limits do."""
+        text = json.dumps(self.canonical(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def canonical(self) -> dict[str, Any]:
+        """The space as plain data: no comments, no layout, no name, no study."""
+        return {
+            "image": self.image.model_dump(),
+            "classes": self.classes,
+            "params": {name: written(value) for name, value in self.params.items()},
+            "parts": [part_as_written(part) for part in self.parts],
+            "head": {name: written(value) for name, value in self.head.items()},
+            "limits": dict(self.limits),
+        }
+
+    def open_fields(self) -> list[str]:
+        """The parameters that can be drawn, named by their place in the file."""
+        names: list[str] = []
+        for part in self.parts:
+            names += [f"{part.place}.kind"] if part.kind_is_open else []
+            for kind in part.alternatives:
+                names += [place for _, place, value in part.fields(kind) if is_open(value)]
+        names += [f"head.{name}" for name, value in self.head.items() if is_open(value)]
+        return list(dict.fromkeys(names))
+
+    def size(self) -> int:
+        """The exact number of distinct architectures: a choice counts only where it means something."""
+        return count_architectures(self.parts, self.head, self.params)
+
+    def sample(self, trial: Trial) -> Architecture:
+        """The architecture that ``trial`` chooses, asked for every open field that is active.
+
+        ``stages.0.conv.kernel`` is the kernel of the first stage as a convolution. The result may be
+        unbuildable (``Architecture.problems``) or beyond a limit (``violations``).
+        """
+        walk = Walk(self.params, trial)
+        document = {
+            "name": self.name,
+            "image": self.image,
+            "classes": self.classes,
+            "stem": walk.part(self.stem),
+            "stages": tuple(walk.part(stage) for stage in self.stages),
+            "head": {name: walk.value(f"head.{name}", value) for name, value in self.head.items()},
+        }
+        return Architecture.model_validate(document)
+
+    def draw(self, seed: int) -> Architecture:
+        """One random buildable architecture within the limits; the same one for the same seed.
+
+        Raises:
+            InfeasibleError: none of 1,000 draws is feasible; says which limit failed how often.
+        """
+        failures: Counter[str] = Counter()
+        for architecture in self.draws(seed, MAX_DRAWS):
+            if architecture.problems():
+                failures["cannot be built"] += 1
+            elif broken := self.broken_limits(architecture):
+                failures.update(broken)
+            else:
+                return architecture
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in failures.most_common())
+        raise InfeasibleError(
+            f"{self.name}: none of {MAX_DRAWS} drawn architectures is feasible ({reasons}); "
+            "raise the limit that fails most, or open smaller options"
+        )
+
+    def draws(self, seed: int, count: int) -> Iterator[Architecture]:
+        """``count`` random points, feasible or not."""
+        trial = RandomTrial(random.Random(seed))  # noqa: S311 - nothing secret is drawn
+        return (self.sample(trial) for _ in range(count))
+
+    def violations(self, architecture: Architecture) -> dict[str, float]:
+        """Cost minus limit for every limit, by name; above 0 means too much."""
+        return {name: float(COSTS[name](architecture) - limit) for name, limit in sorted(self.limits.items())}
+
+    def broken_limits(self, architecture: Architecture) -> list[str]:
+        """The limits that ``architecture`` exceeds, as ``macs > 40,000,000``."""
+        over = self.violations(architecture)
+        return [f"{name} > {self.limits[name]:,}" for name, excess in over.items() if excess > 0]
+
+
+class Walk:
+    """One passage through a space: asks for what is open, and for each of ``params`` at most once."""
+
+    def __init__(self, params: Mapping[str, Field], trial: Trial) -> None:
+        self.params = params
+        self.trial = trial
+        self.drawn: dict[str, Value] = {}
+
+    def part(self, part: PartSpace) -> dict[str, Value]:
+        """Kind and fields of one stem or stage."""
+        kind = next(iter(part.alternatives))
+        if part.kind_is_open:
+            kind = self.trial.suggest_categorical(f"{part.place}.kind", list(part.alternatives))
+        return {"kind": kind, **{name: self.value(place, value) for name, place, value in part.fields(kind)}}
+
+    def value(self, place: str, field: Field) -> Value:
+        """What stands in one field."""
+        if isinstance(field, Choice):
+            return self.choose(place, field)
+        if isinstance(field, Listing):
+            return tuple(self.value(f"{place}.{index}", item) for index, item in enumerate(field.items))
+        if isinstance(field, Reference):
+            if field.name not in self.drawn:
+                self.drawn[field.name] = self.value(f"params.{field.name}", self.params[field.name])
+            return self.drawn[field.name]
+        return field
+
+    def choose(self, place: str, choice: Choice) -> Value:
+        """One option; lists travel as text, which is all that a study can store."""
+        by_label = {label(option): option for option in choice.options}
+        return by_label[self.trial.suggest_categorical(place, list(by_label))]
+
+
+def is_open(field: Field) -> bool:
+    """Whether something is left to choose."""
+    return isinstance(field, Choice | Reference | Listing)
+
+
+def part_as_written(part: PartSpace) -> dict[str, Any]:
+    """A stem or stage as plain data."""
+    return {
+        "open": part.kind_is_open,
+        "shared": {name: written(value) for name, value in part.shared.items()},
+        "kinds": {k: {n: written(v) for n, v in fields.items()} for k, fields in part.alternatives.items()},
+    }
