@@ -44,20 +44,18 @@ class Findings:
 
 def dead_ends(space: Space) -> list[Problem]:
     """Every option that no buildable network has, placed; ``[]`` for a space without any."""
+    problems = list(head_problems(space))
     arriving = {space.image.shape}
     for part in space.parts:
+        if any(too_many(part, kind, space.params, arriving) for kind in part.alternatives):
+            break
         leaving: set[FeatureShape] = set()
-        problems: list[Problem] = []
         for kind in part.alternatives:
-            if too_many(part, kind, space.params, arriving):
-                return []
             findings = explore(part, kind, space.params, arriving)
-            problems += list(unused(part, kind, findings))
+            problems += unused(part, kind, findings)
             leaving |= findings.leaving
-        if problems:
-            return problems
         arriving = leaving
-    return list(head_problems(space))
+    return problems
 
 
 def too_many(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: set[FeatureShape]) -> bool:
@@ -94,6 +92,7 @@ def unused(part: PartSpace, kind: str, findings: Findings) -> Iterator[Problem]:
     """The alternative as a whole if nothing in it works, else each option that never does."""
     prefix = f"{part.place}.{kind}" if part.kind_is_open else part.place
     if not findings.working:
+        # Nothing arrives behind a part that cannot be built: it alone is reported.
         for problem in dict.fromkeys(findings.failing.values()):
             yield problem.under(prefix)
         return
