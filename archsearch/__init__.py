@@ -1,1 +1,89 @@
-"""Architecture search for vision backbones: where to mix locally, and where globally."""
+"""Architecture search for vision backbones: where to mix locally, and where globally.
+
+The rooms, in the order the data walks through them; a room imports only rooms above it:
+
+    errors         what can go wrong, and how every message is formed
+    shapes         the feature map that passes between parts
+    stages/        what can be built: one file for each kind of stem and stage, description and module
+    architecture   a frozen description of one network, its identity, and the network it builds
+    counting/      what an architecture costs exactly: parameters, MACs; and how global it is
+    space/         what may be built: YAML becomes a Space, a Space and a trial become an Architecture
+    profiling/     what it costs on a device: latency, memory, with their conditions
+    proxy/         how good it seems: images, recipe, short training
+    study/         the search: proposals, the record, the loop
+    results/       what was found: frames, frontier, pictures, winners
+    api            the whole walk as one call
+    cli            the command line
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archsearch.api import run_study
+    from archsearch.architecture import Architecture, Network
+    from archsearch.counting import Macs, count_macs, count_params, globality
+    from archsearch.errors import ArchsearchError, InfeasibleError, SpaceError
+    from archsearch.profiling import Profile, profile_architecture
+    from archsearch.proxy import Recipe
+    from archsearch.results import Run, load_run
+    from archsearch.space import Space, load_architecture, load_space
+    from archsearch.study.config import StudyConfig
+
+__version__ = version("archsearch")
+
+# Names are imported when they are first used: the command line answers --help without torch.
+_HOMES = {
+    "Architecture": "architecture",
+    "ArchsearchError": "errors",
+    "InfeasibleError": "errors",
+    "Macs": "counting",
+    "Network": "architecture",
+    "Profile": "profiling",
+    "Recipe": "proxy",
+    "Run": "results",
+    "Space": "space",
+    "SpaceError": "errors",
+    "StudyConfig": "study.config",
+    "count_macs": "counting",
+    "count_params": "counting",
+    "globality": "counting",
+    "load_architecture": "space",
+    "load_run": "results",
+    "load_space": "space",
+    "profile_architecture": "profiling",
+    "run_study": "api",
+}
+
+__all__ = [
+    "Architecture",
+    "ArchsearchError",
+    "InfeasibleError",
+    "Macs",
+    "Network",
+    "Profile",
+    "Recipe",
+    "Run",
+    "Space",
+    "SpaceError",
+    "StudyConfig",
+    "count_macs",
+    "count_params",
+    "globality",
+    "load_architecture",
+    "load_run",
+    "load_space",
+    "profile_architecture",
+    "run_study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'archsearch' has no attribute {name!r}")
+    return getattr(import_module(f"archsearch.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -74,8 +74,8 @@ class Architecture(BaseModel):
             "head": self.head.model_dump(),
         }
 
-    def to_yaml(self) -> str:
-        """The architecture as a file that ``load_architecture`` reads back to the same id."""
+    def document(self) -> dict[str, Any]:
+        """The architecture as plain data, active fields only: what an architecture file holds."""
         document = {
             "name": self.name,
             "image": self.image.model_dump(),
@@ -84,8 +84,12 @@ class Architecture(BaseModel):
             "stages": [stage.active() for stage in self.stages],
             "head": self.head.model_dump(),
         }
-        plain = json.loads(json.dumps(document))
-        return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110)
+        plain: dict[str, Any] = json.loads(json.dumps(document))
+        return plain
+
+    def to_yaml(self) -> str:
+        """The architecture as a file that ``load_architecture`` reads back to the same id."""
+        return yaml.safe_dump(self.document(), sort_keys=False, default_flow_style=None, width=110)
 
     def problems(self) -> tuple[Problem, ...]:
         """Why no network can be built from it, by arithmetic alone; empty if one can."""

@@ -1,0 +1,41 @@
+"""The whole walk as one call: search, then everything that can be derived from the record."""
+
+from pathlib import Path
+
+from archsearch.results import Run, export_frontier, load_run, write_results
+from archsearch.space import Space
+from archsearch.study.config import StudyConfig
+from archsearch.study.folder import RunFolder
+from archsearch.study.objective import Evaluate
+from archsearch.study.run import search
+from archsearch.study.watch import Watcher
+
+
+def run_study(
+    space: Space,
+    study: StudyConfig,
+    out: str | Path,
+    *,
+    evaluate: Evaluate | None = None,
+    watcher: Watcher | None = None,
+) -> Run:
+    """Search ``space`` in the run folder ``out`` and write its results; the same call resumes.
+
+    ``evaluate(architecture, recipe) -> top1`` may stand in for training. Results are written also when
+    the search is stopped or fails, as far as there are any. Errors are those of ``study.run.search``.
+    """
+    try:
+        search(space, study, out, evaluate=evaluate, watcher=watcher)
+    except BaseException:
+        if RunFolder(Path(out)).database.exists():
+            write_all(out)
+        raise
+    return write_all(out)
+
+
+def write_all(out: str | Path) -> Run:
+    """Every result file of the run in ``out``."""
+    run = load_run(out)
+    write_results(run)
+    export_frontier(run)
+    return run

@@ -1,0 +1,107 @@
+"""The commands. Heavy imports happen inside them, so that ``--help`` answers at once."""
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(
+    name="archsearch",
+    help="Where should a vision backbone mix locally (convolution) and where globally (attention)?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE", help="A space file, such as spaces/hybrid.yaml.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as archsearch run named it.")]
+StudyFile = Annotated[Optional[Path], typer.Option("--study", help="A study file: how to search.")]  # noqa: UP045 - typer reads it
+Device = Annotated[Optional[str], typer.Option(help="auto, cpu, cuda or cuda:N.")]  # noqa: UP045
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def version(value: bool) -> None:
+    """Print the version and leave."""
+    if value:
+        from archsearch import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Where should a vision backbone mix locally (convolution) and where globally (attention)?"""
+
+
+@app.command()
+def run(
+    space: SpaceFile,
+    study: StudyFile = None,
+    trials: Annotated[Optional[int], typer.Option(help="Candidates to train.")] = None,  # noqa: UP045
+    data: Annotated[str | None, typer.Option(help="digits, a Parquet file, a folder, or a hub name.")] = None,
+    samples: Annotated[Optional[int], typer.Option(help="Training images shown to a candidate.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="Seed of the whole search.")] = None,  # noqa: UP045
+    device: Device = None,
+    out: Annotated[Optional[Path], typer.Option(help="Run folder [runs/SPACE/DATA-seedN].")] = None,  # noqa: UP045
+) -> None:
+    """Search a space: build, profile and train candidates, and map the frontier. Run it again to resume."""
+    from archsearch.cli.run import run_command
+
+    flags = {"trials": trials, "data": data, "seed": seed, "device": device}
+    recipe = {} if samples is None else {"recipe": {"samples": samples}}
+    given = {name: value for name, value in flags.items() if value is not None}
+    run_command(space, study, {**given, **recipe}, out)
+
+
+@app.command()
+def check(
+    space: SpaceFile,
+    study: StudyFile = None,
+    draws: Annotated[int, typer.Option(min=10, max=100_000, help="Random points to count.")] = 100,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Verify a space file and tell its size, its costs and the time of a study; trains only a few steps."""
+    from archsearch.cli.check import check_command
+
+    flags: dict[str, Any] = {} if device is None else {"device": device}
+    check_command(space, study, draws, flags, as_json=as_json)
+
+
+@app.command()
+def profile(
+    architecture: Annotated[Path, typer.Argument(metavar="FILE", help="An architecture file, or a space.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in the batch that is timed.")] = 1,
+    seed: Annotated[int, typer.Option(help="Which random point of a space.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Count and measure an architecture: shapes, parameters, MACs, globality, latency. Of a space, a random point."""
+    from archsearch.cli.profile import profile_command
+
+    profile_command(architecture, device, batch, seed, as_json=as_json)
+
+
+@app.command()
+def results(run_folder: RunPath, as_json: Json = False) -> None:
+    """Derive the tables, the frontier and its picture from a run's record, and print the frontier."""
+    from archsearch.cli.results import results_command
+
+    results_command(run_folder, as_json=as_json)
+
+
+@app.command()
+def export(
+    run_folder: RunPath,
+    trial: Annotated[int, typer.Option(help="Number of the trial, as in the frontier table.")],
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("exported"),
+) -> None:
+    """Take a winner away: its architecture file, and its trained weights."""
+    from archsearch.cli.results import export_command
+
+    export_command(run_folder, trial, out)

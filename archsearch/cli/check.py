@@ -1,0 +1,61 @@
+"""``archsearch check``."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from archsearch.cli.tables import amount, console, duration, grid
+from archsearch.profiling import pick_device
+from archsearch.space import load_space
+from archsearch.study.config import load_study
+from archsearch.study.envelope import Envelope, Forecast, Spread, forecast, survey
+
+
+def check_command(
+    space_file: Path, study_file: Path | None, draws: int, flags: Mapping[str, Any], *, as_json: bool
+) -> None:
+    """Load everything, count a sample, train a few steps."""
+    space = load_space(space_file)
+    study = load_study(space.study, str(space_file), study_file, flags)
+    device = pick_device(study.device)
+    envelope = survey(space, draws)
+    expected = forecast(space, study, device)
+    if as_json:
+        console().print_json(json.dumps({"envelope": asdict(envelope), "forecast": asdict(expected)}))
+        return
+    screen = console()
+    screen.print(f"{space_file}: {space.name} is well-formed, with {len(space.open_fields())} open fields")
+    show_envelope(envelope)
+    show_forecast(expected, study.trials)
+
+
+def show_envelope(envelope: Envelope) -> None:
+    """Size, feasible share, costs by family."""
+    screen = console()
+    low, high = envelope.share
+    screen.print(f"distinct architectures: {envelope.size:,}")
+    screen.print(
+        f"feasible: {envelope.feasible} of {envelope.drawn} drawn ({low:.0%} to {high:.0%} of the space)"
+        + "".join(f"; {reason}: {count}" for reason, count in envelope.failures.items())
+    )
+    rows = [
+        [name, str(envelope.counts[name]), *three(envelope.params[name]), *three(envelope.macs[name])]
+        for name in sorted(envelope.counts)
+    ]
+    columns = ["family", "drawn", "params min", "median", "max", "MACs min", "median", "max"]
+    screen.print(grid("Costs of the feasible ones", columns, rows))
+
+
+def three(spread: Spread) -> list[str]:
+    """Smallest, median, largest."""
+    return [amount(spread.low), amount(spread.median), amount(spread.high)]
+
+
+def show_forecast(expected: Forecast, trials: int) -> None:
+    """How long a study will take here."""
+    console().print(
+        f"forecast: about {duration(expected.seconds_per_trial)} a trial, {duration(expected.seconds)} for {trials} "
+        f"trials here (from a few steps of {', '.join(expected.timed)})"
+    )

@@ -1,0 +1,67 @@
+"""Exit codes and messages: every error of ours becomes lines and a code, anything else a bug report.
+
+0  done                              4  environment (disk, lock, server); the same command resumes
+1  a bug of ours                     5  the run folder is in use or belongs to something else
+2  bad input, nothing written        130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP
+3  ran, but nothing feasible or finished
+"""
+
+import os
+import signal
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from archsearch.errors import ArchsearchError
+
+DEBUG = "ARCHSEARCH_DEBUG"
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    from archsearch.cli.app import app
+
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, leave)
+    try:
+        app(standalone_mode=False)
+    except click.ClickException as error:
+        complain([f"{error.format_message().rstrip('.')}; see archsearch --help"])
+        sys.exit(2)
+    except ArchsearchError as error:
+        explain(error)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has gone, which is its right; keep the interpreter from complaining too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:  # noqa: BLE001 - the last net: a bug of ours is said to be one
+        traceback.print_exc()
+        complain(
+            [
+                f"this is a bug of archsearch: {type(error).__name__}: {error}; please report it with the lines above"
+            ]
+        )
+        sys.exit(1)
+
+
+def leave(signum: int, _frame: Any) -> None:
+    """A termination becomes an exception, so that the running trial is marked before the process ends."""
+    raise SystemExit(128 + signum)
+
+
+def explain(error: ArchsearchError) -> None:
+    """The error's lines; with ARCHSEARCH_DEBUG set, where it was raised."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    complain(error.lines())
+
+
+def complain(lines: list[str]) -> None:
+    """One line a problem, on stderr."""
+    for line in lines:
+        sys.stderr.write(f"archsearch: error: {line}\n")

@@ -1,0 +1,90 @@
+"""What a run shows while it goes on: what is done, how far, how long still, and the best so far."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from archsearch.cli.tables import amount, duration
+from archsearch.study.record import TrialRecord
+from archsearch.study.watch import Watcher
+
+BAR = 24
+
+
+class Progress(Watcher):
+    """Prints a line for every recorded trial, and on a terminal a live line under them."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live: Live | None = None
+        self.start = time.monotonic()
+        self.done_before = self.done = self.trials = 0
+        self.best: float | None = None
+        self.what = "starting"
+        self.share = 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The live line, while this lasts; on a pipe or in a log there is none."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with Live(
+            console=self.console, refresh_per_second=4, transient=True, get_renderable=self.line
+        ) as self.live:
+            yield
+
+    def started(self, done: int, trials: int) -> None:
+        """Say where the run stands."""
+        self.done_before = self.done = done
+        self.trials = trials
+        self.start = time.monotonic()
+        if done:
+            self.console.print(f"resuming: {done} of {trials} trials are done")
+
+    def phase(self, slot: int, what: str) -> None:
+        """Note what begins."""
+        self.what, self.share = f"trial {slot + 1}: {what}", 0.0
+
+    def step(self, done: int, total: int) -> None:
+        """Note how far the training is."""
+        self.share = done / total
+
+    def recorded(self, number: int, record: TrialRecord) -> None:
+        """One line for the trial."""
+        if record.outcome in ("trained", "failed"):
+            self.done += 1
+        if record.top1 is not None:
+            self.best = max(record.top1, self.best or 0.0)
+        self.console.print(self.trial_line(number, record))
+
+    def trial_line(self, number: int, record: TrialRecord) -> str:
+        """What became of a trial, in one line."""
+        head = f"[{self.done:>3}/{self.trials}] trial {number:<4} {record.layout:<8} {amount(record.macs):>6} MACs"
+        if record.outcome == "trained":
+            latency = f"{record.latency_ms:7.3f} ms" if record.latency_ms is not None else ""
+            took = f" ({duration(record.seconds)})" if record.seconds is not None else ""
+            return f"{head} {latency}  top1 {record.top1:.4f}  globality {record.globality:.2f}{took}"
+        return f"{head}  {record.outcome}{': ' + record.error if record.error else ''}"
+
+    def line(self) -> Text:
+        """The live line."""
+        whole = (self.done + self.share) / self.trials if self.trials else 0.0
+        filled = round(BAR * whole)
+        best = f"  best top1 {self.best:.4f}" if self.best is not None else ""
+        bar = "#" * filled + "." * (BAR - filled)
+        return Text(
+            f"{bar} {self.done}/{self.trials}  {self.what} {self.share:4.0%}{best}  {self.remaining()}"
+        )
+
+    def remaining(self) -> str:
+        """How long still, by the trials of this process."""
+        done = self.done - self.done_before + self.share
+        if done < 0.5:
+            return ""
+        each = (time.monotonic() - self.start) / done
+        return f"{duration(each * (self.trials - self.done - self.share))} left"

@@ -1,0 +1,32 @@
+"""``archsearch results`` and ``archsearch export``."""
+
+from pathlib import Path
+
+from archsearch.api import write_all
+from archsearch.cli.tables import console, frontier_table
+from archsearch.results import export_trial, load_run
+
+
+def results_command(folder: Path, *, as_json: bool) -> None:
+    """Derive the result files anew and print the frontier."""
+    run = write_all(folder)
+    screen = console()
+    if as_json:
+        screen.print_json(run.frontier.to_json(orient="records"))
+        return
+    screen.print(frontier_table(run))
+    counts = ", ".join(
+        f"{count} {outcome}" for outcome, count in run.trials["outcome"].value_counts().items()
+    )
+    screen.print(f"\n{counts}; tables, picture and winners: {run.folder}")
+
+
+def export_command(folder: Path, trial: int, out: Path) -> None:
+    """Write one trial's architecture and weights."""
+    exported = export_trial(load_run(folder), trial, out)
+    screen = console()
+    screen.print(str(exported.architecture))
+    if exported.weights is None:
+        screen.print("no weights: they are kept for the trials on the frontier")
+    else:
+        screen.print(str(exported.weights))

@@ -1,0 +1,59 @@
+"""``archsearch run``."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from archsearch.api import run_study
+from archsearch.cli.progress import Progress
+from archsearch.cli.tables import console, duration, frontier_table
+from archsearch.results import Run
+from archsearch.space import load_space
+from archsearch.study.config import StudyConfig, load_study
+
+
+def run_command(
+    space_file: Path, study_file: Path | None, flags: Mapping[str, Any], out: Path | None
+) -> None:
+    """Search, show the progress, print the frontier and where everything lies."""
+    space = load_space(space_file)
+    study = load_study(space.study, str(space_file), study_file, flags)
+    folder = out or default_folder(space.name, study, study_file)
+    screen = console()
+    screen.print(
+        f"{space.name}: {space.size():,} architectures; {study.trials} trials on {study.data}; {folder}"
+    )
+    progress = Progress(screen)
+    try:
+        with progress.shown():
+            run = run_study(space, study, folder, watcher=progress)
+    except (KeyboardInterrupt, SystemExit):
+        screen.print(f"stopped: {progress.done} of {study.trials} trials are done; the same command resumes")
+        raise
+    summary(screen, run, study)
+
+
+def default_folder(space: str, study: StudyConfig, study_file: Path | None) -> Path:
+    """``runs/<space>/<study>``: a study file names it, else the data and the seed."""
+    if study_file is not None:
+        return Path("runs") / space / study_file.stem
+    data = re.sub(r"[^A-Za-z0-9.-]+", "-", study.data.rstrip("/").rpartition("/")[2]).strip(".-") or "data"
+    return Path("runs") / space / f"{data}-seed{study.seed}"
+
+
+def summary(screen: Console, run: Run, study: StudyConfig) -> None:
+    """The frontier, the counts, and what to do next."""
+    counts = run.trials["outcome"].value_counts()
+    done = int(counts.get("trained", 0)) + int(counts.get("failed", 0))
+    screen.print()
+    screen.print(frontier_table(run))
+    spent = duration(float(run.trials["seconds"].sum()))
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    screen.print(f"\n{told}; {spent} in trials")
+    if done < study.trials:
+        screen.print(f"the space is exhausted: it has nothing new after {done} of {study.trials} trials")
+    screen.print(f"tables, picture and winners: {run.folder}")
+    screen.print(f"dashboard: optuna-dashboard sqlite:///{run.folder / 'study.db'}")

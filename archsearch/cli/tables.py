@@ -1,0 +1,84 @@
+"""Tables for the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from archsearch.results import Run
+
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def amount(value: float) -> str:
+    """A count as one reads it: 12.3M."""
+    for factor, letter in PREFIXES:
+        if value >= factor:
+            return f"{value / factor:.3g}{letter}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table: its first column is text, the others are numbers."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def frontier_table(run: Run) -> Table:
+    """The frontier, cheapest first."""
+    columns = [
+        "architecture",
+        "trial",
+        "layout",
+        "family",
+        "top1",
+        "test",
+        "latency ms",
+        "MACs",
+        "params",
+        "globality",
+    ]
+    rows = [frontier_row(row) for _, row in run.frontier.iterrows()]
+    return grid("Frontier (top1 on validation, test seen by no search)", columns, rows)
+
+
+def frontier_row(row: "pd.Series[Any]") -> list[str]:
+    """One point of the frontier."""
+    return [
+        str(row["architecture"]),
+        str(row["number"]),
+        str(row["layout"]),
+        str(row["family"]),
+        number(row["top1"], ".4f"),
+        number(row["test_top1"], ".4f"),
+        number(row["latency_ms"], ".3f"),
+        amount(row["macs"]),
+        amount(row["params"]),
+        number(row["globality"], ".3f"),
+    ]
+
+
+def number(value: Any, form: str) -> str:
+    """A number in a form, or a dash for none."""
+    return "-" if pd.isna(value) else format(value, form)
+
+
+def console() -> Console:
+    """Standard output, wide enough for a table when it is no terminal."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=140)

@@ -1,0 +1,81 @@
+"""The frontier as a picture: accuracy against cost, coloured by globality, families marked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from archsearch.study.record import OBJECTIVES
+
+MARKERS = {"all-conv": "s", "mixed": "X", "all-token": "o"}
+GLOBAL_FROM = ("^", "v", "<", ">", "P", "D", "p", "h")
+
+
+def save_frontier_plot(
+    trials: pd.DataFrame, frontier: pd.DataFrame, cost: str, path: Path, title: str
+) -> None:
+    """Write the picture to ``path``; its ending decides the format (png, svg, pdf)."""
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(7.2, 4.4), layout="constrained", dpi=160)
+        axes = figure.subplots()
+        draw(axes, trials[trials["outcome"] == "trained"], frontier, cost)
+        axes.set_title(title, loc="left", fontsize=10)
+        figure.savefig(path)
+
+
+def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -> None:
+    """Points, the frontier's steps, axes with units, and the two legends."""
+    axes.step(frontier[cost], frontier["top1"], where="post", color="0.55", linewidth=1.2, zorder=1)
+    for family, members in families(trained):
+        points = axes.scatter(
+            members[cost],
+            members["top1"],
+            c=members["globality"],
+            vmin=0,
+            vmax=1,
+            cmap="viridis",
+            marker=marker(family),
+            s=46,
+            edgecolors=["black" if on else "none" for on in members["on_frontier"]],
+            linewidths=1.1,
+            zorder=2,
+            label=family,
+        )
+    label_axes(axes, cost)
+    if len(trained):
+        axes.figure.colorbar(points, ax=axes, label="globality (0 local, 1 global)", shrink=0.9)
+        legend = axes.legend(
+            title="family (outlined: frontier)", fontsize=8, title_fontsize=8, loc="lower right"
+        )
+        for handle in legend.legend_handles:
+            handle.set(facecolor="0.6", edgecolor="none")  # type: ignore[union-attr]
+
+
+def families(trained: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The trials of each family, from local to global."""
+    order = sorted(
+        trained["family"].unique(), key=lambda name: (name != "all-conv", name == "all-token", name)
+    )
+    yield from ((str(family), trained[trained["family"] == family]) for family in order)
+
+
+def marker(family: str) -> str:
+    """One marker for each family, the same in every picture."""
+    if family in MARKERS:
+        return MARKERS[family]
+    return GLOBAL_FROM[int(family.rpartition("-")[2]) % len(GLOBAL_FROM)]
+
+
+def label_axes(axes: Axes, cost: str) -> None:
+    """Units on the axes; costs on a log scale, with readable ticks."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(OBJECTIVES[cost].label)
+    axes.set_ylabel(OBJECTIVES["top1"].label)
+    axes.grid(alpha=0.25, linewidth=0.6)

@@ -1,0 +1,102 @@
+"""A run that lies in a folder: its frames, and the files that are derived from its record."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+
+from archsearch.errors import InputError, Problem
+from archsearch.results.frontier import frontier_frame
+from archsearch.results.plot import save_frontier_plot
+from archsearch.results.table import stages_frame, trials_frame
+from archsearch.study.folder import RunFolder, write_atomically
+from archsearch.study.storage import close, load_study_record
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read. ``trials``, ``stages`` and ``frontier`` are DataFrames.
+
+    Attributes:
+        folder: where it lies.
+        objectives: what was optimised, accuracy first.
+        trials: one row a trial; see ``results.table.trials_frame`` for the columns.
+        stages: one row for each part of each trial; see ``results.table.stages_frame``.
+        descriptions: each architecture as JSON, by its id.
+    """
+
+    folder: Path
+    objectives: tuple[str, ...]
+    trials: pd.DataFrame
+    stages: pd.DataFrame
+    descriptions: dict[str, str]
+
+    @cached_property
+    def frontier(self) -> pd.DataFrame:
+        """The non-dominated trials, cheapest first."""
+        return frontier_frame(self.trials, self.objectives)
+
+    @property
+    def cost(self) -> str:
+        """The objective that a picture shows against accuracy; MACs if accuracy is the only one."""
+        return self.objectives[1] if len(self.objectives) > 1 else "macs"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What the run belongs to and on what it ran (``run.json``)."""
+        content: dict[str, Any] = json.loads(RunFolder(self.folder).manifest.read_text())
+        return content
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run in ``folder``, finished, stopped or going on.
+
+    Raises:
+        InputError: there is no run in this folder.
+        EnvironmentFaultError: its database cannot be read.
+    """
+    place = RunFolder(Path(folder))
+    if not place.database.is_file():
+        what, remedy = "no run lies here (there is no study.db)", "give the folder that archsearch run named"
+        raise InputError(str(folder), [Problem("", what, remedy)])
+    study = load_study_record(place.database)
+    try:
+        return Run(
+            place.path, objectives(study), trials_frame(study), stages_frame(study), descriptions(study)
+        )
+    finally:
+        close(study)
+
+
+def objectives(study: optuna.Study) -> tuple[str, ...]:
+    """The names that the study's values have."""
+    return tuple(study.metric_names or ())
+
+
+def descriptions(study: optuna.Study) -> dict[str, str]:
+    """Each architecture as JSON, by its id."""
+    attributes = [trial.user_attrs for trial in study.get_trials(deepcopy=False)]
+    return {a["architecture"]: a["description"] for a in attributes if "description" in a}
+
+
+def write_results(run: Run) -> None:
+    """Derive every result file from the record: tables, the frontier and its picture; each replaced whole."""
+    run.trials.to_parquet(beside(run, "trials.parquet"), compression="zstd", index=False)
+    run.stages.to_parquet(beside(run, "stages.parquet"), compression="zstd", index=False)
+    for name in ("trials.parquet", "stages.parquet"):
+        beside(run, name).replace(run.folder / name)
+    write_atomically(run.folder / "trials.csv", run.trials.to_csv(index=False))
+    write_atomically(run.folder / "frontier.csv", run.frontier.to_csv(index=False))
+    title = f"{run.manifest['identity']['space']} on {run.manifest['identity']['data']}"
+    picture = beside(run, "frontier.png")
+    save_frontier_plot(run.trials, run.frontier, run.cost, picture, title)
+    picture.replace(run.folder / "frontier.png")
+
+
+def beside(run: Run, name: str) -> Path:
+    """Where a file is written before it is put in place."""
+    return run.folder / f".new.{name}"

@@ -1,0 +1,188 @@
+"""How to search: the study file, the space's own ``study:`` and the flags of ``archsearch run``, merged."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from archsearch.errors import Problem, StudyFileError, one_of, shown
+from archsearch.proxy.recipe import Recipe
+from archsearch.space import Table, parse_count, plain, read_document
+from archsearch.space.check_fields import field_problems
+from archsearch.study.record import COSTS, OBJECTIVES
+
+OBJECTIVE_NAMES = tuple(OBJECTIVES)
+
+
+class StudyConfig(BaseModel):
+    """A search, apart from its space: what is optimised, within what, with which budget.
+
+    Attributes:
+        data: ``digits``, a Parquet file, a folder, or a hub name.
+        recipe: how each candidate is trained.
+        objectives: names with known unit and direction, the first an accuracy.
+        limits: upper bounds on costs, in the unit of their name; added to the space's own.
+        trials: candidates to train; infeasible proposals cost nothing and do not count.
+        sampler: ``tpe`` (multi-objective, multivariate, grouped) or ``random``.
+        seed: decides proposals, initial weights and the order of images.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        latency_batch: images in the batch whose latency is measured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    data: str = "digits"
+    recipe: Recipe = Recipe()
+    objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = ("top1", "latency_ms")
+    limits: dict[str, float] = {}
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 24
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+    device: str = "auto"
+    latency_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
+
+    def identity(self) -> dict[str, Any]:
+        """What a run folder belongs to, as flat data: everything but the budget and the device."""
+        settings = self.model_dump(mode="json", exclude={"trials", "device", "recipe"})
+        recipe = {f"recipe.{name}": value for name, value in self.recipe.model_dump(mode="json").items()}
+        return {**settings, **recipe}
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits of the identity."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def load_study(
+    inline: Table | None, source: str, file: Path | None = None, flags: Mapping[str, Any] | None = None
+) -> StudyConfig:
+    """Merge the space's ``study:``, a study file and flags; a later one beats an earlier one.
+
+    Raises:
+        StudyFileError: with every problem of the first source that has any.
+    """
+    settings: dict[str, Any] = {}
+    if inline is not None:
+        settings = merged(settings, read_settings(inline, source, "study"))
+    if file is not None:
+        settings = merged(settings, read_settings(read_document(file, StudyFileError), str(file), ""))
+    if flags:
+        settings = merged(settings, check_flags(flags))
+    recipe = Recipe.model_validate(settings.pop("recipe", {}))
+    return StudyConfig.model_validate({**settings, "recipe": recipe})
+
+
+def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """``later`` over ``earlier``, inside ``recipe`` and ``limits`` key by key."""
+    result = {**earlier, **later}
+    for inner in ("recipe", "limits"):
+        if inner in earlier and inner in later:
+            result[inner] = {**earlier[inner], **later[inner]}
+    return result
+
+
+def read_settings(table: Table, source: str, prefix: str) -> dict[str, Any]:
+    """The settings that one source writes, each checked on its own."""
+    settings = {key: frozen(plain(node)) for key, node in table.entries.items()}
+    problems = [problem.under(prefix) for problem in setting_problems(settings)]
+    if problems:
+        raise StudyFileError(source, [placed(problem, table, prefix) for problem in problems])
+    if "limits" in settings:
+        settings["limits"] = {name: read_limit(name, value) for name, value in settings["limits"].items()}
+    return settings
+
+
+def check_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags are settings too."""
+    problems = list(setting_problems(flags))
+    if problems:
+        raise StudyFileError("archsearch run", [flag_problem(problem) for problem in problems])
+    return dict(flags)
+
+
+def flag_problem(problem: Problem) -> Problem:
+    """The problem in the words of the command line: ``--samples`` for ``recipe.samples``."""
+    return Problem(f"--{problem.key.rpartition('.')[2]}", problem.what, problem.remedy)
+
+
+def setting_problems(settings: Mapping[str, Any]) -> list[Problem]:
+    """Unknown keys and impossible values, the inner mappings included."""
+    plain_ones = {k: (k, v) for k, v in settings.items() if k not in ("recipe", "limits", "objectives")}
+    problems = list(field_problems(StudyConfig, plain_ones, {}, "a study"))
+    problems += recipe_problems(settings.get("recipe", {}))
+    problems += objective_problems(settings.get("objectives", ("top1",)))
+    return problems + limit_problems(settings.get("limits", {}))
+
+
+def recipe_problems(recipe: object) -> list[Problem]:
+    """What is wrong with the recipe."""
+    if not isinstance(recipe, dict):
+        return [Problem("recipe", f"{shown(recipe)} is no mapping", "write {samples: 8192}")]
+    fields = {name: (f"recipe.{name}", value) for name, value in recipe.items()}
+    problems = list(field_problems(Recipe, fields, {}, "a recipe"))
+    samples, batch = (recipe.get(n, Recipe.model_fields[n].default) for n in ("samples", "batch_size"))
+    if not problems and samples < batch:
+        what = f"{samples} samples are less than one batch of {batch}"
+        problems.append(Problem("recipe.samples", what, f"write at least {batch}"))
+    return problems
+
+
+def objective_problems(objectives: object) -> list[Problem]:
+    """Known names, each once, an accuracy among them."""
+    if not isinstance(objectives, tuple) or not objectives:
+        return [Problem("objectives", f"{shown(objectives)} is no list of names", "write [top1, latency_ms]")]
+    problems = [
+        Problem("objectives", f"{shown(name)} is no objective", one_of(OBJECTIVE_NAMES, str(name)))
+        for name in objectives
+        if name not in OBJECTIVE_NAMES
+    ]
+    if len(set(objectives)) < len(objectives):
+        problems.append(Problem("objectives", "a name stands twice", "write each objective once"))
+    if not problems and objectives[0] != "top1":
+        problems.append(Problem("objectives", "the first objective is not top1", "write top1 first"))
+    return problems
+
+
+def limit_problems(limits: object) -> list[Problem]:
+    """Known costs, bounds above 0."""
+    if not isinstance(limits, dict):
+        return [Problem("limits", f"{shown(limits)} is no mapping", "write {latency_ms: 5}")]
+    problems = []
+    for name, value in limits.items():
+        if name not in COSTS:
+            problems.append(Problem(f"limits.{name}", "is no limit of a study", one_of(COSTS, name)))
+        elif read_limit(name, value) is None:
+            problems.append(
+                Problem(f"limits.{name}", f"{shown(value)} is no amount above 0", "write a number")
+            )
+    return problems
+
+
+def read_limit(name: str, value: object) -> float | None:
+    """A bound as a number; counts may be written as ``5M``."""
+    if name in ("params", "macs"):
+        count = parse_count(value)
+        return None if count is None else float(count)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and value > 0 else None  # type: ignore[arg-type,operator]
+
+
+def placed(problem: Problem, table: Table, prefix: str) -> Problem:
+    """The problem with the line of its key."""
+    steps = problem.key.removeprefix(f"{prefix}.").split(".")
+    inner = table.entries.get(steps[0])
+    line = table.key_lines.get(steps[0], table.line)
+    if isinstance(inner, Table) and len(steps) > 1:
+        line = inner.key_lines.get(steps[1], line)
+    return Problem(problem.key, problem.what, problem.remedy, line)
+
+
+def frozen(value: object) -> Any:
+    """Lists as tuples, the way descriptions hold them."""
+    if isinstance(value, list):
+        return tuple(frozen(item) for item in value)
+    return value

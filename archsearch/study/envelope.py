@@ -1,0 +1,137 @@
+"""What a space holds and what a study of it will take, before any of it is trained for real."""
+
+import math
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from archsearch.architecture import Architecture
+from archsearch.counting import count_macs, count_params, family
+from archsearch.proxy import ImageData, Normalisation, Split, train_proxy
+from archsearch.space import Space
+from archsearch.study.config import StudyConfig
+from archsearch.study.objective import seeded_network
+
+TIMED_CANDIDATES = 3
+TIMED_STEPS = 6
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Smallest, median and largest of some amounts."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A space by a random sample of it.
+
+    Attributes:
+        size: exact number of distinct architectures.
+        drawn: points drawn uniformly, option by option.
+        feasible: those of them that can be built and are within the limits.
+        share: interval (95 %, Wilson 1927) of the feasible share.
+        failures: why the others are not, with counts.
+        params, macs: for each family, the spread over the feasible ones.
+        counts: feasible points of each family.
+    """
+
+    size: int
+    drawn: int
+    feasible: int
+    share: tuple[float, float]
+    failures: dict[str, int]
+    params: dict[str, Spread]
+    macs: dict[str, Spread]
+    counts: dict[str, int]
+
+
+def survey(space: Space, draws: int, seed: int = 0) -> Envelope:
+    """Draw ``draws`` points and count what they cost."""
+    failures: Counter[str] = Counter()
+    feasible: list[Architecture] = []
+    for architecture in space.draws(seed, draws):
+        reasons = reasons_against(space, architecture)
+        failures.update(reasons)
+        feasible += [] if reasons else [architecture]
+    by_family: dict[str, list[Architecture]] = {}
+    for architecture in feasible:
+        by_family.setdefault(family(architecture), []).append(architecture)
+    return Envelope(
+        size=space.size(),
+        drawn=draws,
+        feasible=len(feasible),
+        share=wilson(len(feasible), draws),
+        failures=dict(failures.most_common()),
+        params={name: spread([count_params(a) for a in members]) for name, members in by_family.items()},
+        macs={name: spread([count_macs(a).total for a in members]) for name, members in by_family.items()},
+        counts={name: len(members) for name, members in by_family.items()},
+    )
+
+
+def reasons_against(space: Space, architecture: Architecture) -> list[str]:
+    """Why a point is not feasible; empty if it is."""
+    if architecture.problems():
+        return ["cannot be built"]
+    return space.broken_limits(architecture)
+
+
+def spread(amounts: list[int]) -> Spread:
+    """Smallest, median, largest."""
+    return Spread(min(amounts), statistics.median(amounts), max(amounts))
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
+    z = 1.96
+    share, scale = hits / n, 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / scale
+    margin = z / scale * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - margin), min(1.0, middle + margin)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds a candidate will take by a few timed steps of a few candidates, and the whole study."""
+
+    seconds_per_trial: float
+    seconds: float
+    timed: tuple[str, ...]
+
+
+def forecast(space: Space, config: StudyConfig, device: torch.device) -> Forecast:
+    """Train a few candidates for a few steps on noise of the right shape, and scale up."""
+    timed = [space.draw(seed) for seed in range(TIMED_CANDIDATES)]
+    seconds = statistics.mean(seconds_of(architecture, config, device) for architecture in timed)
+    return Forecast(seconds, seconds * config.trials, tuple(architecture.layout for architecture in timed))
+
+
+def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.device) -> float:
+    """The full training of one candidate, from the steps behind the first (which sets things up)."""
+    recipe = config.recipe.model_copy(update={"samples": TIMED_STEPS * config.recipe.batch_size})
+    ticks: list[float] = []
+    network = seeded_network(architecture, config.seed)
+    data = noise(architecture, recipe.batch_size)
+    train_proxy(network, data, recipe, device, lambda _done, _total: ticks.append(time.perf_counter()))
+    per_step = statistics.median(later - earlier for earlier, later in pairwise(ticks))
+    steps = config.recipe.samples // config.recipe.batch_size
+    validation = config.recipe.validation_images / config.recipe.batch_size / 3
+    return per_step * (steps + validation)
+
+
+def noise(architecture: Architecture, batch: int) -> ImageData:
+    """Random images of the space's shape: timing needs no real ones."""
+    image, classes = architecture.image, architecture.classes
+    generator = torch.Generator().manual_seed(0)
+    shape = (2 * batch, image.channels, image.height, image.width)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, classes, (2 * batch,), generator=generator)
+    split = Split(images, labels)
+    return ImageData("noise", split, split.first(batch), classes, Normalisation.of(images), "noise")

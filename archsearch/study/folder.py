@@ -1,0 +1,134 @@
+"""The run folder: one search of one space, owned by one process at a time, resumable by the same command."""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsearch.errors import EnvironmentFaultError, RunFolderError, shown
+
+PACKAGES = ("archsearch", "torch", "optuna", "fvcore", "numpy")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything about a run lies. Paths inside are relative: the folder can be moved."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The Optuna storage, from which everything under results is derived."""
+        return self.path / "study.db"
+
+    @property
+    def manifest(self) -> Path:
+        """What the run belongs to, and on what it ran."""
+        return self.path / "run.json"
+
+    @property
+    def weights(self) -> Path:
+        """Trained weights of the candidates on the current frontier."""
+        return self.path / "weights"
+
+    def weights_of(self, architecture: str) -> Path:
+        """The weights of one candidate, by its id."""
+        return self.weights / f"{architecture}.safetensors"
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the folder for this process; a kernel lock, which dies with the process that holds it.
+
+        Raises:
+            RunFolderError: another process holds it.
+            EnvironmentFaultError: it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "run.lock").open("a+")
+        except OSError as error:
+            raise EnvironmentFaultError(
+                f"{self.path}: {error.strerror}; choose another folder with --out"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+                raise RunFolderError(
+                    f"{self.path}: in use by {holder}; wait for it, or give this run its own folder with --out"
+                ) from error
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()}")
+            lock.flush()
+            yield
+
+    def claim(self, identity: Mapping[str, Any], device: str) -> None:
+        """Write whose folder this is, or make sure that it is this run's.
+
+        Raises:
+            RunFolderError: it belongs to another space, study or seed, or was measured on another device.
+        """
+        wanted = json.loads(json.dumps({**identity, "device": device}))
+        if not self.manifest.exists():
+            write_atomically(self.manifest, json.dumps(self.described(wanted), indent=2) + "\n")
+            return
+        differences = list(differing(json.loads(self.manifest.read_text())["identity"], wanted))
+        if differences:
+            raise RunFolderError(
+                f"{self.path} belongs to another run: {'; '.join(differences)}; "
+                "give this run its own folder with --out, or take back the change"
+            )
+
+    def described(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """The manifest's content."""
+        return {
+            "identity": identity,
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "git_revision": git_revision(),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        }
+
+
+def differing(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Each setting that changed, with its old and its new value."""
+    for name in sorted(recorded.keys() | wanted.keys()):
+        before, now = recorded.get(name), wanted.get(name)
+        if before != now:
+            yield f"{name} was {shown(before)} and is {shown(now)}"
+
+
+def git_revision() -> str | None:
+    """The commit that the working directory is at, if it is a git checkout."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """The whole file or none of it: written beside, then put in place."""
+    data = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

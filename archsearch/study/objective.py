@@ -1,0 +1,156 @@
+"""The front window of the house: how a candidate becomes a record."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from archsearch.architecture import Architecture, Network
+from archsearch.counting import count_macs, count_params, family, global_depth, global_tokens, globality
+from archsearch.errors import ArchsearchError, FailedTrialError
+from archsearch.profiling import Profile, profile_architecture
+from archsearch.proxy import ImageData, Recipe, train_proxy
+from archsearch.space import Space
+from archsearch.study.config import StudyConfig
+from archsearch.study.record import TrialRecord
+from archsearch.study.watch import Watcher
+
+Evaluate = Callable[[Architecture, Recipe], float]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What candidates are judged with: the same for all of a run.
+
+    ``evaluate`` stands in for training if it is given: a table, a cluster job, a user's own loop. It
+    takes the architecture and the recipe, and returns top-1 accuracy in [0, 1].
+    """
+
+    space: Space
+    config: StudyConfig
+    device: torch.device
+    data: ImageData | None
+    evaluate: Evaluate | None
+    watcher: Watcher
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate that has been judged: its record, what its limits say, and its trained network."""
+
+    record: TrialRecord
+    constraints: dict[str, float]
+    network: Network | None = None
+
+
+def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
+    """Count, measure, check the limits, train: in the order of what each costs.
+
+    A candidate over a limit is never trained, and one over a counted limit never measured either.
+    """
+    start = time.perf_counter()
+    record = counted(architecture, slot)
+    constraints = bench.space.violations(architecture)
+    if over(constraints):
+        return Candidate(record, constraints)
+    bench.watcher.phase(slot, f"profiling {record.layout}")
+    with phase("profile"):
+        profile = measure(architecture, bench)
+    record = measured(record, profile, bench)
+    constraints |= {n: profile.objective(n) - limit for n, limit in sorted(bench.config.limits.items())}
+    if over(constraints):
+        return Candidate(record, constraints)
+    bench.watcher.phase(slot, f"training {record.layout}")
+    record, network = trained(record, architecture, bench)
+    return Candidate(replace(record, seconds=time.perf_counter() - start), constraints, network)
+
+
+def counted(architecture: Architecture, slot: int) -> TrialRecord:
+    """What is known of an architecture without running it; infeasible until it is trained."""
+    return TrialRecord(
+        slot=slot,
+        outcome="infeasible",
+        architecture=architecture.id,
+        description=json.dumps(architecture.document()),
+        layout=architecture.layout,
+        family=family(architecture),
+        globality=globality(architecture),
+        global_depth=global_depth(architecture),
+        global_tokens=global_tokens(architecture),
+        params=count_params(architecture),
+        macs=count_macs(architecture).total,
+    )
+
+
+def measure(architecture: Architecture, bench: Bench) -> Profile:
+    """Latency and memory on the run's device."""
+    return profile_architecture(architecture, device=bench.device, batch_size=bench.config.latency_batch)
+
+
+def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord:
+    """The record with what was measured."""
+    return replace(
+        record,
+        latency_ms=profile.latency_ms,
+        latency_iqr_ms=profile.latency.iqr_ms,
+        latency_repeats=profile.latency.repeats,
+        latency_batch=bench.config.latency_batch,
+        peak_memory_mib=profile.peak_memory_mib,
+        device=profile.conditions.device_name,
+    )
+
+
+def trained(
+    record: TrialRecord, architecture: Architecture, bench: Bench
+) -> tuple[TrialRecord, Network | None]:
+    """The record with its accuracy, and the trained network unless something stood in for training."""
+    recipe = bench.config.recipe
+    if bench.evaluate is not None:
+        with phase("evaluate"):
+            top1 = float(bench.evaluate(architecture, recipe))
+        if not 0 <= top1 <= 1:
+            raise FailedTrialError("evaluate", f"evaluate returned {top1}, and top-1 lies between 0 and 1")
+        return replace(record, outcome="trained", top1=top1), None
+    if bench.data is None:
+        raise ValueError("a bench without evaluate needs data")
+    with phase("train"):
+        network = seeded_network(architecture, bench.config.seed)
+        score = train_proxy(network, bench.data, recipe, bench.device, bench.watcher.step)
+    record = replace(
+        record,
+        outcome="trained",
+        top1=score.top1,
+        val_loss=score.loss,
+        train_loss=score.train_loss,
+        samples=score.samples,
+        train_seconds=score.seconds,
+    )
+    return record, network
+
+
+def seeded_network(architecture: Architecture, seed: int) -> Network:
+    """A network whose initial weights depend on ``seed`` alone; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return architecture.build()
+
+
+def over(constraints: dict[str, float]) -> bool:
+    """Whether any limit is exceeded."""
+    return any(excess > 0 for excess in constraints.values())
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """An error in this phase costs this candidate, not the study."""
+    try:
+        yield
+    except ArchsearchError:
+        raise
+    except Exception as error:
+        reason: Any = f"{type(error).__name__}: {error}"
+        raise FailedTrialError(name, str(reason).splitlines()[0][:300]) from error

@@ -1,0 +1,103 @@
+"""What a study remembers of a candidate: the one schema that is written to and read from the storage.
+
+The record holds readable choices (the trial's parameters), raw units (its values) and honest states:
+
+    COMPLETE                     trained; every objective has a finite value
+    PRUNED   outcome infeasible  over a limit, found before training; every constraint set, no values
+    FAIL     outcome failed      this candidate broke; ``error`` says why; it used up its slot
+    FAIL     outcome interrupted the process was stopped; the slot is run again
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+Direction = Literal["maximize", "minimize"]
+Outcome = Literal["trained", "infeasible", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A quantity that can be optimised: its unit, its direction and how an axis is labelled."""
+
+    unit: str
+    direction: Direction
+    label: str
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "top1": Objective("share of images", "maximize", "top-1 accuracy (validation)"),
+    "latency_ms": Objective("ms a batch", "minimize", "latency (ms)"),
+    "macs": Objective("multiply-adds an image", "minimize", "MACs"),
+    "params": Objective("parameters", "minimize", "parameters"),
+    "peak_memory_mib": Objective("MiB", "minimize", "peak memory (MiB)"),
+}
+COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.direction == "minimize")
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One candidate, flat, as the dashboard and pandas show it. None is what was not measured.
+
+    Attributes:
+        slot: the place in the budget, from 0; a candidate that is run again keeps it.
+        outcome: what became of it.
+        architecture: its id; ``description`` is the architecture itself as JSON.
+        layout: one letter a part, such as ``P-CMT``.
+        family: ``all-conv``, ``all-token``, ``global-from-K`` or ``mixed``.
+        globality: mean reach of its spatial mixers, in [0, 1].
+        global_depth: where the global mixers sit, 0 first to 1 last.
+        global_tokens: tokens of the first grid that is mixed globally.
+        params: trainable parameters.
+        macs: multiply-adds for one image.
+        latency_ms: median of one forward pass of a batch of ``latency_batch``.
+        latency_iqr_ms: distance between the quartiles of that.
+        latency_repeats: how often it was timed.
+        peak_memory_mib: most memory of one forward pass, on a GPU.
+        device: on what it was measured and trained.
+        top1: share of validation images classified right.
+        val_loss, train_loss: cross-entropy in nats, on validation and over the last tenth of training.
+        samples: training images shown.
+        train_seconds, seconds: training alone, and the whole trial.
+        error: one line saying why it failed.
+    """
+
+    slot: int
+    outcome: Outcome
+    architecture: str
+    description: str
+    layout: str
+    family: str
+    globality: float
+    global_depth: float | None
+    global_tokens: int | None
+    params: int
+    macs: int
+    latency_ms: float | None = None
+    latency_iqr_ms: float | None = None
+    latency_repeats: int | None = None
+    latency_batch: int | None = None
+    peak_memory_mib: float | None = None
+    device: str | None = None
+    top1: float | None = None
+    val_loss: float | None = None
+    train_loss: float | None = None
+    samples: int | None = None
+    train_seconds: float | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """What is stored with the trial: everything that is known."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def value(self, objective: str) -> float:
+        """The raw value of an objective; a record that is told as COMPLETE has a finite one."""
+        value = getattr(self, objective)
+        if value is None or not math.isfinite(value):
+            raise ValueError(f"{objective} of {self.architecture} is {value}")
+        return float(value)
+
+
+FIELDS = tuple(field.name for field in fields(TrialRecord))

@@ -1,0 +1,289 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from archsearch.errors import FailedTrialError
+from archsearch.proxy import Recipe, evaluate, train_proxy
+from archsearch.proxy.data import Split
+from archsearch.proxy.train import decay_groups, learning_rate, tenths
+
+CPU = torch.device("cpu")
+SHORT = Recipe(samples=640, batch_size=32, crop=1)
+
+
+def tiny(seed=0, dropout=0.0) -> nn.Module:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.GELU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Flatten(),
+            nn.Linear(32 * 16, 10),
+        )
+
+
+class Spoilt(nn.Module):
+    """A network that spoils its output in one step, or raises."""
+
+    def __init__(self, step, spoil):
+        super().__init__()
+        self.network, self.left, self.spoil = tiny(), step, spoil
+
+    def forward(self, images):
+        self.left -= 1
+        return self.spoil(self.network(images)) if self.left == 0 else self.network(images)
+
+
+def lost(spoil, digits, step=5) -> FailedTrialError:
+    with pytest.raises(FailedTrialError) as failure:
+        train_proxy(Spoilt(step, spoil), digits, SHORT, CPU)
+    return failure.value
+
+
+def test_a_few_hundred_samples_teach_the_digits_well_above_chance(digits):
+    score = train_proxy(tiny(), digits, Recipe(samples=640, batch_size=16, learning_rate=5e-3, crop=0), CPU)
+
+    assert score.top1 > 0.8  # chance is 0.1
+    assert score.loss < 0.8  # chance is ln 10 = 2.3
+
+
+def test_a_score_says_what_was_spent(digits):
+    score = train_proxy(tiny(), digits, Recipe(samples=100, batch_size=32), CPU)
+
+    assert score.samples == 96  # three whole batches
+    assert score.seconds > 0
+    assert len(score.curve) == 10
+    assert score.train_loss == score.curve[-1]
+
+
+def test_the_same_weights_and_recipe_give_the_same_bits(digits):
+    scores = [train_proxy(tiny(dropout=0.2), digits, SHORT, CPU) for _ in range(2)]
+
+    assert (scores[0].top1, scores[0].loss, scores[0].curve) == (
+        scores[1].top1,
+        scores[1].loss,
+        scores[1].curve,
+    )
+
+
+def test_another_seed_gives_another_training(digits):
+    recipes = [SHORT, SHORT.model_copy(update={"seed": 1})]
+    scores = [train_proxy(tiny(), digits, recipe, CPU) for recipe in recipes]
+
+    assert scores[0].loss != scores[1].loss
+
+
+def test_torch_is_left_as_it_was_found(digits):
+    torch.manual_seed(123)
+    before = (
+        torch.get_rng_state(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+    )
+    train_proxy(tiny(dropout=0.2), digits, Recipe(samples=64), CPU)
+    after = (
+        torch.get_rng_state(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+    )
+
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+def test_torch_is_left_as_it_was_found_after_a_failure(digits):
+    before = torch.get_rng_state()
+    lost(lambda logits: logits * math.nan, digits)
+
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_trained_network_can_be_saved_as_it_is(digits):
+    network = tiny()
+    train_proxy(network, digits, Recipe(samples=64), CPU)
+
+    assert all(tensor.is_contiguous() for tensor in network.state_dict().values())
+
+
+def test_only_so_many_validation_images_are_judged(digits):
+    network = tiny()
+    score = train_proxy(network, digits, Recipe(samples=64, validation_images=50), CPU)
+
+    assert (score.top1, score.loss) == evaluate(
+        network, digits.validation.first(50), digits.normalisation, CPU
+    )
+
+
+def test_every_step_is_told(digits):
+    told = []
+    train_proxy(
+        tiny(), digits, Recipe(samples=96, batch_size=32), CPU, lambda done, steps: told.append((done, steps))
+    )
+
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_what_the_listener_raises_ends_the_training(digits):
+    def interrupt(done, steps):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_proxy(tiny(), digits, SHORT, CPU, interrupt)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(math.nan, "nan"), (math.inf, "nan|inf")])
+def test_a_loss_that_is_no_number_loses_the_candidate(digits, factor, said):
+    failure = lost(lambda logits: logits * factor, digits)
+
+    assert failure.phase == "train"
+    assert failure.reason.split(" is ")[1].split(" at ")[0] in said.split("|")
+    assert failure.reason.endswith("at step 5 of 20, learning rate 0.002")
+
+
+def test_a_validation_loss_that_is_no_number_loses_the_candidate(digits):
+    failure = lost(lambda logits: logits * math.nan, digits, step=21)  # 20 steps, then validation
+
+    assert failure.phase == "validate"
+    assert failure.reason == "loss is nan on 359 validation images"
+
+
+def test_running_out_of_memory_loses_the_candidate(digits):
+    def too_much(logits):
+        return logits + torch.empty(2**60, dtype=torch.uint8).sum()
+
+    failure = lost(too_much, digits)
+
+    assert (failure.phase, failure.reason) == ("train", "out of memory with batches of 32 images")
+    assert failure.__context__ is None  # it would keep the memory
+
+
+def test_running_out_of_memory_on_a_gpu_loses_the_candidate(digits):
+    def too_much(logits):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert lost(too_much, digits, step=21).phase == "validate"
+
+
+def test_another_error_of_the_network_is_not_hidden(digits):
+    def broken(logits):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        train_proxy(Spoilt(1, broken), digits, SHORT, CPU)
+
+
+def test_a_wrong_shape_of_logits_loses_the_candidate_with_both_shapes(digits):
+    failure = lost(lambda logits: logits[:, :7], digits)
+
+    assert failure.reason == "the network gives (32, 7) for images (32, 1, 8, 8); wanted (32, 10)"
+
+
+def test_a_network_that_gives_no_tensor_loses_the_candidate(digits):
+    assert lost(lambda logits: (logits,), digits).reason.startswith("the network gives tuple for images")
+
+
+def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
+    recipe = Recipe(learning_rate=1.0, warmup=0.2)
+    rates = [learning_rate(step, 10, recipe) for step in range(10)]
+
+    # two steps up; then (1 + cos(pi * k / 8)) / 2 for k from 0 to 7
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[4] == pytest.approx((1 + math.sqrt(0.5)) / 2)  # k = 2: cos 45 degrees
+    assert rates[6] == pytest.approx(0.5)  # k = 4: cos 90 degrees
+    assert rates[8] == pytest.approx((1 - math.sqrt(0.5)) / 2)  # k = 6: cos 135 degrees
+
+
+def test_without_warm_up_the_rate_starts_at_its_peak():
+    assert learning_rate(0, 10, Recipe(learning_rate=0.5, warmup=0.0)) == 0.5
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.5, 0.99])
+def test_one_step_has_a_rate(warmup):
+    assert learning_rate(0, 1, Recipe(warmup=warmup)) == 2e-3
+
+
+def test_only_matrices_and_kernels_decay():
+    class Everything(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+            self.attention = nn.MultiheadAttention(4, 2)
+            self.linear, self.layer_norm = nn.Linear(4, 4), nn.LayerNorm(4)
+            self.table, self.places = nn.Parameter(torch.zeros(9, 4)), nn.Embedding(9, 4)
+            self.frozen = nn.Linear(2, 2, bias=False).requires_grad_(requires_grad=False)
+
+    network = Everything()
+    decaying, other = decay_groups(network, 0.05)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+
+    assert {names[id(parameter)] for parameter in decaying["params"]} == {
+        "conv.weight",
+        "attention.in_proj_weight",
+        "attention.out_proj.weight",
+        "linear.weight",
+    }
+    assert (decaying["weight_decay"], other["weight_decay"]) == (0.05, 0.0)
+    assert len(decaying["params"]) + len(other["params"]) + 1 == len(names)  # one is frozen
+
+
+def test_a_curve_is_the_mean_of_each_tenth():
+    losses = [float(step) for step in range(20)]
+
+    assert tenths(losses) == (0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5, 16.5, 18.5)
+
+
+@pytest.mark.parametrize("steps", range(1, 30))
+def test_a_curve_has_ten_points_for_any_number_of_steps(steps):
+    curve = tenths([float(step) for step in range(steps)])
+
+    assert len(curve) == 10
+    assert list(curve) == sorted(curve)
+    assert curve[0] >= 0
+    assert curve[-1] <= steps - 1
+
+
+class ByBrightness(nn.Module):
+    """Logits 0 and 1; the class is 1 where the image is brighter than the mean."""
+
+    def forward(self, images):
+        bright = (images.mean((1, 2, 3)) > 0).float()
+        return torch.stack([1 - bright, bright], 1)
+
+
+def test_top1_and_loss_are_those_of_hand_arithmetic(digits):
+    images = torch.tensor([0, 255, 0, 255], dtype=torch.uint8).view(4, 1, 1, 1)
+    split = Split(images, torch.tensor([0, 1, 1, 1]))
+    right, wrong = math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))
+    top1, loss = evaluate(ByBrightness(), split, digits.normalisation, CPU, batch_size=3)
+
+    assert top1 == 0.75
+    assert loss == pytest.approx((3 * right + wrong) / 4)
+
+
+def test_evaluation_changes_nothing_in_the_network(digits):
+    network = tiny(dropout=0.5).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    first, second = (evaluate(network, digits.validation, digits.normalisation, CPU) for _ in range(2))
+
+    assert first == second
+    assert network.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_learns_the_digits_too(digits):
+    before = torch.cuda.get_rng_state()
+    recipe = Recipe(samples=640, batch_size=16, learning_rate=5e-3, crop=0)
+    score = train_proxy(tiny(dropout=0.1), digits, recipe, torch.device("cuda"))
+
+    assert score.top1 > 0.8
+    assert torch.equal(before, torch.cuda.get_rng_state())
