@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from archsearch.errors import ArchitectureError, Problem
+from archsearch.errors import ArchitectureError, Problem, shown
 from archsearch.shapes import FeatureShape
 from archsearch.stages import Head, Mixer, Part, TaggedStage, TaggedStem
 
@@ -47,7 +46,7 @@ class Architecture(BaseModel):
     stages: Annotated[tuple[TaggedStage, ...], Field(min_length=1, max_length=64)]
     head: Head = Head()
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Twelve hex digits of the SHA-256 of the canonical JSON: equal descriptions share it everywhere."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
@@ -71,7 +70,7 @@ class Architecture(BaseModel):
             "classes": self.classes,
             "stem": self.stem.canonical(),
             "stages": [stage.canonical() for stage in self.stages],
-            "head": self.head.model_dump(),
+            "head": self.head.canonical(),
         }
 
     def document(self) -> dict[str, Any]:
@@ -106,7 +105,7 @@ class Architecture(BaseModel):
         """The image, then the map behind the stem and behind each stage; ArchitectureError if it cannot be."""
         problems = self.problems()
         if problems:
-            raise ArchitectureError(self.name, problems)
+            raise ArchitectureError(shown(self.name), problems)
         shapes = [self.image.shape]
         for _, part in self.parts:
             shapes.append(part.out_shape(shapes[-1]))

@@ -82,7 +82,12 @@ class InputError(ArchsearchError):
         ordered = sorted(self.problems, key=lambda problem: problem.line or 0)
         lines = [problem.at(self.source) for problem in ordered[:MAX_PROBLEMS_SHOWN]]
         hidden = len(ordered) - len(lines)
-        return [*lines, f"{self.source}: and {hidden} more problems"] if hidden else lines
+        more = f"{self.source}: and {hidden} more problem{'s' if hidden > 1 else ''}"
+        return [*lines, more] if hidden else lines
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, tuple[Problem, ...]]]:
+        """Errors travel between processes whole."""
+        return type(self), (self.source, self.problems)
 
 
 class SpaceError(InputError):
@@ -137,3 +142,7 @@ class FailedTrialError(ArchsearchError):
         self.phase = phase
         self.reason = reason
         super().__init__(f"{phase}: {reason}")
+
+    def __reduce__(self) -> tuple[type["FailedTrialError"], tuple[str, str]]:
+        """Errors travel between processes whole."""
+        return type(self), (self.phase, self.reason)

@@ -12,11 +12,13 @@ import sys
 import traceback
 from typing import Any
 
-import click
+import typer
 
 from archsearch.errors import ArchsearchError
 
 DEBUG = "ARCHSEARCH_DEBUG"
+# Typer brings click as a package or as a copy of its own, by its release; this is the root of either's errors.
+ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 def main() -> None:
@@ -27,13 +29,13 @@ def main() -> None:
         signal.signal(stop, leave)
     try:
         app(standalone_mode=False)
-    except click.ClickException as error:
+    except ClickException as error:
         complain([f"{error.format_message().rstrip('.')}; see archsearch --help"])
         sys.exit(2)
     except ArchsearchError as error:
         explain(error)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has gone, which is its right; keep the interpreter from complaining too.

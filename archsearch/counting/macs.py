@@ -111,7 +111,7 @@ def count_module(module: nn.Module, shape: FeatureShape) -> PartCount:
     families = {
         "convolution": operators["conv"],
         "projection": operators["linear"] - in_mlp - in_split,
-        "attention product": operators["matmul"] + operators["attention"],
+        "attention product": operators["matmul"] + operators["bmm"] + operators["attention"],
         "MLP": in_mlp,
         "soft split": in_split,
     }

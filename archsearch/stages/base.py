@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -105,7 +105,7 @@ def strided(size: int, stride: int) -> int:
     return -(-size // stride)
 
 
-def kernel_problems(kernel: int, shape: FeatureShape, field: str = "kernel") -> list[Problem]:
+def kernel_problems(kernel: int, shape: FeatureShape, field: str) -> list[Problem]:
     """A window must fit into the map that it slides over."""
     smaller_side = min(shape.height, shape.width)
     if kernel <= smaller_side:
@@ -114,11 +114,14 @@ def kernel_problems(kernel: int, shape: FeatureShape, field: str = "kernel") -> 
     return [Problem(field, what, f"use at most {smaller_side}, or stride less before it")]
 
 
-def odd_problems(kernel: int, field: str = "kernel") -> list[Problem]:
-    """A convolution that keeps its place needs a centre."""
-    if kernel % 2:
-        return []
-    return [Problem(field, f"{kernel} is even and has no centre", f"use {kernel - 1} or {kernel + 1}")]
+def centred_problems(kernel: int, shape: FeatureShape) -> list[Problem]:
+    """The kernel of a convolution that keeps its place: it fits the map, and has a centre."""
+    if kernel % 2 == 0:
+        return [Problem("kernel", f"{kernel} is even and has no centre", f"use {kernel - 1} or {kernel + 1}")]
+    largest = min(shape.height, shape.width)
+    largest -= largest % 2 == 0
+    problems = kernel_problems(kernel, shape, "kernel")
+    return [replace(p, remedy=f"use an odd one up to {largest}, or stride less before it") for p in problems]
 
 
 def stride_problems(kernel: int, stride: int, field: str) -> list[Problem]:

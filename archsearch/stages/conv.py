@@ -21,9 +21,8 @@ from archsearch.stages.base import (
     Part,
     Ratio,
     Stride,
+    centred_problems,
     expansion_problems,
-    kernel_problems,
-    odd_problems,
     strided,
     whole_width,
 )
@@ -58,7 +57,7 @@ class ConvStage(Part):
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """Odd kernels that fit the map, a whole width, groups that divide it."""
-        found = odd_problems(self.kernel) + kernel_problems(self.kernel, self._smallest_map(shape))
+        found = centred_problems(self.kernel, self._smallest_map(shape))
         if self.block == "bottleneck":
             found += expansion_problems(self.channels, self.expansion)
         if self.width % self.groups:

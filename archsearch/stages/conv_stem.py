@@ -16,8 +16,7 @@ from archsearch.stages.base import (
     Mixing,
     Part,
     Stride,
-    kernel_problems,
-    odd_problems,
+    centred_problems,
     strided,
 )
 from archsearch.stages.residual import conv_norm_relu
@@ -36,7 +35,7 @@ class ConvStem(Part):
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """An odd kernel that fits the image."""
-        return odd_problems(self.kernel) + kernel_problems(self.kernel, shape)
+        return centred_problems(self.kernel, shape)
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at a ``stride``-th of the image, half of that behind a pooling; rounded up."""

@@ -1,6 +1,6 @@
 """The head: the last feature map, or its class token, becomes logits."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -14,6 +14,10 @@ class Head(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     pool: Literal["mean", "cls"] = "mean"
+
+    def canonical(self) -> dict[str, Any]:
+        """The fields that differ from their defaults."""
+        return self.model_dump(exclude_defaults=True)
 
     def build(self, channels: int, classes: int) -> "Classifier":
         """``(B, channels, H, W)`` to logits ``(B, classes)``."""

@@ -28,7 +28,7 @@ from archsearch.stages.base import (
     kernel_problems,
     stride_problems,
 )
-from archsearch.stages.tokens import MLP, SoftSplit, linear
+from archsearch.stages.tokens import MLP, SoftSplit, linear, projected_split
 
 Splits = Annotated[tuple[Kernel, ...], Field(min_length=2, max_length=6)]
 Strides = Annotated[tuple[Stride, ...], Field(min_length=2, max_length=6)]
@@ -108,24 +108,22 @@ class TokensToToken(nn.Module):
 
     def __init__(self, stem: T2TStem, shape: FeatureShape) -> None:
         super().__init__()
-        arriving = [shape, *stem.grids(shape)]
-        window_widths = [
-            before.channels * kernel**2 for before, kernel in zip(arriving, stem.kernels, strict=False)
-        ]
-        self.grids = arriving[1:]
-        self.splits = nn.ModuleList(
-            SoftSplit(kernel, stride) for kernel, stride in zip(stem.kernels, stem.strides, strict=True)
+        self.grids = stem.grids(shape)
+        windows = list(zip(stem.kernels, stem.strides, strict=True))
+        self.splits = nn.ModuleList(SoftSplit(kernel, stride) for kernel, stride in windows[:-1])
+        channels = [shape.channels] + [stem.token_channels] * (len(windows) - 1)
+        self.layers = nn.ModuleList(
+            TokenLayer(stem, arriving * kernel**2)
+            for arriving, (kernel, _) in zip(channels, windows[:-1], strict=False)
         )
-        self.layers = nn.ModuleList(TokenLayer(stem, width) for width in window_widths[:-1])
-        self.project = linear(window_widths[-1], stem.channels)
+        self.split = projected_split(channels[-1], *windows[-1], stem.channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """Split, mix, fold back to a map; split a last time and project."""
         x = images
         for split, layer, grid in zip(self.splits, self.layers, self.grids, strict=False):
             x = rearrange(layer(split(x)), "b (y x) c -> b c y x", y=grid.height)
-        tokens = self.project(self.splits[-1](x))
-        folded: Tensor = rearrange(tokens, "b (y x) c -> b c y x", y=self.grids[-1].height)
+        folded: Tensor = rearrange(self.split(x), "b (y x) c -> b c y x", y=self.grids[-1].height)
         return folded
 
 

@@ -32,7 +32,7 @@ from archsearch.stages.base import (
     stride_problems,
     whole_width,
 )
-from archsearch.stages.tokens import SoftSplit, TransformerBlock, linear, sinusoid
+from archsearch.stages.tokens import TransformerBlock, projected_split, sinusoid
 
 
 class TokenTransformerStage(Part):
@@ -170,5 +170,4 @@ def entry(stage: TokenTransformerStage, in_channels: int) -> nn.Module:
     """How the map becomes tokens of the stage's width."""
     if stage.entry == "direct":
         return Flatten()
-    window_width = in_channels * stage.split_kernel**2
-    return nn.Sequential(SoftSplit(stage.split_kernel, stage.stride), linear(window_width, stage.channels))
+    return projected_split(in_channels, stage.split_kernel, stage.stride, stage.channels)

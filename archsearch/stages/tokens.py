@@ -71,6 +71,11 @@ class SoftSplit(nn.Module):
         return tokens
 
 
+def projected_split(in_channels: int, kernel: int, stride: int, width: int) -> nn.Sequential:
+    """A soft split and its projection: ``(B, C, H, W)`` to tokens ``(B, H' * W', width)``."""
+    return nn.Sequential(SoftSplit(kernel, stride), linear(in_channels * kernel**2, width))
+
+
 def linear(in_width: int, out_width: int, *, bias: bool = True) -> nn.Linear:
     """A linear layer initialised as ViT's are: normal of deviation 0.02, cut at two; biases zero."""
     module = nn.Linear(in_width, out_width, bias=bias)

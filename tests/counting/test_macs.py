@@ -1,0 +1,404 @@
+"""MACs and parameters are checked against arithmetic done by hand; counting refuses what it cannot count."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from archsearch.architecture import Architecture, Image
+from archsearch.counting import count_macs, count_params, part_counts
+from archsearch.counting.macs import analyse, count_head, count_module, count_part
+from archsearch.errors import ArchitectureError, UncountedOperationError
+from archsearch.shapes import FeatureShape
+from archsearch.stages import (
+    STAGE_KINDS,
+    STEM_KINDS,
+    ConvStage,
+    ConvStem,
+    Head,
+    MHSAStage,
+    PatchStem,
+    T2TStem,
+    TokenTransformerStage,
+)
+
+# fvcore's price of a norm, for each element of the map.
+BATCH_NORM, LAYER_NORM = 2, 5
+
+
+def architecture(stem, *stages, head=None):
+    image = Image(channels=3, height=32, width=24)
+    return Architecture(image=image, classes=10, stem=stem, stages=stages, head=head or Head())
+
+
+MIXED = architecture(
+    ConvStem(channels=16, kernel=7, stride=2, pool="max"),
+    ConvStage(channels=32, depth=2, groups=2),
+    MHSAStage(channels=32, depth=2, stride=2),
+    TokenTransformerStage(channels=16, depth=2, class_token=True),
+    head=Head(pool="cls"),
+)
+NETWORKS = {
+    "convolutions": architecture(ConvStem(channels=8), ConvStage(channels=16, depth=2, block="basic")),
+    "tokens": architecture(PatchStem(channels=16, size=4), TokenTransformerStage(channels=16, depth=2)),
+    "t2t softmax": architecture(
+        T2TStem(channels=16, attention="softmax", kernels=(7, 3), strides=(4, 2)),
+        TokenTransformerStage(channels=16, depth=1, entry="direct", position="sinusoid"),
+    ),
+    "t2t performer": architecture(
+        T2TStem(channels=16, kernels=(7, 3), strides=(4, 2)), MHSAStage(channels=32, depth=1)
+    ),
+    "mixed": MIXED,
+}
+every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+def test_a_conv_stem_by_hand():
+    stem = ConvStem(channels=8, kernel=3, stride=2, pool="max")
+
+    places = 16 * 12
+    convolution = places * 8 * (3 * 3 * 3)
+    norm = BATCH_NORM * places * 8
+
+    count = count_part(stem, FeatureShape(3, 32, 24))
+    assert count.macs == convolution + norm
+    assert count.by_family["convolution"] == convolution
+    assert count.by_family["other"] == norm
+
+
+def test_a_patch_stem_by_hand():
+    stem = PatchStem(channels=16, size=4)
+
+    # 30 rows are filled up to 32.
+    patches = 8 * 6
+    project = patches * 16 * (3 * 4 * 4)
+
+    assert count_part(stem, FeatureShape(3, 30, 24)).macs == project
+
+
+# A 7x7 split at stride 4, padding 2, leaves (32 + 4 - 7) // 4 + 1 = 8 by (24 + 4 - 7) // 4 + 1 = 6;
+# a 3x3 split at stride 2, padding 1, leaves 4x3.
+FIRST_TOKENS, FIRST_WINDOW = 8 * 6, 3 * 7 * 7
+LAST_TOKENS, LAST_WINDOW = 4 * 3, 8 * 3 * 3
+
+
+def token_layer_but_its_mixing(width):
+    """Norm of the windows, projection, norm, MLP of one hidden width."""
+    norms = LAYER_NORM * FIRST_TOKENS * (FIRST_WINDOW + width)
+    project = FIRST_TOKENS * width * width
+    mlp = 2 * FIRST_TOKENS * width * width
+    return norms + project + mlp
+
+
+def test_a_t2t_stem_with_softmax_by_hand():
+    stem = T2TStem(
+        channels=16, kernels=(7, 3), strides=(4, 2), token_channels=8, attention="softmax", features=99
+    )
+
+    qkv = FIRST_TOKENS * FIRST_WINDOW * (3 * 8)
+    attention = 2 * FIRST_TOKENS * FIRST_TOKENS * 8
+    last_project = LAST_TOKENS * LAST_WINDOW * 16
+
+    count = count_part(stem, FeatureShape(3, 32, 24))
+    assert count.macs == qkv + attention + token_layer_but_its_mixing(8) + last_project
+    assert count.by_family["attention product"] == attention
+    assert count.by_family["MLP"] == 2 * FIRST_TOKENS * 8 * 8
+
+
+def test_a_t2t_stem_with_a_performer_by_hand():
+    stem = T2TStem(channels=16, kernels=(7, 3), strides=(4, 2), token_channels=8, features=5)
+
+    kqv = FIRST_TOKENS * FIRST_WINDOW * (3 * 8)
+    features_of_keys_and_queries = 2 * FIRST_TOKENS * 8 * 5
+    keys_by_values = 5 * FIRST_TOKENS * 8
+    queries_by_that = FIRST_TOKENS * 5 * 8
+    queries_by_sum_of_keys = FIRST_TOKENS * 5
+    mixing = features_of_keys_and_queries + keys_by_values + queries_by_that + queries_by_sum_of_keys
+    last_project = LAST_TOKENS * LAST_WINDOW * 16
+
+    count = count_part(stem, FeatureShape(3, 32, 24))
+    assert count.macs == kqv + mixing + token_layer_but_its_mixing(8) + last_project
+    assert count.by_family["attention product"] == mixing
+
+
+def test_a_bottleneck_stage_by_hand():
+    stage = ConvStage(channels=32, depth=2, stride=2, kernel=3, expansion=0.25, groups=2)
+
+    before, behind, width = 12 * 10, 6 * 5, 32 // 4
+    spatial = behind * width * (3 * 3 * width // 2)
+    expand = behind * width * 32
+    first = before * 16 * width + spatial + expand
+    first_norms = BATCH_NORM * (before * width + behind * width + behind * 32)
+    shortcut = behind * 16 * 32 + BATCH_NORM * behind * 32
+    second = behind * 32 * width + spatial + expand
+    second_norms = BATCH_NORM * behind * (width + width + 32)
+
+    count = count_part(stage, FeatureShape(16, 12, 10))
+    assert count.macs == first + first_norms + shortcut + second + second_norms
+
+
+def test_a_basic_stage_by_hand():
+    stage = ConvStage(channels=32, depth=1, stride=2, kernel=5, block="basic")
+
+    behind = 6 * 5
+    first = behind * 32 * (5 * 5 * 16)
+    second = behind * 32 * (5 * 5 * 32)
+    shortcut = behind * 16 * 32
+    norms = 3 * BATCH_NORM * behind * 32
+
+    assert count_part(stage, FeatureShape(16, 12, 10)).macs == first + second + shortcut + norms
+
+
+def test_an_mhsa_stage_by_hand():
+    stage = MHSAStage(channels=32, depth=1, stride=2, heads=2, expansion=0.5)
+
+    height, width, inner, head_width = 6, 5, 16, 8
+    before, behind = height * width, 3 * 3
+    reduce = before * 16 * inner
+    qkv = before * inner * (3 * inner)
+    queries_by_rows = 2 * before * head_width * height
+    queries_by_columns = 2 * before * head_width * width
+    attention = 2 * before * before * inner
+    expand = behind * inner * 32
+    shortcut = behind * 16 * 32
+    norms = BATCH_NORM * (before * inner + behind * inner + behind * 32 + behind * 32)
+
+    count = count_part(stage, FeatureShape(16, height, width))
+    assert count.by_family == {
+        "convolution": reduce + qkv + expand + shortcut,
+        "projection": 0,
+        "attention product": queries_by_rows + queries_by_columns + attention,
+        "MLP": 0,
+        "soft split": 0,
+        "other": norms,
+    }
+
+
+def test_relative_positions_cost_the_queries_times_their_tables():
+    shape = FeatureShape(16, 6, 5)
+    with_positions = MHSAStage(channels=32, depth=1, heads=2, position="relative")
+    without = MHSAStage(channels=32, depth=1, heads=2, position="none")
+
+    inner = 8
+    queries_by_tables = (6 * 5) * inner * (6 + 5)
+
+    assert count_part(with_positions, shape).macs - count_part(without, shape).macs == queries_by_tables
+
+
+def test_a_token_transformer_stage_by_hand():
+    stage = TokenTransformerStage(
+        channels=16, depth=2, stride=2, split_kernel=3, heads=4, mlp_ratio=3.0, class_token=True
+    )
+
+    # (6 + 2 - 3) // 2 + 1 = 3 rows and (5 + 2 - 3) // 2 + 1 = 3 columns.
+    places = 3 * 3
+    tokens = places + 1
+    split = places * (8 * 3 * 3) * 16
+    qkv_and_project = tokens * 16 * (3 * 16) + tokens * 16 * 16
+    attention = 2 * tokens * tokens * 16
+    mlp = 2 * tokens * 16 * (3 * 16)
+    norms = (2 + 2 + 1) * LAYER_NORM * tokens * 16
+
+    count = count_part(stage, FeatureShape(8, 6, 5))
+    assert count.by_family == {
+        "convolution": 0,
+        "projection": 2 * qkv_and_project,
+        "attention product": 2 * attention,
+        "MLP": 2 * mlp,
+        "soft split": split,
+        "other": norms,
+    }
+
+
+def test_a_direct_entry_is_free():
+    stage = TokenTransformerStage(channels=8, depth=1, entry="direct", heads=2)
+
+    assert count_part(stage, FeatureShape(8, 6, 5)).by_family["soft split"] == 0
+
+
+@pytest.mark.parametrize("pool", ["mean", "cls"])
+def test_a_head_is_one_linear_layer(pool):
+    assert count_head(Head(pool=pool), FeatureShape(16, 6, 5), 10).macs == 16 * 10
+
+
+def test_a_whole_network_by_hand():
+    counted = count_macs(
+        architecture(PatchStem(channels=8, size=4), ConvStage(channels=8, depth=1, block="basic"))
+    )
+
+    places = 8 * 6
+    stem = places * (3 * 4 * 4) * 8
+    stage = 2 * places * (8 * 3 * 3) * 8 + 2 * BATCH_NORM * places * 8
+    head = 8 * 10
+
+    assert counted.by_stage == {"stem": stem, "stages.0": stage, "head": head}
+    assert counted.total == stem + stage + head
+
+
+def test_parameters_by_hand():
+    found = dict(part_counts(architecture(PatchStem(channels=8, size=4), ConvStage(channels=8, depth=1))))
+
+    patch = 8 * (3 * 4 * 4) + 8
+    convolutions = 8 * 2 + 2 * 2 * (3 * 3) + 2 * 8
+    norms = 2 * (2 + 2 + 8)
+    head = 8 * 10 + 10
+
+    assert {place: count.params for place, count in found.items()} == {
+        "stem": patch,
+        "stages.0": convolutions + norms,
+        "head": head,
+    }
+
+
+# --- the sum of the parts is the whole ------------------------------------------------------------
+
+
+def test_the_networks_below_hold_every_kind():
+    kinds = {place.split(".")[0]: set() for place, _ in MIXED.parts}
+    for network in NETWORKS.values():
+        for place, part in network.parts:
+            kinds[place.split(".")[0]].add(part.kind)
+
+    assert kinds == {"stem": STEM_KINDS.keys(), "stages": STAGE_KINDS.keys()}
+
+
+@every_network
+def test_the_sum_of_the_parts_is_one_count_of_the_whole_network(network):
+    whole = analyse(network.build().eval(), network.image.shape)
+
+    assert count_macs(network).total == whole.total()
+
+
+@every_network
+def test_every_mac_belongs_to_one_stage_and_to_one_family(network):
+    counted = count_macs(network)
+
+    assert counted.total == sum(counted.by_stage.values()) == sum(counted.by_family.values())
+    assert min(counted.by_family.values()) >= 0
+
+
+@every_network
+def test_every_part_has_its_place(network):
+    places = ["stem", *(f"stages.{i}" for i in range(len(network.stages))), "head"]
+
+    assert list(count_macs(network).by_stage) == places
+
+
+@every_network
+def test_the_parameters_are_those_of_the_built_network(network):
+    assert count_params(network) == sum(p.numel() for p in network.build().parameters())
+
+
+def test_a_part_that_was_counted_is_remembered():
+    count_macs(MIXED)
+    before = count_part.cache_info()
+
+    count_macs(MIXED)
+
+    after = count_part.cache_info()
+    assert after.misses == before.misses
+    assert after.hits == before.hits + len(MIXED.parts)
+
+
+def test_a_part_behind_another_map_is_counted_anew():
+    stage = ConvStage(channels=8, depth=1)
+
+    small, large = (count_part(stage, FeatureShape(8, size, size)).macs for size in (4, 8))
+
+    assert large == 4 * small
+
+
+def test_counting_leaves_the_random_state_as_it_was():
+    count_part.cache_clear()
+    count_head.cache_clear()
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+
+    count_macs(MIXED)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_architecture_that_cannot_be_is_refused_before_it_is_counted():
+    impossible = architecture(ConvStem(channels=8), MHSAStage(channels=8, depth=1, heads=3))
+
+    with pytest.raises(ArchitectureError, match=r"stages\.0\.heads"):
+        count_macs(impossible)
+
+
+# --- operators ------------------------------------------------------------------------------------
+
+
+class Pairwise(nn.Module):
+    def forward(self, x):
+        flat = x.flatten(2)
+        return torch.cdist(flat, flat)
+
+
+class Exponential(nn.Module):
+    def forward(self, x):
+        return torch.linalg.matrix_exp(x)
+
+
+class Fourier(nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft2(x).abs()
+
+
+class BiasedProduct(nn.Module):
+    def forward(self, x):
+        return torch.baddbmm(x[0], x[0], x[0])
+
+
+class Attention(nn.Module):
+    """Two heads over a map whose rows are the tokens; ``bias`` is added to their logits."""
+
+    def __init__(self, bias):
+        super().__init__()
+        self.bias = bias
+
+    def forward(self, x):
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=self.bias)
+
+
+class Elementwise(nn.Module):
+    def forward(self, x):
+        return F.gelu(F.relu(x) + x * x).softmax(dim=-1).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("module", "operator"),
+    [
+        (Pairwise(), "aten::cdist"),
+        (Exponential(), "aten::linalg_matrix_exp"),
+        (Fourier(), "aten::fft_rfft2"),
+        (BiasedProduct(), "aten::baddbmm"),
+    ],
+    ids=["cdist", "matrix_exp", "rfft2", "baddbmm"],
+)
+def test_an_operator_without_a_counter_is_refused_by_name(module, operator):
+    with pytest.raises(UncountedOperationError) as raised:
+        count_module(module, FeatureShape(2, 4, 4))
+
+    (line,) = raised.value.lines()
+    assert line.startswith("no MAC counter for ")
+    assert operator in line
+
+
+def test_elementwise_work_is_left_out():
+    assert count_module(Elementwise(), FeatureShape(2, 4, 4)).macs == 0
+
+
+@pytest.mark.parametrize("bias", [None, torch.zeros(6, 6)], ids=["without bias", "with bias"])
+def test_attention_is_two_products_with_or_without_a_bias(bias):
+    heads, tokens, head_width = 2, 6, 5
+
+    queries_by_keys = heads * tokens * tokens * head_width
+    weights_by_values = heads * tokens * tokens * head_width
+
+    count = count_module(Attention(bias), FeatureShape(heads, tokens, head_width))
+    assert count.by_family["attention product"] == queries_by_keys + weights_by_values
+    assert count.macs == queries_by_keys + weights_by_values

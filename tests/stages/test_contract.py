@@ -1,0 +1,608 @@
+"""What every kind of stem and of stage must do. A new kind adds one example and is checked by all of it."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from archsearch.architecture import Architecture, Image
+from archsearch.shapes import FeatureShape
+from archsearch.stages import (
+    STAGE_KINDS,
+    STEM_KINDS,
+    ConvStage,
+    ConvStem,
+    Head,
+    MapAndToken,
+    MHSAStage,
+    Mixer,
+    PatchStem,
+    T2TStem,
+    TokenTransformerStage,
+)
+
+STEMS = {
+    "conv stem": ConvStem(channels=16, kernel=3, stride=2),
+    "conv stem with pool": ConvStem(channels=16, kernel=7, stride=2, pool="max"),
+    "patch stem": PatchStem(channels=16, size=4),
+    "t2t stem, performer": T2TStem(
+        channels=16, kernels=(3, 3), strides=(2, 2), token_channels=8, features=12
+    ),
+    "t2t stem, softmax": T2TStem(
+        channels=16, kernels=(5, 3, 3), strides=(2, 1, 2), token_channels=8, attention="softmax"
+    ),
+}
+STAGES = {
+    "conv, bottleneck": ConvStage(channels=32, depth=2, stride=2),
+    "conv, basic": ConvStage(channels=16, depth=2, block="basic", kernel=5),
+    "conv, groups": ConvStage(channels=32, depth=1, groups=4, expansion=0.5),
+    "conv, identity shortcut": ConvStage(channels=8, depth=1, expansion=2),
+    "mhsa, relative": MHSAStage(channels=32, depth=2, heads=2, expansion=0.5),
+    "mhsa, no position": MHSAStage(channels=32, depth=1, position="none"),
+    "mhsa, stride 2": MHSAStage(channels=32, depth=2, stride=2),
+    "token_transformer, direct": TokenTransformerStage(
+        channels=8, depth=1, entry="direct", heads=2, position="none"
+    ),
+    "token_transformer, split": TokenTransformerStage(channels=16, depth=2, stride=2, qkv_bias=False),
+    "token_transformer, even split": TokenTransformerStage(channels=16, depth=1, stride=2, split_kernel=4),
+    "token_transformer, class_token": TokenTransformerStage(
+        channels=16, depth=1, stride=2, class_token=True, mlp_ratio=2.5
+    ),
+    "token_transformer, sinusoid": TokenTransformerStage(
+        channels=16, depth=1, stride=2, position="sinusoid", class_token=True
+    ),
+}
+PARTS = {**STEMS, **STAGES}
+SHAPES = [FeatureShape(8, 32, 32), FeatureShape(8, 17, 9)]
+
+every_part = pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())
+on_every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def images(batch, shape):
+    return torch.randn(batch, shape.channels, shape.height, shape.width, dtype=torch.float64)
+
+
+def built(part, shape):
+    return part.build(shape).double()
+
+
+def the_map(features):
+    return features.map if isinstance(features, MapAndToken) else features
+
+
+def random_sum(features):
+    """Weighted at random: a plain sum, or sum of squares, behind a norm is a constant without gradient."""
+    outputs = features if isinstance(features, MapAndToken) else (features,)
+    return sum((output * torch.randn_like(output)).sum() for output in outputs)
+
+
+def test_every_kind_has_an_example():
+    assert {stem.kind for stem in STEMS.values()} == STEM_KINDS.keys()
+    assert {stage.kind for stage in STAGES.values()} == STAGE_KINDS.keys()
+
+
+@on_every_shape
+@every_part
+def test_no_example_has_a_problem(part, shape):
+    assert part.problems(shape) == []
+
+
+@on_every_shape
+@every_part
+def test_out_shape_is_what_the_module_returns(part, shape):
+    features = built(part, shape)(images(2, shape))
+
+    promised = part.out_shape(shape)
+    assert the_map(features).shape == (2, promised.channels, promised.height, promised.width)
+
+
+@on_every_shape
+@every_part
+def test_a_token_comes_with_the_map_exactly_if_the_part_carries_one(part, shape):
+    features = built(part, shape)(images(2, shape))
+
+    assert isinstance(features, MapAndToken) == getattr(part, "class_token", False)
+    if isinstance(features, MapAndToken):
+        assert features.token.shape == (2, part.channels)
+
+
+@every_part
+def test_every_parameter_gets_a_gradient_that_is_not_zero(part):
+    shape = SHAPES[1]
+    module = built(part, shape).train()
+
+    random_sum(module(images(4, shape))).backward()
+
+    assert not [name for name, p in module.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9]
+
+
+@pytest.mark.parametrize("corners", [((0, 0), (-1, -1)), ((-1, -1), (0, 0))], ids=["down", "up"])
+@on_every_shape
+@every_part
+def test_a_corner_reaches_the_far_corner_exactly_if_mixing_is_global(part, shape, corners):
+    (from_y, from_x), (to_y, to_x) = corners
+    module = built(part, shape).eval()
+    pixels = images(1, shape).requires_grad_()
+
+    random_sum(the_map(module(pixels))[0, :, to_y, to_x]).backward()
+
+    arrives = bool(pixels.grad[0, :, from_y, from_x].abs().max() > 0)
+    assert arrives == (part.mixing == "global")
+
+
+@every_part
+def test_no_pixel_is_lost(part):
+    """Seen over several images: in one of them every ReLU behind a pixel may happen to be shut."""
+    shape = SHAPES[1]
+    module = built(part, shape).eval()
+    pixels = images(8, shape).requires_grad_()
+
+    random_sum(module(pixels)).backward()
+
+    influence = pixels.grad.abs().amax(dim=(0, 1))
+    assert influence.min() > 0
+
+
+@every_part
+def test_the_image_beside_it_in_the_batch_changes_nothing(part):
+    shape = SHAPES[1]
+    module = built(part, shape).eval()
+    batch = images(5, shape)
+
+    together, alone = the_map(module(batch)), the_map(module(batch[:1]))
+
+    assert len(together) == 5
+    torch.testing.assert_close(alone, together[:1], rtol=0, atol=1e-10)
+
+
+@every_part
+def test_two_networks_of_one_description_start_from_different_weights(part):
+    first, second = built(part, SHAPES[0]), built(part, SHAPES[0])
+
+    assert any(
+        not torch.equal(one, other)
+        for one, other in zip(first.parameters(), second.parameters(), strict=True)
+    )
+
+
+@every_part
+def test_a_field_that_no_part_knows_is_refused(part):
+    with pytest.raises(ValidationError) as raised:
+        type(part)(**part.model_dump(), dilation=2)
+
+    assert [(error["loc"], error["type"]) for error in raised.value.errors()] == [
+        (("dilation",), "extra_forbidden")
+    ]
+
+
+@every_part
+def test_a_description_never_changes(part):
+    with pytest.raises(ValidationError) as raised:
+        part.channels = 24
+
+    assert [error["type"] for error in raised.value.errors()] == ["frozen_instance"]
+
+
+@every_part
+def test_equal_descriptions_are_one_key_of_a_dictionary(part):
+    twin = type(part)(**part.model_dump())
+
+    assert {part: "found"}[twin] == "found"
+
+
+@pytest.mark.parametrize("written", ["16", 16.5, 0, -8, True], ids=repr)
+@pytest.mark.parametrize(
+    "kind", [*STEM_KINDS.values(), *STAGE_KINDS.values()], ids=lambda kind: kind.__name__
+)
+def test_channels_are_a_whole_number_of_at_least_one(kind, written):
+    needed = {name: 1 for name, field in kind.model_fields.items() if field.is_required()}
+
+    with pytest.raises(ValidationError) as raised:
+        kind(**{**needed, "channels": written})
+
+    assert [error["loc"] for error in raised.value.errors()] == [("channels",)]
+
+
+# --- what problems() accepts can be built ---------------------------------------------------------
+
+sizes, strides, kernels = st.integers(1, 13), st.integers(1, 5), st.integers(1, 7)
+some_parts = st.one_of(
+    st.builds(
+        ConvStem, channels=st.just(4), kernel=kernels, stride=strides, pool=st.sampled_from(["none", "max"])
+    ),
+    st.builds(PatchStem, channels=st.just(4), size=kernels),
+    st.builds(
+        T2TStem,
+        channels=st.just(4),
+        kernels=st.tuples(kernels, kernels),
+        strides=st.tuples(strides, strides),
+        token_channels=st.just(4),
+        attention=st.sampled_from(["softmax", "performer"]),
+    ),
+    st.builds(
+        ConvStage,
+        channels=st.just(8),
+        depth=st.integers(1, 2),
+        kernel=kernels,
+        stride=strides,
+        block=st.sampled_from(["basic", "bottleneck"]),
+        groups=st.integers(1, 3),
+    ),
+    st.builds(MHSAStage, channels=st.just(8), depth=st.integers(1, 2), heads=st.just(2), stride=strides),
+    st.builds(
+        TokenTransformerStage,
+        channels=st.just(8),
+        depth=st.just(1),
+        heads=st.just(2),
+        split_kernel=kernels,
+        stride=strides,
+        entry=st.sampled_from(["split", "direct"]),
+    ),
+)
+
+
+@settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
+)
+@given(part=some_parts, height=sizes, width=sizes)
+def test_whatever_has_no_problems_can_be_built_and_keeps_its_promise(part, height, width):
+    shape = FeatureShape(8, height, width)
+    assume(not part.problems(shape))
+
+    features = part.build(shape).eval()(torch.zeros(1, 8, height, width))
+
+    promised = part.out_shape(shape)
+    assert features.shape == (1, promised.channels, promised.height, promised.width)
+
+
+# --- what cannot be built, and what to write instead ----------------------------------------------
+
+REFUSED = {
+    "a kernel larger than the map": (
+        ConvStem(channels=8, kernel=5),
+        FeatureShape(3, 4, 9),
+        ["kernel: 5 is larger than the 4x9 map that arrives here; use an odd one up to 3, or stride less before it"],
+    ),
+    "a second convolution larger than the map behind the stride": (
+        ConvStage(channels=8, depth=1, block="basic", kernel=5, stride=2),
+        FeatureShape(8, 8, 8),
+        ["kernel: 5 is larger than the 4x4 map that arrives here; use an odd one up to 3, or stride less before it"],
+    ),
+    "a patch larger than the image": (
+        PatchStem(channels=8, size=16),
+        FeatureShape(3, 32, 12),
+        ["size: 16 is larger than the 32x12 map that arrives here; use at most 12, or stride less before it"],
+    ),
+    "an even kernel in a stem": (
+        ConvStem(channels=8, kernel=4),
+        FeatureShape(3, 32, 32),
+        ["kernel: 4 is even and has no centre; use 3 or 5"],
+    ),
+    "an even kernel in a stage": (
+        ConvStage(channels=8, depth=1, kernel=6),
+        FeatureShape(8, 32, 32),
+        ["kernel: 6 is even and has no centre; use 5 or 7"],
+    ),
+    "heads that do not divide the attention": (
+        MHSAStage(channels=16, depth=1, heads=3, expansion=0.5),
+        FeatureShape(8, 8, 8),
+        [
+            (
+                "heads: 3 heads do not divide the attention's width (channels x expansion) of 8; "
+                "use heads that divide it, or another width"
+            )
+        ],
+    ),
+    "heads that do not divide the tokens": (
+        TokenTransformerStage(channels=16, depth=1, heads=5),
+        FeatureShape(8, 8, 8),
+        [
+            "heads: 5 heads do not divide the stage's channels of 16; use heads that divide it, or another width"
+        ],
+    ),
+    "a broken convolution width": (
+        ConvStage(channels=10, depth=1, expansion=0.25),
+        FeatureShape(8, 8, 8),
+        [
+            (
+                "expansion: 0.25 of 10 channels is no whole number; "
+                "use another expansion, or channels that it divides evenly"
+            )
+        ],
+    ),
+    "a broken attention width": (
+        MHSAStage(channels=10, depth=1, expansion=0.25),
+        FeatureShape(8, 8, 8),
+        [
+            (
+                "expansion: 0.25 of 10 channels is no whole number; "
+                "use another expansion, or channels that it divides evenly"
+            )
+        ],
+    ),
+    "a broken hidden width": (
+        TokenTransformerStage(channels=10, depth=1, heads=2, mlp_ratio=0.25),
+        FeatureShape(8, 8, 8),
+        ["mlp_ratio: 0.25 of 10 channels is no whole number; use a ratio that gives one"],
+    ),
+    "groups that do not divide the bottleneck": (
+        ConvStage(channels=32, depth=1, groups=3),
+        FeatureShape(9, 8, 8),
+        ["groups: 3 groups do not divide the block's width of 8; use groups that divide it"],
+    ),
+    "groups that do not divide what arrives at a basic block": (
+        ConvStage(channels=32, depth=1, groups=4, block="basic"),
+        FeatureShape(6, 8, 8),
+        [
+            "groups: 4 groups do not divide the 6 channels that arrive here; use groups that divide both widths"
+        ],
+    ),
+    "a stride beyond the kernel of a stage's split": (
+        TokenTransformerStage(channels=16, depth=1, stride=4, split_kernel=3),
+        FeatureShape(8, 8, 8),
+        [
+            (
+                "split_kernel: windows of 3 at stride 4 leave pixels out between them; "
+                "use a kernel of at least 4, or a smaller stride"
+            )
+        ],
+    ),
+    "a stride beyond the kernel of a stem's second split": (
+        T2TStem(channels=16, kernels=(7, 3), strides=(4, 5)),
+        FeatureShape(3, 32, 32),
+        [
+            (
+                "kernels.1: windows of 3 at stride 5 leave pixels out between them; "
+                "use a kernel of at least 5, or a smaller stride"
+            )
+        ],
+    ),
+    # (16 + 2*2 - 7) // 4 + 1 = 4 rows are left behind the first split.
+    "a later split larger than its map": (
+        T2TStem(channels=16, kernels=(7, 5), strides=(4, 2)),
+        FeatureShape(3, 16, 32),
+        [
+            "kernels.1: 5 is larger than the 4x8 map that arrives here; use at most 4, or stride less before it"
+        ],
+    ),
+    "kernels without their strides": (
+        T2TStem(channels=16, kernels=(7, 3, 3), strides=(4, 2)),
+        FeatureShape(3, 32, 32),
+        ["strides: 3 kernels and 2 strides; write one stride for each kernel, first split to last"],
+    ),
+    "a direct entry that strides and changes width": (
+        TokenTransformerStage(channels=16, depth=1, entry="direct", stride=2),
+        FeatureShape(8, 8, 8),
+        [
+            "stride: a direct entry cannot stride by 2; use stride 1, or entry: split",
+            "channels: a direct entry takes the 8 channels that arrive, not 16; use 8, or entry: split",
+        ],
+    ),
+    "relative positions between too many tokens": (
+        MHSAStage(channels=16, depth=1),
+        FeatureShape(8, 65, 64),
+        [
+            (
+                "kind: attention over the 65x64 map would compare 4160 tokens; "
+                "stride more before it: at most 4096 tokens are built"
+            )
+        ],
+    ),
+    "attention between too many tokens": (
+        TokenTransformerStage(channels=16, depth=1),
+        FeatureShape(8, 129, 128),
+        [
+            (
+                "kind: attention over the 129x128 map would compare 16512 tokens; "
+                "stride more before it: at most 16384 tokens are built"
+            )
+        ],
+    ),
+    "softmax between too many tokens of a split": (
+        T2TStem(channels=16, kernels=(3, 3), strides=(1, 2), attention="softmax"),
+        FeatureShape(3, 200, 150),
+        [
+            (
+                "strides.0: attention over the 200x150 map would compare 30000 tokens; "
+                "stride more before it: at most 16384 tokens are built"
+            )
+        ],
+    ),
+    "everything that is wrong at once": (
+        ConvStage(channels=10, depth=1, kernel=4),
+        FeatureShape(3, 2, 2),
+        [
+            "kernel: 4 is even and has no centre; use 3 or 5",
+            (
+                "expansion: 0.25 of 10 channels is no whole number; "
+                "use another expansion, or channels that it divides evenly"
+            ),
+        ],
+    ),
+}
+ACCEPTED = {
+    "a kernel as large as the map": (ConvStem(channels=8, kernel=5), FeatureShape(3, 5, 9)),
+    "one bottleneck whose kernel fits before the stride": (
+        ConvStage(channels=8, depth=1, kernel=5, stride=2),
+        FeatureShape(8, 8, 8),
+    ),
+    "relative positions at the limit": (MHSAStage(channels=16, depth=1), FeatureShape(8, 64, 64)),
+    "attention without positions beyond it": (
+        MHSAStage(channels=16, depth=1, position="none"),
+        FeatureShape(8, 65, 64),
+    ),
+    "a performer over many tokens": (
+        T2TStem(channels=16, kernels=(3, 3), strides=(1, 2), attention="performer"),
+        FeatureShape(3, 200, 150),
+    ),
+    # A 2x2 split at stride 1, padding 1, leaves 129x129; nothing attends behind the last split.
+    "a last split with more tokens than attention takes": (
+        T2TStem(channels=16, kernels=(1, 2), strides=(1, 1), attention="softmax"),
+        FeatureShape(3, 128, 128),
+    ),
+    "split fields that a direct entry does not use": (
+        TokenTransformerStage(channels=8, depth=1, entry="direct", split_kernel=99),
+        FeatureShape(8, 4, 4),
+    ),
+    "an expansion that a basic block does not use": (
+        ConvStage(channels=10, depth=1, block="basic", expansion=0.25),
+        FeatureShape(8, 8, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "shape", "lines"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_part_that_cannot_be_says_why_and_what_to_write(part, shape, lines):
+    assert [problem.at("") for problem in part.problems(shape)] == lines
+
+
+@pytest.mark.parametrize(("part", "shape"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_a_part_that_can_be_is_not_refused(part, shape):
+    assert part.problems(shape) == []
+
+
+# --- the mixers that a kind lists -----------------------------------------------------------------
+
+# On a 32x24 map: a stride of 2 leaves 16x12 and one of 4 leaves 8x6.
+MIXERS = {
+    "a conv stem convolves before its stride; pooling mixes nothing": (
+        ConvStem(channels=8, kernel=7, stride=2, pool="max"),
+        [Mixer(32, 24, 7)],
+    ),
+    "a 1x1 stem mixes nothing": (ConvStem(channels=8, kernel=1), []),
+    "a patch mixes its square": (PatchStem(channels=8, size=4), [Mixer(32, 24, 4)]),
+    "a patch of one pixel mixes nothing": (PatchStem(channels=8, size=1), []),
+    "a t2t stem splits, attends, splits": (
+        T2TStem(channels=8, kernels=(7, 3), strides=(4, 2)),
+        [Mixer(32, 24, 7), Mixer(8, 6, None), Mixer(8, 6, 3)],
+    ),
+    "a t2t stem attends behind every split but the last": (
+        T2TStem(channels=8, kernels=(5, 1, 3), strides=(2, 1, 2)),
+        [Mixer(32, 24, 5), Mixer(16, 12, None), Mixer(16, 12, None), Mixer(16, 12, 3)],
+    ),
+    "a bottleneck convolves once a block": (
+        ConvStage(channels=8, depth=3, stride=2, kernel=5),
+        [Mixer(32, 24, 5), Mixer(16, 12, 5), Mixer(16, 12, 5)],
+    ),
+    "a basic block convolves twice": (
+        ConvStage(channels=8, depth=2, stride=2, block="basic"),
+        [Mixer(32, 24, 3), Mixer(16, 12, 3), Mixer(16, 12, 3), Mixer(16, 12, 3)],
+    ),
+    "1x1 bottlenecks mix nothing": (ConvStage(channels=8, depth=2, kernel=1), []),
+    "mhsa attends before its stride": (
+        MHSAStage(channels=8, depth=2, stride=2, heads=2),
+        [Mixer(32, 24, None), Mixer(16, 12, None)],
+    ),
+    "a token transformer splits, then attends once a block": (
+        TokenTransformerStage(channels=8, depth=2, stride=2, split_kernel=5),
+        [Mixer(32, 24, 5), Mixer(16, 12, None), Mixer(16, 12, None)],
+    ),
+    "a split of one pixel mixes nothing": (
+        TokenTransformerStage(channels=8, depth=1, split_kernel=1),
+        [Mixer(32, 24, None)],
+    ),
+    "a direct entry splits nothing": (
+        TokenTransformerStage(channels=3, depth=2, heads=1, entry="direct"),
+        [Mixer(32, 24, None), Mixer(32, 24, None)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "mixers"), MIXERS.values(), ids=MIXERS.keys())
+def test_the_mixers_are_those_of_the_drawing(part, mixers):
+    assert part.mixers(FeatureShape(3, 32, 24)) == mixers
+
+
+@on_every_shape
+@every_part
+def test_a_part_is_global_exactly_if_one_of_its_mixers_is(part, shape):
+    reaches_everywhere = any(mixer.kernel is None for mixer in part.mixers(shape))
+
+    assert reaches_everywhere == (part.mixing == "global")
+
+
+# --- fields that mean nothing are no part of the identity -----------------------------------------
+
+
+def identity(stem=None, stage=None):
+    image = Image(channels=3, height=32, width=32)
+    stem = stem or ConvStem(channels=8)
+    stage = stage or ConvStage(channels=8, depth=1)
+    return Architecture(image=image, classes=10, stem=stem, stages=(stage,), head=Head()).id
+
+
+SAME = {
+    "expansion of a basic block": (
+        {"stage": ConvStage(channels=8, depth=1, block="basic", expansion=0.25)},
+        {"stage": ConvStage(channels=8, depth=1, block="basic", expansion=0.5)},
+    ),
+    "split_kernel of a direct entry": (
+        {"stage": TokenTransformerStage(channels=8, depth=1, entry="direct", split_kernel=3)},
+        {"stage": TokenTransformerStage(channels=8, depth=1, entry="direct", split_kernel=5)},
+    ),
+    "features of softmax attention": (
+        {"stem": T2TStem(channels=8, attention="softmax", features=32)},
+        {"stem": T2TStem(channels=8, attention="softmax", features=64)},
+    ),
+    "a default written out": (
+        {"stage": MHSAStage(channels=16, depth=1)},
+        {"stage": MHSAStage(channels=16, depth=1, stride=1, heads=4, expansion=0.25, position="relative")},
+    ),
+    "a default tuple written out": (
+        {"stem": T2TStem(channels=8)},
+        {"stem": T2TStem(channels=8, kernels=(7, 3, 3), strides=(4, 2, 2))},
+    ),
+    "a whole ratio written as an integer": (
+        {"stage": TokenTransformerStage(channels=8, depth=1, mlp_ratio=3)},
+        {"stage": TokenTransformerStage(channels=8, depth=1, mlp_ratio=3.0)},
+    ),
+}
+DIFFERENT = {
+    "expansion of a bottleneck": (
+        {"stage": ConvStage(channels=8, depth=1, expansion=0.25)},
+        {"stage": ConvStage(channels=8, depth=1, expansion=0.5)},
+    ),
+    "split_kernel of a split entry": (
+        {"stage": TokenTransformerStage(channels=8, depth=1, split_kernel=3)},
+        {"stage": TokenTransformerStage(channels=8, depth=1, split_kernel=5)},
+    ),
+    "features of a performer": (
+        {"stem": T2TStem(channels=8, features=32)},
+        {"stem": T2TStem(channels=8, features=64)},
+    ),
+    "one kind and another of the same fields": (
+        {"stage": ConvStage(channels=8, depth=1)},
+        {"stage": MHSAStage(channels=8, depth=1)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME.keys())
+def test_what_means_the_same_has_the_same_id(one, other):
+    assert identity(**one) == identity(**other)
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_what_means_something_else_has_another_id(one, other):
+    assert identity(**one) != identity(**other)
+
+
+@every_part
+def test_every_number_and_switch_that_means_something_is_part_of_the_identity(part):
+    place = "stem" if isinstance(part, tuple(STEM_KINDS.values())) else "stage"
+    numbers = {name: value for name, value in part.active().items() if isinstance(value, (int, float))}
+    changed = [
+        part.model_copy(update={name: not value if isinstance(value, bool) else value + 1})
+        for name, value in numbers.items()
+    ]
+
+    ids = {identity(**{place: other}) for other in (part, *changed)}
+
+    assert len(ids) == 1 + len(numbers)
