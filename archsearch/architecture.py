@@ -88,7 +88,11 @@ class Architecture(BaseModel):
 
     def to_yaml(self) -> str:
         """The architecture as a file that ``load_architecture`` reads back to the same id."""
-        return yaml.safe_dump(self.document(), sort_keys=False, default_flow_style=None, width=110)
+        # The name in quotes: as a bare word it might be read as a number or a truth value.
+        document = self.document()
+        name = json.dumps(document.pop("name"))
+        parts = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
+        return f"name: {name}\n{parts}"
 
     def problems(self) -> tuple[Problem, ...]:
         """Why no network can be built from it, by arithmetic alone; empty if one can."""

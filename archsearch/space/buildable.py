@@ -13,8 +13,7 @@ from typing import Any
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
-from archsearch.space.check_fields import options
-from archsearch.space.grammar import Choice, Field, PartSpace, Reference, Value, label
+from archsearch.space.grammar import Choice, Field, PartSpace, Reference, Value, count_of, label, values_of
 from archsearch.space.space import Space
 from archsearch.stages import STAGE_KINDS, STEM_KINDS, Part
 
@@ -50,17 +49,18 @@ def dead_ends(space: Space) -> list[Problem]:
         if any(too_many(part, kind, space.params, arriving) for kind in part.alternatives):
             break
         leaving: set[FeatureShape] = set()
-        for kind in part.alternatives:
-            findings = explore(part, kind, space.params, arriving)
-            problems += unused(part, kind, findings)
+        found = {kind: explore(part, kind, space.params, arriving) for kind in part.alternatives}
+        works = {option for findings in found.values() for option in findings.working}
+        for kind, findings in found.items():
+            problems += unused(part, kind, findings, works)
             leaving |= findings.leaving
         arriving = leaving
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def too_many(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: set[FeatureShape]) -> bool:
     """Whether this alternative has more combinations than are looked at."""
-    counts = (len(list(options(value, params))) for _, _, value in part.fields(kind))
+    counts = (count_of(value, params) for _, _, value in part.fields(kind))
     return prod(counts) * len(arriving) > MAX_COMBINATIONS
 
 
@@ -84,24 +84,28 @@ def spec_of(part: PartSpace, kind: str) -> type[Part]:
 def combinations(part: PartSpace, kind: str, params: Mapping[str, Field]) -> Iterator[dict[str, Any]]:
     """All settings of one alternative's fields; a parameter of ``params`` is taken as free in each."""
     fields = list(part.fields(kind))
-    for values in product(*(list(options(value, params)) for _, _, value in fields)):
+    for values in product(*(list(values_of(value, params)) for _, _, value in fields)):
         yield {name: value for (name, _, _), value in zip(fields, values, strict=True)}
 
 
-def unused(part: PartSpace, kind: str, findings: Findings) -> Iterator[Problem]:
-    """The alternative as a whole if nothing in it works, else each option that never does."""
+def unused(part: PartSpace, kind: str, findings: Findings, works: set[tuple[str, str]]) -> Iterator[Problem]:
+    """The alternative as a whole if nothing in it works, else each option that never does.
+
+    An option of a shared field is only unused if it is in ``works`` for no alternative.
+    """
     prefix = f"{part.place}.{kind}" if part.kind_is_open else part.place
     if not findings.working:
         # Nothing arrives behind a part that cannot be built: it alone is reported.
         for problem in dict.fromkeys(findings.failing.values()):
-            yield problem.under(prefix)
+            shared = problem.key.split(".")[0] in part.shared
+            yield problem.under(part.place if shared else prefix)
         return
     for name, place, content in part.fields(kind):
-        if isinstance(content, Choice | Reference):
-            for (failing, option), problem in findings.failing.items():
-                if failing == name and (name, option) not in findings.working:
-                    what = f"the option {option} can never be built: {problem.what}"
-                    yield Problem(place, what, problem.remedy)
+        useful = works if name in part.shared else findings.working
+        for (failing, option), problem in findings.failing.items():
+            if failing == name and (name, option) not in useful and isinstance(content, Choice | Reference):
+                what = f"the option {option} can never be built: {problem.what}"
+                yield Problem(place, what, problem.remedy)
 
 
 def blamed(name: str, problems: list[Problem]) -> Problem:
@@ -111,7 +115,7 @@ def blamed(name: str, problems: list[Problem]) -> Problem:
 
 def head_problems(space: Space) -> Iterator[Problem]:
     """A ``cls`` head needs a last stage that may carry a class token; other stages must not."""
-    pools = list(options(space.head.get("pool", "mean"), space.params))
+    pools = list(values_of(space.head.get("pool", "mean"), space.params))
     if "cls" in pools and not any(
         may_carry(space, space.stages[-1], kind) for kind in space.stages[-1].alternatives
     ):
@@ -120,7 +124,7 @@ def head_problems(space: Space) -> Iterator[Problem]:
     for stage in space.stages[:-1]:
         for kind in stage.alternatives:
             for name, place, content in stage.fields(kind):
-                if name == "class_token" and True in options(content, space.params):
+                if name == "class_token" and True in values_of(content, space.params):
                     yield Problem(
                         place, "a stage follows that has no use for it", "write it in the last stage only"
                     )
@@ -129,4 +133,4 @@ def head_problems(space: Space) -> Iterator[Problem]:
 def may_carry(space: Space, stage: PartSpace, kind: str) -> bool:
     """Whether this alternative can have a class token."""
     contents = (content for name, _, content in stage.fields(kind) if name == "class_token")
-    return any(True in options(content, space.params) for content in contents)
+    return any(True in values_of(content, space.params) for content in contents)

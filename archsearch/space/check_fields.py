@@ -1,6 +1,6 @@
 """Every option of every field, tried on its own: what a part's description says about its values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, get_args
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from archsearch.errors import Problem, one_of, shown
-from archsearch.space.grammar import Choice, Field, Listing, PartSpace, Reference, Value, label
+from archsearch.space.grammar import Field, Listing, PartSpace, Value, label, values_of
 
 NATURES = {bool: "a truth value", int: "an integer", float: "a decimal number", str: "text", tuple: "a list"}
 EXPECTED = {
@@ -26,17 +26,26 @@ BOUNDS = {
 
 
 def part_problems(
-    part: PartSpace, kinds: Mapping[str, type[BaseModel]], params: Mapping[str, Field]
+    part: PartSpace,
+    kinds: Mapping[str, type[BaseModel]],
+    params: Mapping[str, Field],
+    unreadable: Collection[str],
 ) -> Iterator[Problem]:
-    """Unknown, missing and impossible fields of every alternative of one stem or stage."""
+    """Unknown, missing and impossible fields of every alternative of one stem or stage.
+
+    ``unreadable`` are places that were written and could not be read: they are not missing too.
+    """
     for kind in part.alternatives:
         spec = kinds[kind]
         role = f"a {kind} {part.place.split('.', maxsplit=1)[0].removesuffix('s')}"
         fields = {name: (place, field) for name, place, field in part.fields(kind)}
         yield from field_problems(spec, fields, params, role)
-        for name in required_fields(spec) - fields.keys():
-            prefix = f"{part.place}.{kind}" if part.kind_is_open else part.place
-            yield Problem(f"{prefix}.{name}", f"missing: {role} needs it", "write a value or {choice: [...]}")
+        own = f"{part.place}.{kind}" if part.kind_is_open else part.place
+        for name in required_fields(spec):
+            if not {f"{part.place}.{name}", f"{own}.{name}"} & set(unreadable) and name not in fields:
+                yield Problem(
+                    f"{own}.{name}", f"missing: {role} needs it", "write a value or {choice: [...]}"
+                )
 
 
 def field_problems(
@@ -51,28 +60,24 @@ def field_problems(
         if name not in known:
             yield Problem(place, f"{role} has no such field", one_of(known, name))
             continue
-        for option in options(field, params):
+        for option in each_option(field, params):
             yield from option_problems(spec, name, option, place)
 
 
-def required_fields(spec: type[BaseModel]) -> set[str]:
+def required_fields(spec: type[BaseModel]) -> list[str]:
     """Fields without a default."""
-    return {name for name, field in spec.model_fields.items() if field.is_required()}
+    return [name for name, field in spec.model_fields.items() if field.is_required()]
 
 
-def options(field: Field, params: Mapping[str, Field]) -> Iterator[Value]:
-    """Every value a field can take; of a list with open items, enough to see each item's every option."""
-    if isinstance(field, Choice):
-        yield from field.options
-    elif isinstance(field, Reference):
-        yield from options(params[field.name], params) if field.name in params else ()
-    elif isinstance(field, Listing):
-        by_item = [list(options(item, params)) for item in field.items]
-        if all(by_item):
-            for row in range(max(map(len, by_item))):
-                yield tuple(values[min(row, len(values) - 1)] for values in by_item)
-    else:
-        yield field
+def each_option(field: Field, params: Mapping[str, Field]) -> Iterator[Value]:
+    """Values in which every option stands at least once; of a list, few instead of all combinations."""
+    if not isinstance(field, Listing):
+        yield from values_of(field, params)
+        return
+    by_item = [list(values_of(item, params)) for item in field.items]
+    if all(by_item):
+        for row in range(max(map(len, by_item))):
+            yield tuple(values[min(row, len(values) - 1)] for values in by_item)
 
 
 def option_problems(spec: type[BaseModel], name: str, option: Value, place: str) -> Iterator[Problem]:
@@ -80,7 +85,9 @@ def option_problems(spec: type[BaseModel], name: str, option: Value, place: str)
     try:
         adapter(spec, name).validate_python(option)
     except ValidationError as error:
-        for detail in error.errors():
+        details = error.errors()
+        # A list with a bad item is also called too short by pydantic, which drops the item first.
+        for detail in [d for d in details if d["loc"]] or details:
             index = "".join(f".{step}" for step in detail["loc"] if isinstance(step, int))
             what, remedy = explain(detail, spec, name)
             yield Problem(place + index, what, remedy)
@@ -108,7 +115,7 @@ def explain(detail: ErrorDetails, spec: type[BaseModel], name: str) -> tuple[str
         )
     if kind in BOUNDS:
         bound, fault, word = BOUNDS[kind]
-        return f"{text} is {fault}", f"write {word} {context[bound]:g}"
+        return f"{text} is {fault}", f"write {word} {context[bound]}"
     if kind in ("too_short", "too_long"):
         limit = context.get("min_length", context.get("max_length"))
         return (

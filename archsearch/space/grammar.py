@@ -11,6 +11,8 @@ $name                                  whatever ``params`` draws for ``name``, o
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import Any
 
 from archsearch.errors import Problem, one_of, shown
@@ -174,13 +176,11 @@ def grid(low: Any, high: Any, step: Any, *, log: bool, key: str, node: Node) -> 
     values = [low]
     while values[-1] < high and len(values) <= MAX_OPTIONS:
         values.append(rounded(values[-1] * step if log else low + len(values) * step))
+    if len(values) > MAX_OPTIONS:
+        raise Unreadable(key, f"more than {MAX_OPTIONS} values", f"use at most {MAX_OPTIONS} values", node)
     if values[-1] != high:
-        remedy = (
-            f"end it at {values[-1]}" if len(values) <= MAX_OPTIONS else f"use at most {MAX_OPTIONS} values"
-        )
-        raise Unreadable(
-            key, f"{high} is not met from {low} by {'factors' if log else 'steps'} of {step}", remedy, node
-        )
+        what = f"{high} is not met from {low} by {'factors' if log else 'steps'} of {step}"
+        raise Unreadable(key, what, f"end it at {values[-1]}", node)
     return tuple(values)
 
 
@@ -202,6 +202,29 @@ def same(one: Value, other: Value) -> bool:
 def label(value: Value) -> bool | int | float | str:
     """How a value stands in Optuna, in tables and in messages: lists as text such as ``[7, 3, 3]``."""
     return json.dumps(value) if isinstance(value, tuple) else value
+
+
+def values_of(field: Field, params: Mapping[str, Field]) -> Iterator[Value]:
+    """Every value that a field can take; one that refers to an unknown parameter takes none."""
+    if isinstance(field, Choice):
+        yield from field.options
+    elif isinstance(field, Reference):
+        yield from values_of(params[field.name], params) if field.name in params else ()
+    elif isinstance(field, Listing):
+        yield from product(*(tuple(values_of(item, params)) for item in field.items))
+    else:
+        yield field
+
+
+def count_of(field: Field, params: Mapping[str, Field]) -> int:
+    """How many values a field can take."""
+    if isinstance(field, Choice):
+        return len(field.options)
+    if isinstance(field, Reference):
+        return count_of(params[field.name], params) if field.name in params else 0
+    if isinstance(field, Listing):
+        return prod(count_of(item, params) for item in field.items)
+    return 1
 
 
 def written(field: Field) -> Any:

@@ -18,7 +18,7 @@ from archsearch.stages import STAGE_KINDS, STEM_KINDS, Head, Part
 TOP_KEYS = ("name", "image", "classes", "params", "stem", "stages", "head", "limits", "study")
 REQUIRED = ("name", "image", "classes", "stem", "stages")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)")
+COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)")
 FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -46,9 +46,16 @@ def load_architecture(path: str | Path) -> Architecture:
     space = load_space(path)
     open_fields = space.open_fields()
     if open_fields:
+        document = read_document(Path(path))
         what, remedy = "left open, and an architecture is one point", "write one value"
-        raise SpaceError(str(path), [Problem(name, what, remedy) for name in open_fields])
-    return space.draw(seed=0)
+        problems = [located(Problem(name, what, remedy), document) for name in open_fields]
+        raise SpaceError(str(path), problems)
+    architecture = next(space.draws(seed=0, count=1))
+    broken = space.broken_limits(architecture)
+    if broken:
+        what, remedy = f"the architecture is beyond them: {', '.join(broken)}", "raise or remove the limit"
+        raise SpaceError(str(path), [located(Problem("limits", what, remedy), read_document(Path(path)))])
+    return architecture
 
 
 def parse_count(value: object) -> int | None:
@@ -68,6 +75,7 @@ class Reader:
         self.problems: list[Problem] = []
         self.params: dict[str, Field] = {}
         self.used: set[str] = set()
+        self.unreadable: set[str] = set()
 
     def space(self) -> Space:
         """The space, as far as it can be read; whole if there are no problems."""
@@ -139,6 +147,7 @@ class Reader:
             if isinstance(field, Reference | Listing):
                 what = "a parameter holds a value or a choice, nothing that is open inside"
                 self.problem(f"params.{name}", what, "write {choice: [...]} over whole values")
+                self.unreadable.add(f"params.{name}")
         return {n: f for n, f in params.items() if not isinstance(f, Reference | Listing)}
 
     def read_stages(self, node: Node | None) -> tuple[PartSpace, ...]:
@@ -167,7 +176,7 @@ class Reader:
         own = Table({k: v for k, v in node.entries.items() if k != "kind"}, node.key_lines, node.line)
         fields = self.read_fields(place, own)
         part = self.with_alternatives(place, kind, fields, kinds)
-        self.problems += part_problems(part, kinds, self.params)
+        self.problems += dict.fromkeys(part_problems(part, kinds, self.params, self.unreadable))
         return part
 
     def with_alternatives(
@@ -207,7 +216,10 @@ class Reader:
     def read_limits(self, node: Node | None) -> dict[str, int]:
         """Upper bounds on what can be counted without a device."""
         limits: dict[str, int] = {}
-        for name, field in self.read_fields("limits", node).items():
+        fields = self.read_fields("limits", node)
+        if self.refuse_open("limits.", fields, "a limit is one amount"):
+            return limits
+        for name, field in fields.items():
             if name not in COSTS:
                 remedy = one_of(tuple(COSTS), name)
                 if name in ("latency_ms", "peak_memory_mib"):
@@ -244,6 +256,7 @@ class Reader:
             field = read_field(node, place)
         except Unreadable as error:
             self.problems.append(error.problem)
+            self.unreadable.add(place)
             return None
         self.check_references(place, field, node)
         return field
@@ -255,13 +268,14 @@ class Reader:
                 self.check_references(f"{place}.{index}", item, node)
         elif isinstance(field, Reference):
             self.used.add(field.name)
-            if field.name not in self.params and not place.startswith("params."):
+            known = field.name in self.params or f"params.{field.name}" in self.unreadable
+            if not known and not place.startswith("params."):
                 remedy = one_of(list(self.params), field.name) if self.params else "write it under params:"
                 self.problem(place, f"${shown(field.name)} is not among params", remedy, node)
 
     def check_params(self) -> None:
         """A parameter that nothing uses is a slip of the pen."""
-        for name in self.params.keys() - self.used:
+        for name in [name for name in self.params if name not in self.used]:
             self.problem(
                 f"params.{name}", "is used nowhere", f"write ${name} where it is meant, or remove it"
             )
@@ -279,15 +293,16 @@ class Reader:
         if not may_be_open and self.refuse_open(f"{place}.", fields):
             return
         named = {name: (f"{place}.{name}", field) for name, field in fields.items()}
-        self.problems += field_problems(spec, named, self.params, role)
-        for name in required_fields(spec) - fields.keys() if place in self.document.entries else ():
-            self.problem(f"{place}.{name}", "missing", f"write {name}: ...")
+        self.problems += dict.fromkeys(field_problems(spec, named, self.params, role))
+        for name in required_fields(spec) if place in self.document.entries else ():
+            if name not in fields and f"{place}.{name}" not in self.unreadable:
+                self.problem(f"{place}.{name}", "missing", f"write {name}: ...")
 
-    def refuse_open(self, prefix: str, fields: Mapping[str, Field]) -> bool:
+    def refuse_open(self, prefix: str, fields: Mapping[str, Field], why: str = "the data decides it") -> bool:
         """Whether any field is open; each is noted."""
         found = [n for n, f in fields.items() if not isinstance(f, bool | int | float | str | tuple)]
         for name in found:
-            self.problem(f"{prefix}{name}", "cannot be left open: the data decides it", "write one value")
+            self.problem(f"{prefix}{name}", f"cannot be left open: {why}", "write one value")
         return bool(found)
 
 

@@ -68,7 +68,7 @@ class Space:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits that change if and only if the set of architectures or the limits do."""
+        """Twelve hex digits of the canonical space: comments, layout and the order of keys change nothing."""
         text = json.dumps(self.canonical(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -89,8 +89,10 @@ class Space:
         for part in self.parts:
             names += [f"{part.place}.kind"] if part.kind_is_open else []
             for kind in part.alternatives:
-                names += [place for _, place, value in part.fields(kind) if is_open(value)]
-        names += [f"head.{name}" for name, value in self.head.items() if is_open(value)]
+                names += [
+                    n for _, place, value in part.fields(kind) for n in asked(place, value, self.params)
+                ]
+        names += [n for name, value in self.head.items() for n in asked(f"head.{name}", value, self.params)]
         return list(dict.fromkeys(names))
 
     def size(self) -> int:
@@ -161,8 +163,10 @@ class Walk:
         """Kind and fields of one stem or stage."""
         kind = next(iter(part.alternatives))
         if part.kind_is_open:
-            kind = self.trial.suggest_categorical(f"{part.place}.kind", list(part.alternatives))
-        return {"kind": kind, **{name: self.value(place, value) for name, place, value in part.fields(kind)}}
+            kind = self.trial.suggest_categorical(f"{part.place}.kind", sorted(part.alternatives))
+        # By name and not as written: files of one fingerprint ask the same questions in the same order.
+        fields = sorted(part.fields(kind), key=lambda entry: entry[0])
+        return {"kind": kind, **{name: self.value(place, value) for name, place, value in fields}}
 
     def value(self, place: str, field: Field) -> Value:
         """What stands in one field."""
@@ -182,9 +186,15 @@ class Walk:
         return by_label[self.trial.suggest_categorical(place, list(by_label))]
 
 
-def is_open(field: Field) -> bool:
-    """Whether something is left to choose."""
-    return isinstance(field, Choice | Reference | Listing)
+def asked(place: str, field: Field, params: Mapping[str, Field]) -> list[str]:
+    """The parameters that one field asks for."""
+    if isinstance(field, Choice):
+        return [place]
+    if isinstance(field, Reference):
+        return asked(f"params.{field.name}", params[field.name], params)
+    if isinstance(field, Listing):
+        return [n for index, item in enumerate(field.items) for n in asked(f"{place}.{index}", item, params)]
+    return []
 
 
 def part_as_written(part: PartSpace) -> dict[str, Any]:
