@@ -268,12 +268,16 @@ REFUSED = {
     "a kernel larger than the map": (
         ConvStem(channels=8, kernel=5),
         FeatureShape(3, 4, 9),
-        ["kernel: 5 is larger than the 4x9 map that arrives here; use an odd one up to 3, or stride less before it"],
+        [
+            "kernel: 5 is larger than the 4x9 map that arrives here; use an odd one up to 3, or stride less before it"
+        ],
     ),
     "a second convolution larger than the map behind the stride": (
         ConvStage(channels=8, depth=1, block="basic", kernel=5, stride=2),
         FeatureShape(8, 8, 8),
-        ["kernel: 5 is larger than the 4x4 map that arrives here; use an odd one up to 3, or stride less before it"],
+        [
+            "kernel: 5 is larger than the 4x4 map that arrives here; use an odd one up to 3, or stride less before it"
+        ],
     ),
     "a patch larger than the image": (
         PatchStem(channels=8, size=16),
