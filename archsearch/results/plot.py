@@ -7,6 +7,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from archsearch.study.record import OBJECTIVES
@@ -43,16 +44,23 @@ def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -
             edgecolors=["black" if on else "none" for on in members["on_frontier"]],
             linewidths=1.1,
             zorder=2,
-            label=family,
         )
     label_axes(axes, cost)
     if len(trained):
         axes.figure.colorbar(points, ax=axes, label="globality (0 local, 1 global)", shrink=0.9)
-        legend = axes.legend(
-            title="family (outlined: frontier)", fontsize=8, title_fontsize=8, loc="lower right"
+        handles = [
+            Line2D([], [], marker=marker(family), color="0.5", linestyle="none", label=family)
+            for family, _ in families(trained)
+        ]
+        axes.figure.legend(
+            handles=handles,
+            title="family (outlined: on the frontier)",
+            fontsize=8,
+            title_fontsize=8,
+            loc="outside lower center",
+            ncols=len(handles),
+            frameon=False,
         )
-        for handle in legend.legend_handles:
-            handle.set(facecolor="0.6", edgecolor="none")  # type: ignore[union-attr]
 
 
 def families(trained: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
