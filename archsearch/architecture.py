@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -90,9 +91,9 @@ class Architecture(BaseModel):
         """The architecture as a file that ``load_architecture`` reads back to the same id."""
         # The name in quotes: as a bare word it might be read as a number or a truth value.
         document = self.document()
-        name = json.dumps(document.pop("name"))
+        name = yaml.safe_dump(document.pop("name"), default_style='"', width=math.inf)
         parts = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
-        return f"name: {name}\n{parts}"
+        return f"name: {name}{parts}"
 
     def problems(self) -> tuple[Problem, ...]:
         """Why no network can be built from it, by arithmetic alone; empty if one can."""

@@ -66,7 +66,9 @@ def dashboard(database, tmp_path):
         port = free.getsockname()[1]
     program = Path(sys.executable).parent / "optuna-dashboard"
     with (tmp_path / "dashboard.log").open("wb") as log:
-        server = subprocess.Popen([program, f"sqlite:///{database}", "--port", str(port)], stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [program, f"sqlite:///{database}", "--port", str(port)], stdout=log, stderr=log
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(address)

@@ -26,7 +26,7 @@ from archsearch.stages.base import (
     strided,
     whole_width,
 )
-from archsearch.stages.residual import Residual, conv, conv_norm_relu
+from archsearch.stages.residual import Residual, closing_norm, conv, conv_norm_relu
 
 
 class ConvStage(Part):
@@ -96,13 +96,13 @@ class ConvStage(Part):
             return [
                 *conv_norm_relu(in_channels, self.channels, self.kernel, stride, self.groups),
                 conv(self.channels, self.channels, self.kernel, groups=self.groups),
-                nn.BatchNorm2d(self.channels),
+                closing_norm(self.channels),
             ]
         return [
             *conv_norm_relu(in_channels, self.width, 1),
             *conv_norm_relu(self.width, self.width, self.kernel, stride, self.groups),
             conv(self.width, self.channels, 1),
-            nn.BatchNorm2d(self.channels),
+            closing_norm(self.channels),
         ]
 
     def _smallest_map(self, shape: FeatureShape) -> FeatureShape:

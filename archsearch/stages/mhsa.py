@@ -28,7 +28,7 @@ from archsearch.stages.base import (
     strided,
     whole_width,
 )
-from archsearch.stages.residual import Residual, conv, conv_norm_relu
+from archsearch.stages.residual import Residual, closing_norm, conv, conv_norm_relu
 
 # Relative positions write the logits out, for every head and image: 64 MiB each at this many tokens.
 MAX_TOKENS_WITH_POSITIONS = 4_096
@@ -94,7 +94,7 @@ class MHSAStage(Part):
             nn.BatchNorm2d(self.width),
             nn.ReLU(inplace=True),
             conv(self.width, self.channels, 1),
-            nn.BatchNorm2d(self.channels),
+            closing_norm(self.channels),
         ]
 
 

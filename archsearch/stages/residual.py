@@ -22,6 +22,16 @@ class Residual(nn.Module):
         return out
 
 
+def closing_norm(channels: int) -> nn.BatchNorm2d:
+    """The norm that ends a branch: its scale starts at zero, so that every block starts as its shortcut.
+
+    Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 5.1; BoTNet's code does the same.
+    """
+    norm = nn.BatchNorm2d(channels)
+    nn.init.zeros_(norm.weight)
+    return norm
+
+
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """The identity where shapes agree, else a strided 1x1 convolution and a norm."""
     if stride == 1 and in_channels == out_channels:

@@ -70,7 +70,22 @@ def images(batch, shape):
 
 
 def built(part, shape):
-    return part.build(shape).double()
+    """The part as training makes it: residual branches, which start at a scale of zero, are awake."""
+    module = part.build(shape).double()
+    for norm in module.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(norm.weight)
+    return module
+
+
+@pytest.mark.parametrize("name", ["conv, identity shortcut"])
+def test_a_residual_block_starts_as_its_shortcut(name):
+    shape = SHAPES[0]
+    pixels = images(2, shape)
+
+    features = STAGES[name].build(shape).double()(pixels)
+
+    assert torch.equal(features, pixels.relu())
 
 
 def the_map(features):
