@@ -30,8 +30,8 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     samples: int = Field(default=8192, ge=2, le=10_000_000)
-    batch_size: int = Field(default=64, ge=2, le=65_536)
-    learning_rate: float = Field(default=2e-3, gt=0, le=10, allow_inf_nan=False)
+    batch_size: int = Field(default=32, ge=2, le=65_536)
+    learning_rate: float = Field(default=4e-3, gt=0, le=10, allow_inf_nan=False)
     weight_decay: float = Field(default=0.05, ge=0, le=10, allow_inf_nan=False)
     warmup: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)

@@ -85,7 +85,7 @@ def test_augmentation_is_shift_and_mirror_of_each_image_alone(crop, channels, he
 def test_augmentation_never_mixes_images():
     values = torch.arange(1, 65, dtype=torch.uint8)
     images = values[:, None, None, None].expand(64, 3, 9, 5)
-    plan = plan_batches(64, Recipe(samples=64, crop=2, flip=True))
+    plan = plan_batches(64, Recipe(samples=64, batch_size=64, crop=2, flip=True))
     found = augmented(images, plan.shifts[0], plan.flips[0], 2)
 
     assert ((found == images) | (found == 0)).all()

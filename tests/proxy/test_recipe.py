@@ -44,5 +44,5 @@ def test_a_number_out_of_bounds_is_refused_under_its_key(key, value):
 
 
 def test_fewer_samples_than_one_batch_are_refused():
-    with pytest.raises(ValidationError, match="write samples: 64 or more"):
-        Recipe(samples=63)
+    with pytest.raises(ValidationError, match="write samples: 32 or more"):
+        Recipe(samples=31)

@@ -10,7 +10,7 @@ from archsearch.proxy.data import Split
 from archsearch.proxy.train import decay_groups, learning_rate, tenths
 
 CPU = torch.device("cpu")
-SHORT = Recipe(samples=640, batch_size=32, crop=1)
+SHORT = Recipe(samples=640, batch_size=32, learning_rate=2e-3, crop=1)
 
 
 def tiny(seed=0, dropout=0.0) -> nn.Module:
@@ -207,7 +207,7 @@ def test_without_warm_up_the_rate_starts_at_its_peak():
 
 @pytest.mark.parametrize("warmup", [0.0, 0.5, 0.99])
 def test_one_step_has_a_rate(warmup):
-    assert learning_rate(0, 1, Recipe(warmup=warmup)) == 2e-3
+    assert learning_rate(0, 1, Recipe(learning_rate=2e-3, warmup=warmup)) == 2e-3
 
 
 def test_only_matrices_and_kernels_decay():
