@@ -63,7 +63,7 @@ def show(architecture: Architecture, profile: Profile) -> None:
     screen.print(
         f"latency {latency.median_ms:.3f} ms (quartiles {latency.lower_quartile_ms:.3f} to "
         f"{latency.upper_quartile_ms:.3f}, {latency.repeats} repeats), batch {conditions.batch_size}, "
-        f"{conditions.dtype}, eager, {conditions.device_name}, {conditions.threads} threads, torch {conditions.torch_version}"
+        f"{conditions.dtype}, eager, {conditions.device_name}, one CPU thread, torch {conditions.torch_version}"
     )
 
 

@@ -32,7 +32,7 @@ def conditions_of(device: torch.device, batch_size: int) -> Conditions:
         dtype="float32",
         memory_format="contiguous",
         compiled=False,
-        threads=torch.get_num_threads(),
+        threads=1,
         torch_version=torch.__version__,
     )
 

@@ -1,6 +1,7 @@
 """Latency of one forward pass: median and spread over many repeats, after a warm-up.
 
-On a GPU the device's own events are read, behind a synchronisation; on a CPU a monotonic clock.
+On a GPU the device's own events are read, behind a synchronisation; on a CPU a monotonic clock, with
+one thread: two threads that wait for each other beside a busy neighbour tell more of the neighbour.
 Repeats go on until the interval of the median is narrow or the time is spent, as the benchmark
 guide of Hoefler and Belli 2015 (SC15, "Scientific benchmarking of parallel computing systems",
 section 4.2) recommends for skewed timings: order statistics, no mean, no normal assumption.
@@ -9,7 +10,8 @@ section 4.2) recommends for skewed timings: order statistics, no mean, no normal
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -55,9 +57,20 @@ def measure_latency(
     def forward() -> None:
         network(images)
 
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         warm_up(forward, timer, seconds / 5)
         return summarise(repeat(forward, timer, seconds))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Operators run on one CPU thread; as many as before afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def warm_up(

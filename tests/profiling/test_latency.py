@@ -137,3 +137,20 @@ def test_a_gpu_is_timed_until_its_work_is_done():
     # 32 times the work: a clock that reads at launch would see no difference.
     assert large.median_ms > 4 * small.median_ms
     assert next(product.parameters()).is_cuda
+
+
+def test_a_cpu_is_timed_with_one_thread_and_gets_its_threads_back():
+    class Counting(torch.nn.Module):
+        def forward(self, images):
+            seen.add(torch.get_num_threads())
+            return images
+
+    seen = set()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+
+    measure_latency(Counting(), FeatureShape(1, 4, 4), torch.device("cpu"), seconds=0.01)
+
+    assert seen == {1}
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)

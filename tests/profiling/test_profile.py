@@ -45,7 +45,7 @@ def test_the_conditions_are_stamped_on_it(profile):
         dtype="float32",
         memory_format="contiguous",
         compiled=False,
-        threads=torch.get_num_threads(),
+        threads=1,
         torch_version=torch.__version__,
     )
     assert conditions.device_name
