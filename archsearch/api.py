@@ -1,11 +1,13 @@
 """The whole walk as one call: search, then everything that can be derived from the record."""
 
+from contextlib import suppress
 from pathlib import Path
 
+from archsearch.errors import ArchsearchError, RunFolderError
 from archsearch.results import Run, export_frontier, load_run, write_results
 from archsearch.space import Space
 from archsearch.study.config import StudyConfig
-from archsearch.study.folder import RunFolder
+from archsearch.study.folder import disk_faults
 from archsearch.study.objective import Evaluate
 from archsearch.study.run import search
 from archsearch.study.watch import Watcher
@@ -26,16 +28,20 @@ def run_study(
     """
     try:
         search(space, study, out, evaluate=evaluate, watcher=watcher)
+    except RunFolderError:  # what lies there is not ours
+        raise
     except BaseException:
-        if RunFolder(Path(out)).database.exists():
+        # What stopped the search is what the caller has to hear.
+        with suppress(ArchsearchError):
             write_all(out)
         raise
     return write_all(out)
 
 
 def write_all(out: str | Path) -> Run:
-    """Every result file of the run in ``out``."""
+    """Every result file of the run in ``out``; EnvironmentFaultError if the disk does not take them."""
     run = load_run(out)
-    write_results(run)
-    export_frontier(run)
+    with disk_faults(run.folder):
+        write_results(run)
+        export_frontier(run)
     return run

@@ -2,7 +2,7 @@
 
 0  done                              4  environment (disk, lock, server); the same command resumes
 1  a bug of ours                     5  the run folder is in use or belongs to something else
-2  bad input, nothing written        130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP
+2  bad input, nothing written        130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP; 141 nobody reads
 3  ran, but nothing feasible or finished
 """
 
@@ -28,7 +28,8 @@ def main() -> None:
     for stop in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, leave)
     try:
-        app(standalone_mode=False)
+        # Typer hands an exit code back as a value: the one of an interrupt, for instance.
+        sys.exit(app(standalone_mode=False) or 0)
     except ClickException as error:
         complain([f"{error.format_message().rstrip('.')}; see archsearch --help"])
         sys.exit(2)
@@ -37,10 +38,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe has gone, which is its right; keep the interpreter from complaining too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except Exception as error:  # noqa: BLE001 - the last net: a bug of ours is said to be one
         traceback.print_exc()
         complain(

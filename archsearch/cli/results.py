@@ -5,6 +5,7 @@ from pathlib import Path
 from archsearch.api import write_all
 from archsearch.cli.tables import console, frontier_table
 from archsearch.results import export_trial, load_run
+from archsearch.study.folder import disk_faults
 
 
 def results_command(folder: Path, *, as_json: bool) -> None:
@@ -12,7 +13,7 @@ def results_command(folder: Path, *, as_json: bool) -> None:
     run = write_all(folder)
     screen = console()
     if as_json:
-        screen.print_json(run.frontier.to_json(orient="records"))
+        screen.print_json(run.frontier.to_json(orient="records", date_format="iso"))
         return
     screen.print(frontier_table(run))
     counts = ", ".join(
@@ -23,7 +24,8 @@ def results_command(folder: Path, *, as_json: bool) -> None:
 
 def export_command(folder: Path, trial: int, out: Path) -> None:
     """Write one trial's architecture and weights."""
-    exported = export_trial(load_run(folder), trial, out)
+    with disk_faults(out):
+        exported = export_trial(load_run(folder), trial, out)
     screen = console()
     screen.print(str(exported.architecture))
     if exported.weights is None:

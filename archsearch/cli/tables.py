@@ -1,5 +1,7 @@
 """Tables for the terminal."""
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +80,17 @@ def number(value: Any, form: str) -> str:
     return "-" if pd.isna(value) else format(value, form)
 
 
+class Screen(Console):
+    """Standard output; when the reader of the pipe goes away, the command leaves as the shell expects."""
+
+    def on_broken_pipe(self) -> None:
+        """Say no more, and leave; a run marks its trial on the way."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141)
+
+
 def console() -> Console:
     """Standard output, wide enough for a table when it is no terminal."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=140)
+    out = Screen(highlight=False)
+    return out if out.is_terminal else Screen(highlight=False, width=140)

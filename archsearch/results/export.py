@@ -44,7 +44,8 @@ def export_trial(run: Run, number: int, out: Path) -> Exported:
 
 def trained_row(run: Run, number: int) -> "pd.Series[Any]":
     """The row of a trained trial."""
-    rows = run.trials[(run.trials["number"] == number) & (run.trials["outcome"] == "trained")]
+    trained = run.trials[run.trials["outcome"].fillna("") == "trained"]
+    rows = trained[trained["number"] == number]
     if rows.empty:
         known = ", ".join(map(str, run.frontier["number"])) or "none"
         problem = Problem(

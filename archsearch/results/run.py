@@ -1,6 +1,7 @@
 """A run that lies in a folder: its frames, and the files that are derived from its record."""
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,4 +100,4 @@ def write_results(run: Run) -> None:
 
 def beside(run: Run, name: str) -> Path:
     """Where a file is written before it is put in place."""
-    return run.folder / f".new.{name}"
+    return run.folder / f".{os.getpid()}.{name}"

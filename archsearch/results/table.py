@@ -52,6 +52,9 @@ def dtypes() -> dict[str, str]:
 def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -> dict[str, Any]:
     """One trial, flat."""
     attributes = {name: trial.user_attrs.get(name) for name in SHOWN}
+    if not trial.state.is_finished():
+        # Attributes are written before the trial is told: until then it has come to nothing yet.
+        attributes["outcome"] = None
     on_frontier = trial.number in best
     return {
         "number": trial.number,

@@ -21,6 +21,7 @@ EXPECTED = {
 BOUNDS = {
     "greater_than_equal": ("ge", "too small", "at least"),
     "greater_than": ("gt", "too small", "more than"),
+    "less_than": ("lt", "too large", "less than"),
     "less_than_equal": ("le", "too large", "at most"),
 }
 
@@ -99,6 +100,11 @@ def adapter(spec: type[BaseModel], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(field_type(spec, name), config=ConfigDict(strict=True))
 
 
+def plain_number(bound: float) -> str:
+    """A bound as one would write it: 1 for 1.0, and no exponent for a count."""
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
+
+
 def field_type(spec: type[BaseModel], name: str) -> Any:
     """The annotation of a field with its bounds."""
     field = spec.model_fields[name]
@@ -115,7 +121,7 @@ def explain(detail: ErrorDetails, spec: type[BaseModel], name: str) -> tuple[str
         )
     if kind in BOUNDS:
         bound, fault, word = BOUNDS[kind]
-        return f"{text} is {fault}", f"write {word} {context[bound]}"
+        return f"{text} is {fault}", f"write {word} {plain_number(context[bound])}"
     if kind in ("too_short", "too_long"):
         limit = context.get("min_length", context.get("max_length"))
         return (

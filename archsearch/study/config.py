@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,7 +37,7 @@ class StudyConfig(BaseModel):
 
     data: str = "digits"
     recipe: Recipe = Recipe()
-    objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = ("top1", "latency_ms")
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("top1", "latency_ms")
     limits: dict[str, float] = {}
     trials: Annotated[int, Field(ge=1, le=100_000)] = 24
     sampler: Literal["tpe", "random"] = "tpe"
@@ -66,14 +67,50 @@ def load_study(
         StudyFileError: with every problem of the first source that has any.
     """
     settings: dict[str, Any] = {}
+    origin = Origin(source, inline, "study")
     if inline is not None:
-        settings = merged(settings, read_settings(inline, source, "study"))
+        settings = merged(settings, read_settings(origin))
     if file is not None:
-        settings = merged(settings, read_settings(read_document(file, StudyFileError), str(file), ""))
+        origin = Origin(str(file), read_document(file, StudyFileError), "")
+        settings = merged(settings, read_settings(origin))
     if flags:
+        origin = Origin("archsearch run", None, "")
         settings = merged(settings, check_flags(flags))
-    recipe = Recipe.model_validate(settings.pop("recipe", {}))
-    return StudyConfig.model_validate({**settings, "recipe": recipe})
+    return whole(settings, origin)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where settings were written: a file and its content, under ``prefix`` there; no content for flags."""
+
+    source: str
+    table: Table | None
+    prefix: str
+
+    def error(self, problems: Iterable[Problem]) -> StudyFileError:
+        """The problems, placed."""
+        return StudyFileError(self.source, [self.placed(problem) for problem in problems])
+
+    def placed(self, problem: Problem) -> Problem:
+        """The problem with the line of its key, or as a flag: ``--samples`` for ``recipe.samples``."""
+        if self.table is None:
+            return replace(problem, key=f"--{problem.key.rpartition('.')[2]}")
+        first, _, second = problem.key.partition(".")
+        inner = self.table.entries.get(first)
+        line = self.table.key_lines.get(first, self.table.line)
+        if isinstance(inner, Table):
+            line = inner.key_lines.get(second.split(".")[0], line)
+        return replace(problem.under(self.prefix), line=line)
+
+
+def whole(settings: Mapping[str, Any], origin: Origin) -> StudyConfig:
+    """The merged settings as one description; ``origin`` had the last word."""
+    recipe = settings.get("recipe", {})
+    samples, batch = (recipe.get(n, Recipe.model_fields[n].default) for n in ("samples", "batch_size"))
+    if samples < batch:
+        what = f"{samples} samples are less than one batch of {batch}"
+        raise origin.error([Problem("recipe.samples", what, f"write at least {batch}")])
+    return StudyConfig.model_validate({**settings, "recipe": Recipe.model_validate(recipe)})
 
 
 def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,12 +122,13 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def read_settings(table: Table, source: str, prefix: str) -> dict[str, Any]:
-    """The settings that one source writes, each checked on its own."""
-    settings = {key: frozen(plain(node)) for key, node in table.entries.items()}
-    problems = [problem.under(prefix) for problem in setting_problems(settings)]
+def read_settings(origin: Origin) -> dict[str, Any]:
+    """The settings that one file writes, each checked on its own."""
+    entries = origin.table.entries if origin.table is not None else {}
+    settings = {key: frozen(plain(node)) for key, node in entries.items()}
+    problems = setting_problems(settings)
     if problems:
-        raise StudyFileError(source, [placed(problem, table, prefix) for problem in problems])
+        raise origin.error(problems)
     if "limits" in settings:
         settings["limits"] = {name: read_limit(name, value) for name, value in settings["limits"].items()}
     return settings
@@ -98,15 +136,10 @@ def read_settings(table: Table, source: str, prefix: str) -> dict[str, Any]:
 
 def check_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Flags are settings too."""
-    problems = list(setting_problems(flags))
+    problems = setting_problems(flags)
     if problems:
-        raise StudyFileError("archsearch run", [flag_problem(problem) for problem in problems])
+        raise Origin("archsearch run", None, "").error(problems)
     return dict(flags)
-
-
-def flag_problem(problem: Problem) -> Problem:
-    """The problem in the words of the command line: ``--samples`` for ``recipe.samples``."""
-    return Problem(f"--{problem.key.rpartition('.')[2]}", problem.what, problem.remedy)
 
 
 def setting_problems(settings: Mapping[str, Any]) -> list[Problem]:
@@ -123,12 +156,7 @@ def recipe_problems(recipe: object) -> list[Problem]:
     if not isinstance(recipe, dict):
         return [Problem("recipe", f"{shown(recipe)} is no mapping", "write {samples: 8192}")]
     fields = {name: (f"recipe.{name}", value) for name, value in recipe.items()}
-    problems = list(field_problems(Recipe, fields, {}, "a recipe"))
-    samples, batch = (recipe.get(n, Recipe.model_fields[n].default) for n in ("samples", "batch_size"))
-    if not problems and samples < batch:
-        what = f"{samples} samples are less than one batch of {batch}"
-        problems.append(Problem("recipe.samples", what, f"write at least {batch}"))
-    return problems
+    return list(field_problems(Recipe, fields, {}, "a recipe"))
 
 
 def objective_problems(objectives: object) -> list[Problem]:
@@ -140,7 +168,7 @@ def objective_problems(objectives: object) -> list[Problem]:
         for name in objectives
         if name not in OBJECTIVE_NAMES
     ]
-    if len(set(objectives)) < len(objectives):
+    if not problems and len(set(objectives)) < len(objectives):
         problems.append(Problem("objectives", "a name stands twice", "write each objective once"))
     if not problems and objectives[0] != "top1":
         problems.append(Problem("objectives", "the first objective is not top1", "write top1 first"))
@@ -169,16 +197,6 @@ def read_limit(name: str, value: object) -> float | None:
         return None if count is None else float(count)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and value > 0 else None  # type: ignore[arg-type,operator]
-
-
-def placed(problem: Problem, table: Table, prefix: str) -> Problem:
-    """The problem with the line of its key."""
-    steps = problem.key.removeprefix(f"{prefix}.").split(".")
-    inner = table.entries.get(steps[0])
-    line = table.key_lines.get(steps[0], table.line)
-    if isinstance(inner, Table) and len(steps) > 1:
-        line = inner.key_lines.get(steps[1], line)
-    return Problem(problem.key, problem.what, problem.remedy, line)
 
 
 def frozen(value: object) -> Any:

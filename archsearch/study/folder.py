@@ -82,12 +82,22 @@ class RunFolder:
         if not self.manifest.exists():
             write_atomically(self.manifest, json.dumps(self.described(wanted), indent=2) + "\n")
             return
-        differences = list(differing(json.loads(self.manifest.read_text())["identity"], wanted))
+        differences = list(differing(self.identity(), wanted))
         if differences:
             raise RunFolderError(
                 f"{self.path} belongs to another run: {'; '.join(differences)}; "
                 "give this run its own folder with --out, or take back the change"
             )
+
+    def identity(self) -> dict[str, Any]:
+        """What the manifest says that the folder belongs to."""
+        try:
+            recorded: dict[str, Any] = json.loads(self.manifest.read_text())["identity"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise EnvironmentFaultError(
+                f"{self.manifest}: damaged; restore it, or give this run its own folder with --out"
+            ) from error
+        return recorded
 
     def described(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest's content."""
@@ -100,6 +110,18 @@ class RunFolder:
             "git_revision": git_revision(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         }
+
+
+@contextmanager
+def disk_faults(path: Path) -> Iterator[None]:
+    """A fault of the disk becomes an error that says that the record is kept."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or path
+        raise EnvironmentFaultError(
+            f"{place}: {error.strerror}; what is recorded is kept: mend the cause and start the same command again"
+        ) from error
 
 
 def differing(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

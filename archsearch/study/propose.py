@@ -100,7 +100,8 @@ def guesses(
     """Buildable proposals of the sampler, once it has something to learn from."""
     told = [t for t in record if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     trained = sum(t.state == TrialState.COMPLETE for t in told)
-    if config.sampler == "random" or trained < STARTUP:
+    attempt_in_slot = place[-1]
+    if config.sampler == "random" or trained < STARTUP or attempt_in_slot >= SAMPLER_TRIES:
         return
     for attempt in range(SAMPLER_TRIES):
         proposal = by_tpe(space, config, told, derived_seed(*place, attempt))

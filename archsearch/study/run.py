@@ -3,15 +3,16 @@
 An own loop over Optuna's ask and tell: ``Study.optimize`` hides storage errors behind its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
-from optuna.trial import Trial, TrialState
-from safetensors.torch import load_file, save_file
+import torch
+from optuna.trial import FrozenTrial, Trial, TrialState
 
-from archsearch.architecture import Architecture, Network
-from archsearch.errors import FailedTrialError, InfeasibleError
+from archsearch.architecture import Architecture
+from archsearch.errors import FailedTrialError, InfeasibleError, InputError, Problem
 from archsearch.profiling import pick_device
 from archsearch.profiling.conditions import device_name
 from archsearch.proxy import ImageData, load_data, load_test
@@ -22,10 +23,13 @@ from archsearch.study.folder import RunFolder
 from archsearch.study.objective import Bench, Candidate, Evaluate, counted, judge
 from archsearch.study.propose import Given, Proposal, propose
 from archsearch.study.record import TrialRecord
+from archsearch.study.signals import undisturbed
 from archsearch.study.storage import close, finished, open_study, storage_faults
 from archsearch.study.watch import Watcher
+from archsearch.study.weights import load_network, save_weights
 
 MAX_FAILURES_IN_A_ROW = 10
+MAX_INFEASIBLE_IN_A_SLOT = 50
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def search(
         RunFolderError: the folder is in use, or belongs to another space, study or seed.
     """
     device = pick_device(config.device)
+    refuse_unmeasurable(config, device)
     data = None if evaluate is not None else load_images(space, config)
     bench = Bench(space, config, device, data, evaluate, watcher or Watcher())
     folder = RunFolder(Path(out))
@@ -66,6 +71,13 @@ def search(
                 return ending
         finally:
             close(study)
+
+
+def refuse_unmeasurable(config: StudyConfig, device: torch.device) -> None:
+    """A CPU does not tell how much memory a network takes."""
+    if device.type != "cuda" and "peak_memory_mib" in (*config.objectives, *config.limits):
+        what, remedy = "cannot be measured on a CPU", "use a GPU (--device cuda), or leave it out"
+        raise InputError("study", [Problem("peak_memory_mib", what, remedy)])
 
 
 def load_images(space: Space, config: StudyConfig) -> ImageData:
@@ -106,37 +118,44 @@ class Loop:
         trials = self.bench.config.trials
         self.bench.watcher.started(len(finished(self.study)), trials)
         while (slot := free_slot(self.study, trials)) is not None:
-            proposal = propose(
-                self.bench.space, self.bench.config, self.study.get_trials(deepcopy=False), slot
-            )
-            if proposal is None:
+            record = self.study.get_trials(deepcopy=False)
+            proposal = propose(self.bench.space, self.bench.config, record, slot)
+            if proposal is None or infeasible_in(record, slot) >= MAX_INFEASIBLE_IN_A_SLOT:
                 return self.exhausted()
             self.run_trial(proposal, slot)
         return Ending(len(finished(self.study)), exhausted=False)
 
     def exhausted(self) -> Ending:
-        """Nothing new can be drawn: the end of a small space, or the proof that nothing is feasible."""
+        """Nothing new within the limits is found: the end of a small space, or of one that is too narrow."""
         used = len(finished(self.study))
-        if used == 0:
-            self.bench.space.draw(self.bench.config.seed)
-            raise InfeasibleError(f"{self.bench.space.name}: no candidate is within the limits; raise them")
-        return Ending(used, exhausted=True)
+        if used:
+            return Ending(used, exhausted=True)
+        space = self.bench.space
+        over = nearest_excess(self.study.get_trials(deepcopy=False))
+        if not over:
+            space.draw(self.bench.config.seed)
+        reasons = ", ".join(f"{name} is exceeded by {excess:.4g} or more" for name, excess in over.items())
+        raise InfeasibleError(f"{space.name}: no candidate is within the limits; raise them ({reasons})")
 
     def run_trial(self, proposal: Proposal, slot: int) -> None:
         """One candidate from question to record; stopped in the middle, it is marked and run again later."""
-        trial = self.ask(proposal, slot)
+        with undisturbed():
+            trial = self.ask(proposal, slot)
         try:
             candidate = judge(proposal.architecture, slot, self.bench)
         except FailedTrialError as error:
             record = replace(counted(proposal.architecture, slot), outcome="failed", error=str(error))
-            self.store(trial, record, {}, TrialState.FAIL)
+            with undisturbed():
+                self.store(trial, record, {}, TrialState.FAIL)
             self.count_failure(str(error))
         except BaseException:
-            trial.set_user_attr("outcome", "interrupted")
-            self.study.tell(trial, state=TrialState.FAIL)
+            with undisturbed():
+                trial.set_user_attr("outcome", "interrupted")
+                self.study.tell(trial, state=TrialState.FAIL)
             raise
         else:
-            self.tell(trial, candidate)
+            with undisturbed():
+                self.tell(trial, candidate)
 
     def ask(self, proposal: Proposal, slot: int) -> Trial:
         """A running trial in the record, with the proposal's answers as its parameters."""
@@ -189,32 +208,32 @@ class Loop:
 
 
 def interrupt_orphans(study: optuna.Study) -> None:
-    """Trials left running by a process that is gone, since this one owns the folder: their slots are free again."""
+    """Trials of a process that is gone, since this one owns the folder: their slots are free again."""
     storage = study._storage  # noqa: SLF001 - a trial of another process can only be marked through the storage
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
         storage.set_trial_user_attr(trial._trial_id, "outcome", "interrupted")  # noqa: SLF001
-        study.tell(trial.number, state=TrialState.FAIL)
+        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
+
+
+def infeasible_in(record: Sequence[FrozenTrial], slot: int) -> int:
+    """Candidates for this slot that turned out to be over a limit."""
+    return sum(t.state == TrialState.PRUNED and t.user_attrs.get("slot") == slot for t in record)
+
+
+def nearest_excess(record: Sequence[FrozenTrial]) -> dict[str, float]:
+    """For each limit that was exceeded, by how little at the best."""
+    excesses: dict[str, float] = {}
+    for trial in record:
+        for name, excess in trial.constraints.items():
+            if excess > 0:
+                excesses[name] = min(excess, excesses.get(name, excess))
+    return excesses
 
 
 def free_slot(study: optuna.Study, trials: int) -> int | None:
     """The first slot of the budget that no finished trial has used up."""
     used = {trial.user_attrs["slot"] for trial in finished(study)}
     return next((slot for slot in range(trials) if slot not in used), None)
-
-
-def save_weights(network: Network, path: Path) -> None:
-    """The state dict as safetensors, whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, beside)
-    beside.replace(path)
-
-
-def load_network(architecture: Architecture, path: Path) -> Network:
-    """The network of ``architecture`` with the weights in ``path``."""
-    network = architecture.build()
-    network.load_state_dict(load_file(path))
-    return network
 
 
 def judge_on_test(study: optuna.Study, folder: RunFolder, bench: Bench) -> None:

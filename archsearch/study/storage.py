@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from archsearch.errors import EnvironmentFaultError
+from archsearch.errors import EnvironmentFaultError, InputError, Problem
 from archsearch.study.record import OBJECTIVES
 
 LOCK_TIMEOUT_S = 60
@@ -41,11 +41,14 @@ def open_study(path: Path, name: str, objectives: tuple[str, ...]) -> optuna.Stu
 
 
 def load_study_record(path: Path) -> optuna.Study:
-    """The one study of an existing SQLite file."""
+    """The one study of an existing SQLite file; InputError if there is none in it yet."""
     with storage_faults(path):
         storage = open_storage(path)
-        (name,) = optuna.get_all_study_names(storage)
-        return optuna.load_study(study_name=name, storage=storage)
+        names = optuna.get_all_study_names(storage)
+        if not names:
+            what, remedy = "no run lies here: it was stopped before it began", "start the same command again"
+            raise InputError(str(path.parent), [Problem("", what, remedy)])
+        return optuna.load_study(study_name=names[0], storage=storage)
 
 
 def open_storage(path: Path) -> RDBStorage:

@@ -1,0 +1,24 @@
+"""Trained weights as safetensors: no pickle, so that loading them runs no code."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from archsearch.architecture import Architecture, Network
+
+
+def save_weights(network: Network, path: Path) -> None:
+    """The state dict as safetensors, whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_name(f".{path.name}")
+    save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, beside)
+    beside.replace(path)
+
+
+def load_network(architecture: Architecture, path: Path) -> Network:
+    """The network of ``architecture`` with the weights in ``path``."""
+    with torch.random.fork_rng(devices=[]):
+        network = architecture.build()
+    network.load_state_dict(load_file(path))
+    return network

@@ -1,0 +1,247 @@
+"""Result files: derived from the record, so that each can be lost and comes back."""
+
+import sqlite3
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+from archsearch.api import run_study, write_all
+from archsearch.errors import EnvironmentFaultError, InputError
+from archsearch.results import load_run, write_results
+from archsearch.results.plot import save_frontier_plot
+from archsearch.space import load_space
+from archsearch.study.config import StudyConfig
+from archsearch.study.storage import open_study
+
+FILES = ("trials.parquet", "stages.parquet", "trials.csv", "frontier.csv", "frontier.png")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_run_knows_its_folder_and_its_objectives(searched, run):
+    assert (run.folder, run.objectives, run.cost) == (searched, ("top1", "macs"), "macs")
+
+
+def test_a_run_knows_what_it_belongs_to(run):
+    assert run.manifest["identity"]["space"] == "mixed"
+
+
+def test_a_folder_is_named_by_a_path_or_by_text(searched, run):
+    assert load_run(str(searched)).trials.equals(run.trials)
+
+
+@pytest.mark.parametrize("make", [True, False], ids=["an empty folder", "no folder"])
+def test_a_folder_without_a_run_is_refused(tmp_path, make):
+    folder = tmp_path / "empty"
+    if make:
+        folder.mkdir()
+
+    with pytest.raises(InputError) as caught:
+        load_run(folder)
+
+    assert caught.value.lines() == [
+        f"{folder}: no run lies here (there is no study.db); give the folder that archsearch run named"
+    ]
+
+
+def test_a_folder_without_a_run_stays_as_it_was(tmp_path):
+    with pytest.raises(InputError):
+        load_run(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_of_garbage_is_a_fault_of_the_environment(copy):
+    (copy / "study.db").write_bytes(b"x" * 999)
+
+    with pytest.raises(EnvironmentFaultError, match="not a database"):
+        load_run(copy)
+
+
+def test_an_empty_record_is_no_run(tmp_path):
+    sqlite3.connect(tmp_path / "study.db").close()
+    (tmp_path / "study.db").touch()
+
+    with pytest.raises(InputError, match="no run lies here"):
+        load_run(tmp_path)
+
+
+def test_trials_come_back_from_parquet(run):
+    pd.testing.assert_frame_equal(pd.read_parquet(run.folder / "trials.parquet"), run.trials)
+
+
+def test_stages_come_back_from_parquet(run):
+    pd.testing.assert_frame_equal(pd.read_parquet(run.folder / "stages.parquet"), run.stages)
+
+
+def test_trials_come_back_from_csv(run):
+    read = pd.read_csv(run.folder / "trials.csv")
+
+    assert list(read.columns) == list(run.trials.columns)
+    for name in ("number", "macs", "latency_ms", "top1", "architecture", "outcome", "excess.params"):
+        assert list(read[name].dropna()) == list(run.trials[name].dropna())
+
+
+def test_the_frontier_comes_back_from_csv(run):
+    read = pd.read_csv(run.folder / "frontier.csv")
+
+    assert list(read["number"]) == list(run.frontier["number"])
+    assert list(read["top1"]) == list(run.frontier["top1"])
+
+
+def test_the_frontier_is_a_picture(run):
+    picture = (run.folder / "frontier.png").read_bytes()
+
+    assert picture.startswith(PNG)
+    # 7.2 x 4.4 inches of 160 dots each; more than a blank sheet.
+    assert [int.from_bytes(picture[start : start + 4], "big") for start in (16, 20)] == [1152, 704]
+    assert len(picture) > 15_000
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_lost_file_comes_back(copy, name):
+    before = (copy / name).read_bytes()
+    (copy / name).unlink()
+
+    write_results(load_run(copy))
+
+    assert (copy / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_spoilt_file_is_replaced(copy, name):
+    before = (copy / name).read_bytes()
+    (copy / name).write_text("spoilt")
+
+    write_results(load_run(copy))
+
+    assert (copy / name).read_bytes() == before
+
+
+def test_nothing_half_written_is_left(copy):
+    write_all(copy)
+
+    assert not [path.name for path in copy.rglob(".*")]
+
+
+def test_looking_at_a_run_changes_nothing(copy):
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    load_run(copy)
+
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_is_going_on_can_be_looked_at(copy):
+    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    study.ask()
+
+    run = load_run(copy)
+    write_results(run)
+
+    assert run.trials.iloc[-1]["state"] == "RUNNING"
+    assert pd.isna(run.trials.iloc[-1]["outcome"])
+
+
+def test_a_run_whose_first_trial_is_going_on_can_be_looked_at(tmp_path):
+    open_study(tmp_path / "study.db", "new", ("top1", "macs")).ask()
+
+    run = load_run(tmp_path)
+
+    assert (len(run.trials), len(run.stages), len(run.frontier)) == (1, 0, 0)
+
+
+def test_a_run_without_trials_has_empty_tables_of_the_same_columns(tmp_path, run):
+    open_study(tmp_path / "study.db", "new", ("top1", "macs"))
+
+    empty = load_run(tmp_path)
+
+    assert (len(empty.trials), len(empty.stages), len(empty.frontier)) == (0, 0, 0)
+    shared = [name for name in run.trials.columns if "." not in name]
+    assert list(empty.trials.columns) == shared
+    assert [str(kind) for kind in empty.trials.dtypes] == [str(run.trials[name].dtype) for name in shared]
+
+
+def test_a_run_in_which_nothing_was_trained_has_all_its_files(searched, tmp_path):
+    space = load_space(searched.parent / "mixed.yaml")
+    config = StudyConfig(objectives=("top1", "macs"), trials=2)
+
+    run = run_study(space, config, tmp_path, evaluate=lambda architecture, recipe: 2.0)
+
+    assert list(run.trials["outcome"]) == ["failed", "failed"]
+    assert {path.name for path in tmp_path.iterdir()} >= set(FILES)
+    assert (tmp_path / "frontier.png").read_bytes().startswith(PNG)
+
+
+def test_the_accuracy_of_a_single_objective_is_shown_against_macs(searched, tmp_path):
+    space = load_space(searched.parent / "mixed.yaml")
+
+    run = run_study(
+        space,
+        StudyConfig(objectives=("top1",), trials=3),
+        tmp_path,
+        evaluate=lambda architecture, recipe: architecture.stem.channels / 10,
+    )
+
+    assert run.cost == "macs"
+    assert list(run.frontier["top1"]) == [run.trials["top1"].max()] * len(run.frontier)
+    assert (tmp_path / "frontier.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("ending", ["svg", "pdf"])
+def test_the_ending_of_a_picture_decides_its_format(run, tmp_path, ending):
+    picture = tmp_path / f"frontier.{ending}"
+    save_frontier_plot(run.trials, run.frontier, "macs", picture, "a title")
+
+    assert picture.read_bytes().startswith({"svg": b"<?xml", "pdf": b"%PDF"}[ending])
+
+
+def test_every_family_can_be_drawn(run, tmp_path):
+    names = ["all-conv", "mixed", "all-token", *(f"global-from-{stage}" for stage in range(12))]
+    trials = pd.concat([run.trials.head(1)] * len(names)).assign(
+        family=names, macs=np.arange(1, len(names) + 1)
+    )
+    picture = tmp_path / "families.svg"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        save_frontier_plot(trials, trials.head(1), "macs", picture, "all families")
+
+    assert all(name in picture.read_text() for name in names)
+
+
+def test_drawing_leaves_the_settings_of_others_alone(run, tmp_path):
+    before = dict(mpl.rcParams)
+    save_frontier_plot(run.trials, run.frontier, "macs", tmp_path / "a.png", "a title")
+
+    assert dict(mpl.rcParams) == before
+
+
+def test_an_interrupted_trial_is_in_the_table_and_not_on_the_frontier(copy):
+    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    trial = study.ask()
+    trial.set_user_attr("outcome", "interrupted")
+    study.tell(trial, state=TrialState.FAIL)
+
+    run = load_run(copy)
+
+    assert run.trials.iloc[-1]["outcome"] == "interrupted"
+    assert trial.number not in set(run.frontier["number"])
+
+
+def test_results_need_no_torch():
+    code = "import sys, archsearch.results; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\n"
+
+
+def test_a_run_is_read_without_torch(searched):
+    code = (
+        "import sys; from archsearch.results import load_run, write_results\n"
+        f"print(len(load_run({str(searched)!r}).frontier) > 0, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True False\n"

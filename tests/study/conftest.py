@@ -1,0 +1,36 @@
+"""Searches in the tests are real: a space file, a SQLite study, signals. A table may stand in for training."""
+
+import pytest
+from searching import SIX, TINY
+
+from archsearch.space import load_space
+
+
+@pytest.fixture
+def space_of(tmp_path):
+    """The space that a text describes."""
+
+    def loaded(text):
+        path = tmp_path / "space.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_space(path)
+
+    return loaded
+
+
+@pytest.fixture
+def tiny(space_of):
+    """96 architectures."""
+    return space_of(TINY)
+
+
+@pytest.fixture
+def six(space_of):
+    """6 architectures."""
+    return space_of(SIX)
+
+
+@pytest.fixture
+def out(tmp_path):
+    """A run folder that is not there yet."""
+    return tmp_path / "run"
