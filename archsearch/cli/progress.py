@@ -38,10 +38,11 @@ class Progress(Watcher):
         ) as self.live:
             yield
 
-    def started(self, done: int, trials: int) -> None:
+    def started(self, done: int, trials: int, best: float | None) -> None:
         """Say where the run stands."""
         self.done_before = self.done = done
         self.trials = trials
+        self.best = best
         self.start = time.monotonic()
         if done:
             self.console.print(f"resuming: {done} of {trials} trials are done")

@@ -116,7 +116,9 @@ class Loop:
         """Use up every slot that is free."""
         interrupt_orphans(self.study)
         trials = self.bench.config.trials
-        self.bench.watcher.started(len(finished(self.study)), trials)
+        done = finished(self.study)
+        best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
+        self.bench.watcher.started(len(done), trials, best)
         while (slot := free_slot(self.study, trials)) is not None:
             record = self.study.get_trials(deepcopy=False)
             proposal = propose(self.bench.space, self.bench.config, record, slot)

@@ -6,8 +6,8 @@ from archsearch.study.record import TrialRecord
 class Watcher:
     """Hears what a run does. This one is silent; a subclass overrides what it wants to hear."""
 
-    def started(self, done: int, trials: int) -> None:
-        """The run has opened its record: ``done`` of ``trials`` slots are used."""
+    def started(self, done: int, trials: int, best: float | None) -> None:
+        """The run has opened its record: ``done`` of ``trials`` slots are used, with ``best`` top-1 so far."""
 
     def phase(self, slot: int, what: str) -> None:
         """Something begins that takes time, for instance ``training P-CMT``."""

@@ -198,7 +198,9 @@ def test_nothing_within_the_limits_is_code_three(archsearch):
     done = archsearch.here("run", "tiny.yaml", "--out", "out")
 
     assert done.returncode == 3
-    assert re.fullmatch(r"archsearch: error: tiny: .*within the limits; raise them \(latency_ms .*\)\n", done.stderr)
+    assert re.fullmatch(
+        r"archsearch: error: tiny: .*within the limits; raise them \(latency_ms .*\)\n", done.stderr
+    )
 
 
 def test_a_database_of_garbage_is_code_four(archsearch):
