@@ -74,7 +74,7 @@ class Heard(Watcher):
         self.phases = []
         self.records = []
 
-    def started(self, done, trials):
+    def started(self, done, trials, best):
         self.beginning = (done, trials)
 
     def phase(self, slot, what):
