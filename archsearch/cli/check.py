@@ -20,22 +20,21 @@ def check_command(
     space = load_space(space_file)
     study = load_study(space.study, str(space_file), study_file, flags)
     device = pick_device(study.device)
-    envelope = survey(space, draws)
-    expected = forecast(space, study, device)
     if as_json:
-        console().print_json(json.dumps({"envelope": asdict(envelope), "forecast": asdict(expected)}))
+        found = {"envelope": asdict(survey(space, draws)), "forecast": asdict(forecast(space, study, device))}
+        console().print_json(json.dumps(found))
         return
     screen = console()
     screen.print(f"{space_file}: {space.name} is well-formed, with {len(space.open_fields())} open fields")
-    show_envelope(envelope)
-    show_forecast(expected, study.trials)
+    screen.print(f"distinct architectures: {space.size():,}")
+    show_envelope(survey(space, draws))
+    show_forecast(forecast(space, study, device), study.trials)
 
 
 def show_envelope(envelope: Envelope) -> None:
     """Size, feasible share, costs by family."""
     screen = console()
     low, high = envelope.share
-    screen.print(f"distinct architectures: {envelope.size:,}")
     screen.print(
         f"feasible: {envelope.feasible} of {envelope.drawn} drawn ({low:.0%} to {high:.0%} of the space)"
         + "".join(f"; {reason}: {count}" for reason, count in envelope.failures.items())

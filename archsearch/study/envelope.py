@@ -18,6 +18,8 @@ from archsearch.study.objective import seeded_network
 
 TIMED_CANDIDATES = 3
 TIMED_STEPS = 6
+TIMED_BATCH = 16
+PROFILE_SECONDS = 0.7
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,19 @@ def forecast(space: Space, config: StudyConfig, device: torch.device) -> Forecas
 
 
 def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.device) -> float:
-    """The full training of one candidate, from the steps behind the first (which sets things up)."""
-    recipe = config.recipe.model_copy(update={"samples": TIMED_STEPS * config.recipe.batch_size})
+    """Profiling, training and validation of one candidate, from the steps behind the first (it sets things up)."""
+    batch = config.recipe.batch_size
+    if device.type == "cpu":  # whose time an image hardly depends on the batch
+        batch = min(batch, TIMED_BATCH)
+    recipe = config.recipe.model_copy(update={"samples": TIMED_STEPS * batch, "batch_size": batch})
     ticks: list[float] = []
+    data = noise(architecture, batch)
     network = seeded_network(architecture, config.seed)
-    data = noise(architecture, recipe.batch_size)
     train_proxy(network, data, recipe, device, lambda _done, _total: ticks.append(time.perf_counter()))
-    per_step = statistics.median(later - earlier for earlier, later in pairwise(ticks))
-    steps = config.recipe.samples // config.recipe.batch_size
-    validation = config.recipe.validation_images / config.recipe.batch_size / 3
-    return per_step * (steps + validation)
+    per_image = statistics.median(later - earlier for earlier, later in pairwise(ticks)) / batch
+    # A forward pass is a third of a training step.
+    images = config.recipe.samples + config.recipe.validation_images / 3
+    return PROFILE_SECONDS + per_image * images
 
 
 def noise(architecture: Architecture, batch: int) -> ImageData:

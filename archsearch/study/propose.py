@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -88,10 +87,14 @@ def propose(space: Space, config: StudyConfig, record: Sequence[FrozenTrial], sl
     None means that chance found nothing new: the space is exhausted, or as good as.
     """
     known = {t.user_attrs["architecture"] for t in record if t.user_attrs.get("outcome") in SETTLED}
-    attempt = sum(t.user_attrs.get("slot") == slot and t.state == TrialState.PRUNED for t in record)
-    place = (config.seed, slot, attempt)
+    place = (config.seed, slot, infeasible_in(record, slot))
     candidates = chain(guesses(space, config, record, place), draws(space, place))
     return next((c for c in candidates if c.architecture.id not in known), None)
+
+
+def infeasible_in(record: Sequence[FrozenTrial], slot: int) -> int:
+    """Candidates for this slot that turned out to be over a limit."""
+    return sum(t.state == TrialState.PRUNED and t.user_attrs.get("slot") == slot for t in record)
 
 
 def guesses(
@@ -138,11 +141,7 @@ def as_told(trial: FrozenTrial) -> FrozenTrial:
         state=trial.state,
         values=trial.values if trial.state == TrialState.COMPLETE else None,
         params=trial.params,
-        distributions={
-            name: distribution
-            for name, distribution in trial.distributions.items()
-            if isinstance(distribution, CategoricalDistribution)
-        },
+        distributions=trial.distributions,
         constraints=dict(trial.constraints) or None,
     )
 

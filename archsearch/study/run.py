@@ -21,7 +21,7 @@ from archsearch.space import Space
 from archsearch.study.config import StudyConfig
 from archsearch.study.folder import RunFolder
 from archsearch.study.objective import Bench, Candidate, Evaluate, counted, judge
-from archsearch.study.propose import Given, Proposal, propose
+from archsearch.study.propose import Given, Proposal, infeasible_in, propose
 from archsearch.study.record import TrialRecord
 from archsearch.study.signals import undisturbed
 from archsearch.study.storage import close, finished, open_study, storage_faults
@@ -215,11 +215,6 @@ def interrupt_orphans(study: optuna.Study) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
         storage.set_trial_user_attr(trial._trial_id, "outcome", "interrupted")  # noqa: SLF001
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
-
-
-def infeasible_in(record: Sequence[FrozenTrial], slot: int) -> int:
-    """Candidates for this slot that turned out to be over a limit."""
-    return sum(t.state == TrialState.PRUNED and t.user_attrs.get("slot") == slot for t in record)
 
 
 def nearest_excess(record: Sequence[FrozenTrial]) -> dict[str, float]:
