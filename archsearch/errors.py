@@ -50,11 +50,16 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_VALUE_SHOWN else text[: MAX_VALUE_SHOWN - 3] + "..."
 
 
+def nearest(known: Sequence[str], written: str) -> str | None:
+    """The known word that ``written`` is probably meant to be, if there is one."""
+    return next(iter(get_close_matches(written.lower(), known, n=1, cutoff=0.6)), None)
+
+
 def one_of(known: Sequence[str], written: str) -> str:
     """The remedy for a word that is not known: the nearest one, else the list."""
-    nearest = get_close_matches(written.lower(), known, n=1, cutoff=0.6)
     listing = ", ".join(known)
-    return f"did you mean {nearest[0]}? (known: {listing})" if nearest else f"use one of {listing}"
+    meant = nearest(known, written)
+    return f"did you mean {meant}? (known: {listing})" if meant else f"use one of {listing}"
 
 
 class ArchsearchError(Exception):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from archsearch.errors import Problem, one_of, shown
+from archsearch.errors import Problem, nearest, one_of, shown
 from archsearch.space.grammar import Field, Listing, PartSpace, Value, label, values_of
 
 NATURES = {bool: "a truth value", int: "an integer", float: "a decimal number", str: "text", tuple: "a list"}
@@ -36,17 +36,40 @@ def part_problems(
 
     ``unreadable`` are places that were written and could not be read: they are not missing too.
     """
+    strangers = [
+        name for name in part.shared if not any(name in kinds[k].model_fields for k in part.alternatives)
+    ]
+    common = list(dict.fromkeys(n for kind in part.alternatives for n in field_names(kinds[kind])))
+    for name in strangers if part.alternatives else ():
+        yield Problem(f"{part.place}.{name}", "no kind written here has such a field", one_of(common, name))
     for kind in part.alternatives:
-        spec = kinds[kind]
-        role = f"a {kind} {part.place.split('.', maxsplit=1)[0].removesuffix('s')}"
-        fields = {name: (place, field) for name, place, field in part.fields(kind)}
-        yield from field_problems(spec, fields, params, role)
-        own = f"{part.place}.{kind}" if part.kind_is_open else part.place
-        for name in required_fields(spec):
-            if not {f"{part.place}.{name}", f"{own}.{name}"} & set(unreadable) and name not in fields:
-                yield Problem(
-                    f"{own}.{name}", f"missing: {role} needs it", "write a value or {choice: [...]}"
-                )
+        fields = {name: (place, f) for name, place, f in part.fields(kind) if name not in strangers}
+        yield from field_problems(kinds[kind], fields, params, role_of(part, kind))
+        yield from missing_fields(part, kind, kinds[kind], unreadable)
+
+
+def missing_fields(
+    part: PartSpace, kind: str, spec: type[BaseModel], unreadable: Collection[str]
+) -> Iterator[Problem]:
+    """Fields that one alternative needs and that were not written, nor meant by a misspelt one."""
+    written = [name for name, _, _ in part.fields(kind)]
+    own = f"{part.place}.{kind}" if part.kind_is_open else part.place
+    meant = {nearest(field_names(spec), name) for name in written if name not in spec.model_fields}
+    for name in required_fields(spec):
+        places = {f"{part.place}.{name}", f"{own}.{name}"}
+        if name not in written and name not in meant and not places & set(unreadable):
+            what = f"missing: {role_of(part, kind)} needs it"
+            yield Problem(f"{own}.{name}", what, "write a value or {choice: [...]}")
+
+
+def role_of(part: PartSpace, kind: str) -> str:
+    """What a message calls an alternative: ``a conv stage``."""
+    return f"a {kind} {part.place.split('.', maxsplit=1)[0].removesuffix('s')}"
+
+
+def field_names(spec: type[BaseModel]) -> list[str]:
+    """The fields that a file may write, apart from the kind itself."""
+    return [name for name in spec.model_fields if name != "kind"]
 
 
 def field_problems(
@@ -56,7 +79,7 @@ def field_problems(
     role: str,
 ) -> Iterator[Problem]:
     """Fields that ``spec`` does not have, and options that it does not take."""
-    known = [name for name in spec.model_fields if name != "kind"]
+    known = field_names(spec)
     for name, (place, field) in fields.items():
         if name not in known:
             yield Problem(place, f"{role} has no such field", one_of(known, name))

@@ -592,7 +592,6 @@ def test_all_problems_of_a_file_are_reported_at_once_in_its_order(refusal_of):
         [":2", "image.width"],
         [":3", "classes"],
         [":4", "stem.kind"],
-        [":6", "stages.0.channels"],
         [":7", "stages.0.chanels"],
         [":8", "stages.0.depth"],
         [":9", "stages.1.kind"],
@@ -712,3 +711,14 @@ def test_what_the_document_cannot_be_read_for_is_reported_too(refusal_of):
 def test_a_path_without_a_file_is_refused(tmp_path):
     with pytest.raises(SpaceError, match="there is no such file; check the path"):
         load_space(tmp_path / "none.yaml")
+
+
+def test_a_misspelt_field_of_all_kinds_is_one_slip_and_not_six(refusal_of):
+    shared = "  - dept: 1\n    channels: 16\n    kind:\n      conv: {}\n      mhsa: {}\n      token_transformer: {}\n"
+    error = refusal_of(
+        "name: one\nimage: {channels: 3, height: 16, width: 16}\nclasses: 10\n"
+        f"stem: {{kind: conv, channels: 8}}\nstages:\n{shared}"
+    )
+
+    assert [problem.key for problem in error.problems] == ["stages.0.dept"]
+    assert "no kind written here has such a field; did you mean depth?" in str(error)
