@@ -9,7 +9,7 @@ from rich.console import Console
 
 from archsearch.api import run_study
 from archsearch.cli.progress import Progress
-from archsearch.cli.tables import console, duration, frontier_table
+from archsearch.cli.tables import console, duration, frontier_table, outcomes
 from archsearch.results import Run
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
@@ -51,8 +51,7 @@ def summary(screen: Console, run: Run, study: StudyConfig) -> None:
     screen.print()
     screen.print(frontier_table(run))
     spent = duration(float(run.trials["seconds"].sum()))
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    screen.print(f"\n{told}; {spent} in trials")
+    screen.print(f"\n{outcomes(run)}; {spent} in trials")
     if done < study.trials:
         screen.print(f"the space is exhausted: it has nothing new after {done} of {study.trials} trials")
     screen.print(f"tables, picture and winners: {run.folder}")

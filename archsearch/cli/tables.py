@@ -59,6 +59,12 @@ def frontier_table(run: Run) -> Table:
     return grid("Frontier (top1 on validation, test seen by no search)", columns, rows)
 
 
+def outcomes(run: Run) -> str:
+    """How many trials came to what: ``28 trained, 5 infeasible``."""
+    counts = run.trials["outcome"].value_counts()
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+
 def frontier_row(row: "pd.Series[Any]") -> list[str]:
     """One point of the frontier."""
     return [

@@ -28,13 +28,7 @@ def load_space(path: str | Path) -> Space:
     Raises:
         SpaceError: with every problem of the file, each with its line, its key and its remedy.
     """
-    document = read_document(Path(path))
-    reader = Reader(document)
-    space = reader.space()
-    problems = reader.problems or dead_ends(space)
-    if problems or space is None:
-        raise SpaceError(str(path), [located(problem, document) for problem in problems])
-    return space
+    return read_space(path)[0]
 
 
 def load_architecture(path: str | Path) -> Architecture:
@@ -43,19 +37,28 @@ def load_architecture(path: str | Path) -> Architecture:
     Raises:
         SpaceError: with every problem of the file; a field left open is one.
     """
-    space = load_space(path)
-    open_fields = space.open_fields()
-    if open_fields:
-        document = read_document(Path(path))
-        what, remedy = "left open, and an architecture is one point", "write one value"
-        problems = [located(Problem(name, what, remedy), document) for name in open_fields]
-        raise SpaceError(str(path), problems)
+    space, document = read_space(path)
+    what, remedy = "left open, and an architecture is one point", "write one value"
+    problems = [Problem(name, what, remedy) for name in space.open_fields()]
     architecture = next(space.draws(seed=0, count=1))
-    broken = space.broken_limits(architecture)
+    broken = space.broken_limits(architecture) if not problems else []
     if broken:
         what, remedy = f"the architecture is beyond them: {', '.join(broken)}", "raise or remove the limit"
-        raise SpaceError(str(path), [located(Problem("limits", what, remedy), read_document(Path(path)))])
+        problems = [Problem("limits", what, remedy)]
+    if problems:
+        raise SpaceError(str(path), [located(problem, document) for problem in problems])
     return architecture
+
+
+def read_space(path: str | Path) -> tuple[Space, Table]:
+    """The space in ``path`` and the document that says it."""
+    document = read_document(Path(path))
+    reader = Reader(document)
+    space = reader.space()
+    problems = reader.problems or dead_ends(space)
+    if problems:
+        raise SpaceError(str(path), [located(problem, document) for problem in problems])
+    return space, document
 
 
 def parse_count(value: object) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from math import prod
 
-from archsearch.space.grammar import Choice, Field, Listing, PartSpace, Reference, Value
+from archsearch.space.grammar import Field, Listing, PartSpace, Reference, Value, count_of, values_of
 from archsearch.stages import STAGE_KINDS, STEM_KINDS, Part
 
 ANY = -1
@@ -36,7 +36,7 @@ def count_architectures(
 def freedom(use: tuple[str, int], params: Mapping[str, Field]) -> int:
     """How many values a used parameter may still take."""
     name, option = use
-    return len(options(params[name])) if option == ANY else 1
+    return count_of(params[name], params) if option == ANY else 1
 
 
 def count_part(part: PartSpace, params: Mapping[str, Field]) -> Counts:
@@ -76,10 +76,10 @@ def is_silent(spec: type[Part], name: str, values: Mapping[str, Value]) -> bool:
 def settings(field: Field, params: Mapping[str, Field]) -> Iterator[tuple[Value, Counts]]:
     """Each value of a deciding field, with the one architecture-part that it stands for."""
     if isinstance(field, Reference):
-        for index, value in enumerate(options(params[field.name])):
+        for index, value in enumerate(values_of(field, params)):
             yield value, Counter({frozenset({(field.name, index)}): 1})
     else:
-        yield from ((value, ONE) for value in options(field))
+        yield from ((value, ONE) for value in values_of(field, params))
 
 
 def count_field(field: Field, params: Mapping[str, Field]) -> Counts:
@@ -91,16 +91,7 @@ def count_field(field: Field, params: Mapping[str, Field]) -> Counts:
         for item in field.items:
             total = times(total, count_field(item, params))
         return total
-    return Counter({frozenset(): len(options(field))})
-
-
-def options(field: Field) -> tuple[Value, ...]:
-    """The options of a choice; a fixed value is its only one."""
-    if isinstance(field, Choice):
-        return field.options
-    if isinstance(field, Reference | Listing):
-        raise TypeError(field)
-    return (field,)
+    return Counter({frozenset(): count_of(field, params)})
 
 
 def times(one: Counts, other: Counts) -> Counts:

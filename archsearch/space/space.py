@@ -124,12 +124,10 @@ class Space:
         """
         failures: Counter[str] = Counter()
         for architecture in self.draws(seed, MAX_DRAWS):
-            if architecture.problems():
-                failures["cannot be built"] += 1
-            elif broken := self.broken_limits(architecture):
-                failures.update(broken)
-            else:
+            reasons_against = self.reasons_against(architecture)
+            if not reasons_against:
                 return architecture
+            failures.update(reasons_against)
         reasons = ", ".join(f"{reason}: {count}" for reason, count in failures.most_common())
         raise InfeasibleError(
             f"{self.name}: none of {MAX_DRAWS} drawn architectures is feasible ({reasons}); "
@@ -140,6 +138,10 @@ class Space:
         """``count`` random points, feasible or not."""
         trial = RandomTrial(random.Random(seed))  # noqa: S311 - nothing secret is drawn
         return (self.sample(trial) for _ in range(count))
+
+    def reasons_against(self, architecture: Architecture) -> list[str]:
+        """Why a point is not feasible: it cannot be built, or exceeds limits; empty if it is."""
+        return ["cannot be built"] if architecture.problems() else self.broken_limits(architecture)
 
     def violations(self, architecture: Architecture) -> dict[str, float]:
         """Cost minus limit for every limit, by name; above 0 means too much."""

@@ -13,6 +13,7 @@ from archsearch.errors import Problem, StudyFileError, one_of, shown
 from archsearch.proxy.recipe import Recipe
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
+from archsearch.space.grammar import is_number
 from archsearch.study.record import COSTS, OBJECTIVES
 
 OBJECTIVE_NAMES = tuple(OBJECTIVES)
@@ -190,13 +191,12 @@ def limit_problems(limits: object) -> list[Problem]:
     return problems
 
 
-def read_limit(name: str, value: object) -> float | None:
+def read_limit(name: str, value: Any) -> float | None:
     """A bound as a number; counts may be written as ``5M``."""
     if name in ("params", "macs"):
         count = parse_count(value)
         return None if count is None else float(count)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and value > 0 else None  # type: ignore[arg-type,operator]
+    return float(value) if is_number(value) and value > 0 else None
 
 
 def frozen(value: object) -> Any:

@@ -60,7 +60,7 @@ def survey(space: Space, draws: int, seed: int = 0) -> Envelope:
     failures: Counter[str] = Counter()
     feasible: list[Architecture] = []
     for architecture in space.draws(seed, draws):
-        reasons = reasons_against(space, architecture)
+        reasons = space.reasons_against(architecture)
         failures.update(reasons)
         feasible += [] if reasons else [architecture]
     by_family: dict[str, list[Architecture]] = {}
@@ -76,13 +76,6 @@ def survey(space: Space, draws: int, seed: int = 0) -> Envelope:
         macs={name: spread([count_macs(a).total for a in members]) for name, members in by_family.items()},
         counts={name: len(members) for name, members in by_family.items()},
     )
-
-
-def reasons_against(space: Space, architecture: Architecture) -> list[str]:
-    """Why a point is not feasible; empty if it is."""
-    if architecture.problems():
-        return ["cannot be built"]
-    return space.broken_limits(architecture)
 
 
 def spread(amounts: list[int]) -> Spread:

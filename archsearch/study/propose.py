@@ -118,7 +118,7 @@ def draws(space: Space, place: tuple[int, ...]) -> Iterator[Proposal]:
     for _ in range(RANDOM_TRIES):
         answers = Answers(RandomTrial(generator))
         architecture = space.sample(answers)
-        if not architecture.problems() and not space.broken_limits(architecture):
+        if not space.reasons_against(architecture):
             yield Proposal(architecture, answers.params)
 
 
