@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from archsearch.api import write_all
-from archsearch.cli.tables import console, frontier_table
+from archsearch.cli.tables import console, frontier_table, outcomes
 from archsearch.results import export_trial, load_run
 from archsearch.study.folder import disk_faults
 
@@ -16,10 +16,7 @@ def results_command(folder: Path, *, as_json: bool) -> None:
         screen.print_json(run.frontier.to_json(orient="records", date_format="iso"))
         return
     screen.print(frontier_table(run))
-    counts = ", ".join(
-        f"{count} {outcome}" for outcome, count in run.trials["outcome"].value_counts().items()
-    )
-    screen.print(f"\n{counts}; tables, picture and winners: {run.folder}")
+    screen.print(f"\n{outcomes(run)}; tables, picture and winners: {run.folder}")
 
 
 def export_command(folder: Path, trial: int, out: Path) -> None:

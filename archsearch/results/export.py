@@ -9,7 +9,7 @@ import pandas as pd
 
 from archsearch.errors import InputError, Problem
 from archsearch.results.run import Run
-from archsearch.study.folder import RunFolder, write_atomically
+from archsearch.study.folder import RunFolder, replacing, write_atomically
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def export_trial(run: Run, number: int, out: Path) -> Exported:
     if not source.exists():
         return Exported(target, None)
     weights = out / f"{name}.safetensors"
-    shutil.copyfile(source, weights.with_suffix(".partial"))
-    weights.with_suffix(".partial").replace(weights)
+    with replacing(weights) as beside:
+        shutil.copyfile(source, beside)
     return Exported(target, weights)
 
 

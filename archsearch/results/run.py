@@ -1,7 +1,6 @@
 """A run that lies in a folder: its frames, and the files that are derived from its record."""
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from archsearch.errors import InputError, Problem
 from archsearch.results.frontier import frontier_frame
 from archsearch.results.plot import save_frontier_plot
 from archsearch.results.table import stages_frame, trials_frame
-from archsearch.study.folder import RunFolder, write_atomically
+from archsearch.study.folder import RunFolder, replacing, write_atomically
 from archsearch.study.storage import close, load_study_record
 
 
@@ -86,18 +85,11 @@ def descriptions(study: optuna.Study) -> dict[str, str]:
 
 def write_results(run: Run) -> None:
     """Derive every result file from the record: tables, the frontier and its picture; each replaced whole."""
-    run.trials.to_parquet(beside(run, "trials.parquet"), compression="zstd", index=False)
-    run.stages.to_parquet(beside(run, "stages.parquet"), compression="zstd", index=False)
-    for name in ("trials.parquet", "stages.parquet"):
-        beside(run, name).replace(run.folder / name)
+    for name, frame in (("trials.parquet", run.trials), ("stages.parquet", run.stages)):
+        with replacing(run.folder / name) as beside:
+            frame.to_parquet(beside, compression="zstd", index=False)
     write_atomically(run.folder / "trials.csv", run.trials.to_csv(index=False))
     write_atomically(run.folder / "frontier.csv", run.frontier.to_csv(index=False))
     title = f"{run.manifest['identity']['space']} on {run.manifest['identity']['data']}"
-    picture = beside(run, "frontier.png")
-    save_frontier_plot(run.trials, run.frontier, run.cost, picture, title)
-    picture.replace(run.folder / "frontier.png")
-
-
-def beside(run: Run, name: str) -> Path:
-    """Where a file is written before it is put in place."""
-    return run.folder / f".{os.getpid()}.{name}"
+    with replacing(run.folder / "frontier.png") as beside:
+        save_frontier_plot(run.trials, run.frontier, run.cost, beside, title)

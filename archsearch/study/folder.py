@@ -142,15 +142,21 @@ def git_revision() -> str | None:
     return done.stdout.strip() or None
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """The whole file or none of it: written beside, then put in place."""
-    data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write a file that is put in place whole, or not at all; it has the ending of ``path``."""
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield beside
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """The whole file or none of it, on the disk when this returns."""
+    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as beside, beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

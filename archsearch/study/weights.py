@@ -6,14 +6,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from archsearch.architecture import Architecture, Network
+from archsearch.study.folder import replacing
 
 
 def save_weights(network: Network, path: Path) -> None:
     """The state dict as safetensors, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, beside)
-    beside.replace(path)
+    with replacing(path) as beside:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, beside)
 
 
 def load_network(architecture: Architecture, path: Path) -> Network:
