@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import ArchitectureError, Problem, shown
 from archsearch.shapes import FeatureShape
-from archsearch.stages import Head, Mixer, Part, TaggedStage, TaggedStem
+from archsearch.stages import HEAD_READS, Head, Mixer, Part, TaggedStage, TaggedStem
 
 Size = Annotated[int, Field(ge=1, le=4_096)]
 
@@ -104,7 +104,7 @@ class Architecture(BaseModel):
             if found:
                 return tuple(found)
             shape = part.out_shape(shape)
-        return tuple(self._class_token_problems())
+        return tuple(self._token_problems())
 
     def shapes(self) -> list[FeatureShape]:
         """The image, then the map behind the stem and behind each stage; ArchitectureError if it cannot be."""
@@ -129,18 +129,18 @@ class Architecture(BaseModel):
         """A fresh network with random weights, drawn from torch's global generator."""
         return Network(self)
 
-    def _class_token_problems(self) -> list[Problem]:
-        carries = [getattr(stage, "class_token", False) for stage in self.stages]
-        found = [
-            Problem(f"stages.{i}.class_token", "a stage follows that has no use for it", "write false here")
-            for i, carried in enumerate(carries[:-1])
-            if carried
-        ]
-        if self.head.pool == "cls" and not carries[-1]:
-            what = "the last stage carries no class token"
-            remedy = "write pool: mean, or end on a token_transformer with class_token: true"
-            found.append(Problem("head.pool", what, remedy))
-        return found
+    def _token_problems(self) -> Iterator[Problem]:
+        """Tokens of a stage's own are for the head alone, and the head reads what the last stage carries."""
+        for index, stage in enumerate(self.stages[:-1]):
+            for field in HEAD_READS.values():
+                if getattr(stage, field, False):
+                    what = "a stage follows that has no use for it"
+                    yield Problem(f"stages.{index}.{field}", what, "write false here")
+        token = HEAD_READS.get(self.head.pool)
+        if token is not None and not getattr(self.stages[-1], token, False):
+            what = f"the last stage carries no {token.replace('_', ' ')}"
+            remedy = f"write pool: mean, or end on a token_transformer with {token}: true"
+            yield Problem("head.pool", what, remedy)
 
 
 class Network(nn.Module):

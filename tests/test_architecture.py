@@ -32,6 +32,9 @@ CONV = ConvStage(channels=16, depth=1, stride=2)
 MHSA = MHSAStage(channels=16, depth=1, stride=2, heads=2)
 TOKENS = TokenTransformerStage(channels=16, depth=1, stride=2, heads=2)
 WITH_CLASS_TOKEN = TokenTransformerStage(channels=16, depth=1, heads=2, class_token=True)
+DISTILLED = TokenTransformerStage(
+    channels=16, depth=1, heads=2, class_token=True, distillation_token=True, gelu="tanh"
+)
 
 
 def architecture(*stages, stem=None, pool="mean", **fields):
@@ -53,6 +56,13 @@ EXAMPLES = {
         pool="cls",
     ),
     "performer": architecture(TOKENS, stem=T2TStem(channels=8, kernels=(3, 3), strides=(2, 2), features=7)),
+    "distilled": architecture(
+        ConvStage(channels=16, depth=1, stride=2, shortcut="conv3x3", shortcut_activation=True),
+        MHSAStage(channels=16, depth=1, heads=1, position="article", qkv_bias=True),
+        DISTILLED,
+        stem=ConvStem(channels=8, stride=2, hidden_channels=(4, 6), activation="gelu", norm_eps=1e-3),
+        pool="distilled",
+    ),
 }
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES.keys())
 
@@ -114,8 +124,9 @@ def test_a_name_is_no_part_of_the_identity():
         architecture(MHSA, CONV),
         architecture(CONV, MHSA, MHSA),
         architecture(CONV, WITH_CLASS_TOKEN, pool="cls"),
+        architecture(CONV, MHSA, pool="distilled"),
     ],
-    ids=["classes", "image", "stem", "order", "depth", "head"],
+    ids=["classes", "image", "stem", "order", "depth", "head", "distilled head"],
 )
 def test_everything_else_is(other):
     assert other.id != architecture(CONV, MHSA).id
@@ -150,6 +161,13 @@ def test_a_written_file_reads_back_to_the_same_id(example):
     assert read_back(example.to_yaml()).id == example.id
 
 
+def test_a_written_file_leaves_out_the_scale_of_a_position_that_is_not_scaled():
+    document = yaml.safe_load(EXAMPLES["distilled"].to_yaml())
+
+    assert document["stages"][1]["position"] == "article"
+    assert "rel_scale" not in document["stages"][1]
+
+
 @every_example
 def test_json_reads_back_to_the_same_architecture(example):
     found = Architecture.model_validate_json(example.model_dump_json())
@@ -165,6 +183,7 @@ def test_a_written_file_leaves_out_what_means_nothing_and_writes_defaults_out():
     assert "split_kernel" not in document["stages"][0]
     assert document["stem"]["token_channels"] == 64
     assert document["stages"][0]["mlp_ratio"] == 4.0
+    assert document["stages"][0]["gelu"] == "exact"
     assert document["head"] == {"pool": "cls"}
 
 
@@ -300,7 +319,7 @@ def test_a_problem_is_one_printable_line_whatever_the_name():
     assert line.isprintable()
 
 
-# --- class tokens ---------------------------------------------------------------------------------
+# --- tokens of a stage's own ----------------------------------------------------------------------
 
 
 def test_a_cls_head_needs_a_class_token():
@@ -318,6 +337,44 @@ def test_a_class_token_before_the_last_stage_has_no_use():
     assert problem.at("") == (
         "stages.0.class_token: a stage follows that has no use for it; write false here"
     )
+
+
+@pytest.mark.parametrize("last", [CONV, MHSA, TOKENS, WITH_CLASS_TOKEN], ids=lambda stage: stage.kind)
+def test_a_distilled_head_needs_a_distillation_token(last):
+    (problem,) = architecture(CONV, last, pool="distilled").problems()
+
+    assert problem.at("") == (
+        "head.pool: the last stage carries no distillation token; "
+        "write pool: mean, or end on a token_transformer with distillation_token: true"
+    )
+
+
+def test_two_tokens_before_the_last_stage_have_no_use():
+    found = [problem.at("") for problem in architecture(CONV, DISTILLED, TOKENS).problems()]
+
+    assert found == [
+        "stages.1.class_token: a stage follows that has no use for it; write false here",
+        "stages.1.distillation_token: a stage follows that has no use for it; write false here",
+    ]
+
+
+@pytest.mark.parametrize("pool", ["mean", "cls", "distilled"])
+def test_every_head_can_stand_behind_a_class_token_and_a_distillation_token(pool):
+    example = architecture(CONV, DISTILLED, pool=pool)
+
+    assert example.problems() == ()
+    assert example.build()(torch.randn(2, 3, 32, 24)).shape == (2, 10)
+
+
+def test_a_distilled_head_reads_the_class_token_and_the_distillation_token():
+    network = architecture(DISTILLED, pool="distilled").build().eval()
+    images = torch.randn(2, 3, 32, 24)
+
+    logits = network(images)
+
+    tokens = network.stages[0](network.stem(images)).tokens
+    first, second = network.head.linear(tokens[:, 0]), network.head.distilled(tokens[:, 1])
+    torch.testing.assert_close(logits, (first + second) / 2)
 
 
 def test_a_mean_head_reads_the_map_beside_a_class_token():
@@ -339,7 +396,7 @@ def test_a_cls_head_reads_the_class_token():
     logits = network(images)
 
     features = network.stages[0](network.stem(images))
-    torch.testing.assert_close(logits, network.head.linear(features.token))
+    torch.testing.assert_close(logits, network.head.linear(features.tokens[:, 0]))
 
 
 # --- layouts and networks -------------------------------------------------------------------------
@@ -382,7 +439,8 @@ def test_every_example_builds_and_learns(example):
     before.backward()
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.sub_(1e-3 * parameter.grad)
+            if parameter.requires_grad:
+                parameter.sub_(1e-3 * parameter.grad)
 
     behind = torch.nn.functional.cross_entropy(network(images), labels)
 

@@ -10,6 +10,7 @@ bound that needs no weights. The form follows the range measure of Bamberger et 
 measuring long-range interactions in graph neural networks"), normalised by the grid.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,8 +26,12 @@ def globality(architecture: Architecture) -> float:
     Convolutions wider than 1x1, attentions and soft splits count once each; 1x1 convolutions, channel
     MLPs and poolings do not. A 3x3 convolution reaches 0.038 of a 56x56 map and 0.29 of a 7x7 map.
     """
-    reaches = [reach(mixer) for _, mixer in architecture.mixers()]
-    return sum(reaches) / len(reaches) if reaches else 0.0
+    return mean_reach([mixer for _, mixer in architecture.mixers()])
+
+
+def mean_reach(mixers: Sequence[Mixer]) -> float:
+    """Mean reach of some mixers, in [0, 1]; 0 for none."""
+    return sum(map(reach, mixers)) / len(mixers) if mixers else 0.0
 
 
 def global_depth(architecture: Architecture) -> float | None:

@@ -25,7 +25,21 @@ from archsearch.shapes import FeatureShape
 from archsearch.stages import Head, Part
 
 # Work that grows with the elements of a map and not with their products: leaving it out changes no ranking.
-ELEMENTWISE = ("add", "sub", "mul", "div", "pow", "square", "sqrt", "rsqrt", "exp", "relu", "gelu", "softmax")
+ELEMENTWISE = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "pow",
+    "square",
+    "sqrt",
+    "rsqrt",
+    "exp",
+    "relu",
+    "silu",
+    "gelu",
+    "softmax",
+)
 GATHERING = ("im2col", "col2im", "pad", "constant_pad_nd", "index", "expand", "repeat", "tile", "arange")
 POOLING = ("sum", "mean", "avg_pool2d", "max_pool2d")
 NEGLIGIBLE = frozenset(
@@ -36,9 +50,10 @@ ATTENTION = "aten::scaled_dot_product_attention"
 
 @dataclass(frozen=True)
 class PartCount:
-    """What one part costs: parameters, and MACs by operator family."""
+    """What one part costs: trainable parameters, frozen ones, and MACs by operator family."""
 
     params: int
+    frozen: int
     by_family: Mapping[str, int]
 
     @property
@@ -51,6 +66,7 @@ class PartCount:
         more = {k: with_it.by_family[k] - without.by_family[k] for k in self.by_family}
         return PartCount(
             self.params + times * (with_it.params - without.params),
+            self.frozen + times * (with_it.frozen - without.frozen),
             {k: macs + times * more[k] for k, macs in self.by_family.items()},
         )
 
@@ -88,6 +104,14 @@ def count_params(architecture: Architecture) -> int:
     return sum(count.params for _, count in part_counts(architecture))
 
 
+def count_frozen(architecture: Architecture) -> int:
+    """Parameters that are never trained: sinusoidal positions, the random directions of performers.
+
+    Published counts include them, or leave them out.
+    """
+    return sum(count.frozen for _, count in part_counts(architecture))
+
+
 def part_counts(architecture: Architecture) -> Iterator[tuple[str, PartCount]]:
     """What each part and the head cost, with their places; each distinct part is counted once."""
     for place, part, shape in architecture.placed():
@@ -118,7 +142,9 @@ def count_head(head: Head, shape: FeatureShape, classes: int) -> PartCount:
 
 def count_module(module: nn.Module, shape: FeatureShape) -> PartCount:
     """Parameters and MACs of ``module`` for one map of ``shape``, by one fvcore pass."""
-    params = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    params: Counter[bool] = Counter()
+    for parameter in module.parameters():
+        params[parameter.requires_grad] += parameter.numel()
     analysis = analyse(module.eval(), shape)
     operators = analysis.by_operator()
     in_mlp = linear_macs_under(analysis, "mlp")
@@ -131,7 +157,8 @@ def count_module(module: nn.Module, shape: FeatureShape) -> PartCount:
         "soft split": in_split,
     }
     other = sum(operators.values()) - sum(families.values())
-    return PartCount(params, {k: int(v) for k, v in {**families, "other": other}.items()})
+    by_family = {k: int(v) for k, v in {**families, "other": other}.items()}
+    return PartCount(params[True], params[False], by_family)
 
 
 def analyse(module: nn.Module, shape: FeatureShape) -> FlopCountAnalysis:

@@ -15,7 +15,7 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.space.grammar import Choice, Field, PartSpace, Reference, Value, count_of, label, values_of
 from archsearch.space.space import Space
-from archsearch.stages import STAGE_KINDS, STEM_KINDS, Part
+from archsearch.stages import HEAD_READS, STAGE_KINDS, STEM_KINDS, Part
 
 # Beyond this many combinations of one alternative and the maps that arrive, nothing is claimed.
 MAX_COMBINATIONS = 50_000
@@ -114,23 +114,24 @@ def blamed(name: str, problems: list[Problem]) -> Problem:
 
 
 def head_problems(space: Space) -> Iterator[Problem]:
-    """A ``cls`` head needs a last stage that may carry a class token; other stages must not."""
+    """A head needs a last stage that may carry the tokens which it reads; other stages must not."""
+    last = space.stages[-1]
     pools = list(values_of(space.head.get("pool", "mean"), space.params))
-    if "cls" in pools and not any(
-        may_carry(space, space.stages[-1], kind) for kind in space.stages[-1].alternatives
-    ):
-        remedy = "write pool: mean, or let the last stage be a token_transformer with class_token: true"
-        yield Problem("head.pool", "no last stage of this space carries a class token", remedy)
+    for pool, token in HEAD_READS.items():
+        if pool in pools and not any(may_carry(space, last, kind, token) for kind in last.alternatives):
+            what = f"no last stage of this space carries a {token.replace('_', ' ')}"
+            remedy = f"write pool: mean, or let the last stage be a token_transformer with {token}: true"
+            yield Problem("head.pool", what, remedy)
     for stage in space.stages[:-1]:
         for kind in stage.alternatives:
             for name, place, content in stage.fields(kind):
-                if name == "class_token" and True in values_of(content, space.params):
+                if name in HEAD_READS.values() and True in values_of(content, space.params):
                     yield Problem(
                         place, "a stage follows that has no use for it", "write it in the last stage only"
                     )
 
 
-def may_carry(space: Space, stage: PartSpace, kind: str) -> bool:
-    """Whether this alternative can have a class token."""
-    contents = (content for name, _, content in stage.fields(kind) if name == "class_token")
+def may_carry(space: Space, stage: PartSpace, kind: str, token: str) -> bool:
+    """Whether this alternative can have a token of its own of this name."""
+    contents = (content for name, _, content in stage.fields(kind) if name == token)
     return any(True in values_of(content, space.params) for content in contents)

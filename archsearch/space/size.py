@@ -70,7 +70,7 @@ def is_silent(spec: type[Part], name: str, values: Mapping[str, Value]) -> bool:
     rule = spec.meaningless.get(name)
     if rule is None:
         return False
-    return bool(values.get(rule.field, spec.model_fields[rule.field].default) == rule.at)
+    return bool(values.get(rule.field, spec.model_fields[rule.field].default) in rule.at)
 
 
 def settings(field: Field, params: Mapping[str, Field]) -> Iterator[tuple[Value, Counts]]:

@@ -4,10 +4,10 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from archsearch.stages.base import MapAndToken, Mixer, Mixing, Part
+from archsearch.stages.base import MapAndTokens, Mixer, Mixing, Part
 from archsearch.stages.conv import ConvStage
 from archsearch.stages.conv_stem import ConvStem
-from archsearch.stages.head import Head
+from archsearch.stages.head import HEAD_READS, Head
 from archsearch.stages.mhsa import MHSAStage
 from archsearch.stages.patch_stem import PatchStem
 from archsearch.stages.t2t_stem import T2TStem
@@ -25,13 +25,14 @@ STAGE_KINDS: dict[str, type[Part]] = {
 }
 
 __all__ = [
+    "HEAD_READS",
     "STAGE_KINDS",
     "STEM_KINDS",
     "ConvStage",
     "ConvStem",
     "Head",
     "MHSAStage",
-    "MapAndToken",
+    "MapAndTokens",
     "Mixer",
     "Mixing",
     "Part",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from archsearch.errors import Problem
-from archsearch.shapes import FeatureShape
+from archsearch.shapes import FeatureShape, split_padding
 
 Mixing = Literal["local", "global"]
 Channels = Annotated[int, Field(ge=1, le=16_384)]
@@ -18,7 +18,11 @@ Kernel = Annotated[int, Field(ge=1, le=255)]
 Stride = Annotated[int, Field(ge=1, le=64)]
 Heads = Annotated[int, Field(ge=1, le=256)]
 Ratio = Annotated[float, Field(gt=0, le=16)]
+Epsilon = Annotated[float, Field(gt=0, le=1e-2)]
 
+# The published networks use 3x3 convolutions, padded by one, and stride by 2 on maps down to 1x1.
+ALWAYS_FITS = 3
+ALWAYS_STRIDES = 2
 # One head's attention weights for one image at this many tokens fill 1 GiB in float32.
 MAX_TOKENS = 16_384
 
@@ -37,17 +41,20 @@ class Mixer:
 
 @dataclass(frozen=True)
 class Meaningless:
-    """A field says nothing while ``field`` has the value ``at``: it is no part of the identity then."""
+    """A field says nothing while ``field`` has one of the values ``at``: it is no part of the identity then."""
 
     field: str
-    at: object
+    at: tuple[object, ...]
 
 
-class MapAndToken(NamedTuple):
-    """What a last stage with a class token returns: the map ``(B, C, H, W)`` and the token ``(B, C)``."""
+class MapAndTokens(NamedTuple):
+    """What a last stage with tokens of its own returns: the map ``(B, C, H, W)``, its tokens ``(B, T, C)``.
+
+    The class token is the first one; a distillation token the second.
+    """
 
     map: Tensor
-    token: Tensor
+    tokens: Tensor
 
 
 class Part(BaseModel, ABC):
@@ -97,7 +104,7 @@ class Part(BaseModel, ABC):
 
     def _is_meaningless(self, name: str) -> bool:
         rule = self.meaningless[name]
-        return bool(getattr(self, rule.field) == rule.at)
+        return getattr(self, rule.field) in rule.at
 
 
 def strided(size: int, stride: int) -> int:
@@ -106,30 +113,44 @@ def strided(size: int, stride: int) -> int:
 
 
 def kernel_problems(kernel: int, shape: FeatureShape, field: str) -> list[Problem]:
-    """A window must fit into the map that it slides over."""
-    smaller_side = min(shape.height, shape.width)
-    if kernel <= smaller_side:
+    """A window must fit into the map that it slides over; one of up to ``ALWAYS_FITS`` is never refused."""
+    largest = max(min(shape.height, shape.width), ALWAYS_FITS)
+    if kernel <= largest:
         return []
     what = f"{kernel} is larger than the {shape.height}x{shape.width} map that arrives here"
-    return [Problem(field, what, f"use at most {smaller_side}, or stride less before it")]
+    return [Problem(field, what, f"use at most {largest}, or stride less before it")]
 
 
 def centred_problems(kernel: int, shape: FeatureShape) -> list[Problem]:
     """The kernel of a convolution that keeps its place: it fits the map, and has a centre."""
     if kernel % 2 == 0:
         return [Problem("kernel", f"{kernel} is even and has no centre", f"use {kernel - 1} or {kernel + 1}")]
-    largest = min(shape.height, shape.width)
+    largest = max(min(shape.height, shape.width), ALWAYS_FITS)
     largest -= largest % 2 == 0
     problems = kernel_problems(kernel, shape, "kernel")
     return [replace(p, remedy=f"use an odd one up to {largest}, or stride less before it") for p in problems]
 
 
-def stride_problems(kernel: int, stride: int, field: str) -> list[Problem]:
-    """Soft splits overlap or touch: a stride beyond the kernel would drop pixels between windows."""
-    if kernel >= stride:
+def stride_problems(stride: int, shape: FeatureShape) -> list[Problem]:
+    """A stride fits into the larger side of the map; one of up to ``ALWAYS_STRIDES`` is never refused."""
+    largest = max(shape.height, shape.width, ALWAYS_STRIDES)
+    if stride <= largest:
         return []
-    what = f"windows of {kernel} at stride {stride} leave pixels out between them"
-    return [Problem(field, what, f"use a kernel of at least {stride}, or a smaller stride")]
+    what = f"{stride} is larger than the {shape.height}x{shape.width} map that arrives here"
+    return [Problem("stride", what, f"use at most {largest}, or stride less before it")]
+
+
+def split_problems(kernel: int, stride: int, shape: FeatureShape, field: str) -> list[Problem]:
+    """The windows of a soft split fit the map, and overlap or touch: none may leave pixels out between them."""
+    if found := kernel_problems(kernel, shape, field):
+        return found
+    if kernel < stride:
+        what = f"windows of {kernel} at stride {stride} leave pixels out between them"
+        return [Problem(field, what, f"use a kernel of at least {stride}, or a smaller stride")]
+    if kernel > min(shape.height, shape.width) + 2 * split_padding(kernel, stride):
+        what = f"no window of {kernel} at stride {stride} fits into the {shape.height}x{shape.width} map"
+        return [Problem(field, what, "use a smaller kernel, or stride less, here or before it")]
+    return []
 
 
 def heads_problems(width: int, heads: int, meaning: str) -> list[Problem]:

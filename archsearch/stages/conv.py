@@ -13,24 +13,21 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import (
     Channels,
-    Depth,
     Kernel,
     Meaningless,
     Mixer,
     Mixing,
-    Part,
     Ratio,
-    Stride,
     centred_problems,
     expansion_problems,
-    strided,
+    stride_problems,
     whole_width,
 )
-from archsearch.stages.residual import Residual, closing_norm, conv, conv_norm_relu
+from archsearch.stages.residual import ResidualStage, conv
 
 
-class ConvStage(Part):
-    """``depth`` residual blocks; the first one strides.
+class ConvStage(ResidualStage):
+    """``depth`` residual blocks of convolutions; the first one strides.
 
     ``bottleneck``: 1x1 to ``channels * expansion``, ``kernel`` x ``kernel`` in ``groups``, 1x1 back.
     ``basic``: two ``kernel`` x ``kernel`` convolutions at full width; ``expansion`` then means nothing.
@@ -38,11 +35,8 @@ class ConvStage(Part):
 
     kind: Literal["conv"] = "conv"
     mixing: ClassVar[Mixing] = "local"
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {"expansion": Meaningless("block", "basic")}
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {"expansion": Meaningless("block", ("basic",))}
 
-    channels: Channels
-    depth: Depth
-    stride: Stride = 1
     kernel: Kernel = 3
     block: Literal["bottleneck", "basic"] = "bottleneck"
     expansion: Ratio = 0.25
@@ -56,8 +50,9 @@ class ConvStage(Part):
         return whole_width(self.channels, self.expansion) or 0
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
-        """Odd kernels that fit the map, a whole width, groups that divide it."""
-        found = centred_problems(self.kernel, self._smallest_map(shape))
+        """A stride and odd kernels that fit the map, a whole width, groups that divide it."""
+        found = stride_problems(self.stride, shape)
+        found += centred_problems(self.kernel, self._smallest_map(shape))
         if self.block == "bottleneck":
             found += expansion_problems(self.channels, self.expansion)
         if self.width % self.groups:
@@ -68,41 +63,25 @@ class ConvStage(Part):
             found.append(Problem("groups", what, "use groups that divide both widths"))
         return found
 
-    def out_shape(self, shape: FeatureShape) -> FeatureShape:
-        """``channels`` at a ``stride``-th of the map, rounded up."""
-        return FeatureShape(
-            self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
-        )
-
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """The convolutions wider than 1x1; the first block's first one sees the map before the stride."""
         inside = self.out_shape(shape)
         per_block = 2 if self.block == "basic" else 1
         inner = [Mixer(inside.height, inside.width, self.kernel)] * (per_block * self.depth - 1)
-        return [Mixer(shape.height, shape.width, self.kernel), *inner] if self.kernel > 1 else []
+        branches = [Mixer(shape.height, shape.width, self.kernel), *inner] if self.kernel > 1 else []
+        return self.shortcut_mixers(shape) + branches
 
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """A chain of residual blocks: ``(B, C, H, W)`` to ``(B, channels, H', W')``."""
-        blocks: list[nn.Module] = []
-        for index in range(self.depth):
-            in_channels = self.channels if index else shape.channels
-            stride = 1 if index else self.stride
-            branch = nn.Sequential(*self._branch(in_channels, stride))
-            blocks.append(Residual(branch, in_channels, self.channels, stride))
-        return nn.Sequential(*blocks)
-
-    def _branch(self, in_channels: int, stride: int) -> list[nn.Module]:
+    def branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
+        """Two spatial convolutions, or one between two 1x1."""
         if self.block == "basic":
-            return [
-                *conv_norm_relu(in_channels, self.channels, self.kernel, stride, self.groups),
-                conv(self.channels, self.channels, self.kernel, groups=self.groups),
-                closing_norm(self.channels),
-            ]
+            first = self.conv_norm_activation(
+                arriving.channels, self.channels, self.kernel, stride, self.groups
+            )
+            return [*first, conv(self.channels, self.channels, self.kernel, groups=self.groups)]
         return [
-            *conv_norm_relu(in_channels, self.width, 1),
-            *conv_norm_relu(self.width, self.width, self.kernel, stride, self.groups),
+            *self.conv_norm_activation(arriving.channels, self.width, 1),
+            *self.conv_norm_activation(self.width, self.width, self.kernel, stride, self.groups),
             conv(self.width, self.channels, 1),
-            closing_norm(self.channels),
         ]
 
     def _smallest_map(self, shape: FeatureShape) -> FeatureShape:

@@ -1,29 +1,38 @@
-"""The convolutional stem: one strided convolution, and a pooling where the network wants one.
+"""The convolutional stem: a strided convolution or a short chain, and a pooling where the network wants one.
 
-Source: ResNet, He et al. 2015, https://arxiv.org/abs/1512.03385, table 1 (kernel 7, stride 2, max pool).
+Sources: ResNet, He et al. 2015, https://arxiv.org/abs/1512.03385, table 1 (kernel 7, stride 2, max pool);
+the chain of 3x3 of ResNet-C and -D, He et al. 2019, https://arxiv.org/abs/1812.01187, section 4.1.
 """
 
-from typing import ClassVar, Literal
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from torch import nn
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import (
     Channels,
+    Epsilon,
     Kernel,
     Mixer,
     Mixing,
     Part,
     Stride,
     centred_problems,
+    stride_problems,
     strided,
 )
-from archsearch.stages.residual import conv_norm_relu
+from archsearch.stages.residual import ACTIVATIONS, Activation, conv
 
 
 class ConvStem(Part):
-    """Convolution, batch norm, ReLU; ``pool: max`` halves the map once more with a 3x3 maximum."""
+    """Convolution, batch norm, activation; ``pool: max`` halves the map once more with a 3x3 maximum.
+
+    ``hidden_channels`` puts more of them before the last: ``[32, 32]`` is the deep stem of ResNet-D. The
+    first convolution strides.
+    """
 
     kind: Literal["conv"] = "conv"
     mixing: ClassVar[Mixing] = "local"
@@ -31,11 +40,15 @@ class ConvStem(Part):
     channels: Channels
     kernel: Kernel = 3
     stride: Stride = 1
+    hidden_channels: Annotated[tuple[Channels, ...], Field(max_length=4)] = ()
     pool: Literal["none", "max"] = "none"
+    activation: Activation = "relu"
+    norm_eps: Epsilon = 1e-5
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
-        """An odd kernel that fits the image."""
-        return centred_problems(self.kernel, shape)
+        """A stride and an odd kernel that fit the image, and the map of the later convolutions."""
+        narrowest = self._inside(shape) if self.hidden_channels else shape
+        return stride_problems(self.stride, shape) + centred_problems(self.kernel, narrowest)
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at a ``stride``-th of the image, half of that behind a pooling; rounded up."""
@@ -43,10 +56,26 @@ class ConvStem(Part):
         return FeatureShape(self.channels, strided(shape.height, stride), strided(shape.width, stride))
 
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
-        """Its convolution."""
-        return [Mixer(shape.height, shape.width, self.kernel)] if self.kernel > 1 else []
+        """Its convolutions; the first one sees the image, the others the map behind the stride."""
+        inside = self._inside(shape)
+        later = [Mixer(inside.height, inside.width, self.kernel)] * len(self.hidden_channels)
+        return [Mixer(shape.height, shape.width, self.kernel), *later] if self.kernel > 1 else []
 
     def build(self, shape: FeatureShape) -> nn.Module:
         """``(B, C, H, W)`` to ``(B, channels, H', W')``."""
+        modules: list[nn.Module] = []
+        for index, (arriving, leaving) in enumerate(
+            pairwise((shape.channels, *self.hidden_channels, self.channels))
+        ):
+            modules += [
+                conv(arriving, leaving, self.kernel, 1 if index else self.stride),
+                nn.BatchNorm2d(leaving, self.norm_eps),
+                ACTIVATIONS[self.activation](),
+            ]
         pool = [nn.MaxPool2d(3, stride=2, padding=1)] if self.pool == "max" else []
-        return nn.Sequential(*conv_norm_relu(shape.channels, self.channels, self.kernel, self.stride), *pool)
+        return nn.Sequential(*modules, *pool)
+
+    def _inside(self, shape: FeatureShape) -> FeatureShape:
+        return FeatureShape(
+            self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
+        )

@@ -3,6 +3,7 @@
 Source: BoTNet, Srinivas et al. 2021, https://arxiv.org/abs/2101.11605, section 3 and figures 3 and 4.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -14,42 +15,52 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import (
     MAX_TOKENS,
-    Channels,
-    Depth,
     Heads,
+    Meaningless,
     Mixer,
     Mixing,
-    Part,
     Ratio,
-    Stride,
     attention_problems,
     expansion_problems,
     heads_problems,
-    strided,
+    stride_problems,
     whole_width,
 )
-from archsearch.stages.residual import Residual, closing_norm, conv, conv_norm_relu
+from archsearch.stages.residual import ResidualStage, average_pool, conv
 
-# Relative positions write the logits out, for every head and image: 64 MiB each at this many tokens.
+# Positions write the logits out, for every head and image: 64 MiB each at this many tokens.
 MAX_TOKENS_WITH_POSITIONS = 4_096
 
 
-class MHSAStage(Part):
+class MHSAStage(ResidualStage):
     """``depth`` residual bottlenecks of width ``channels * expansion`` whose spatial operator is attention.
 
-    The first block strides by average pooling behind its attention, which so runs at the map that
-    arrives. ``position: relative`` adds the paper's 2-D relative term to the logits.
+    The first block strides by average pooling behind its attention, which so runs at the map that arrives.
+
+    ``position`` is what a logit knows of places, beside the content product ``q . k``:
+
+    - ``relative``, the paper's: a learned vector for each vertical and each horizontal offset. With
+      ``rel_scale: both`` this term is scaled by ``d^-1/2`` as the content is (the paper, its code); with
+      ``content`` it is not (timm's published BoTNets were trained so).
+    - ``article``, the energy of a listing that circulates with articles on BoTNet: one learned vector for
+      each *absolute* row and column, met by the content of the *other* side, ``q_i . k_j + r_i . q_j``,
+      and nothing is scaled. It is no relative position and knows no translation; where the content is
+      constant the term is constant in j, and cancels in the softmax. The listing itself is this with
+      ``heads: 1`` and ``qkv_bias: true``.
+    - ``none``: no places.
     """
 
     kind: Literal["mhsa"] = "mhsa"
     mixing: ClassVar[Mixing] = "global"
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {
+        "rel_scale": Meaningless("position", ("article", "none"))
+    }
 
-    channels: Channels
-    depth: Depth
-    stride: Stride = 1
     heads: Heads = 4
     expansion: Ratio = 0.25
-    position: Literal["relative", "none"] = "relative"
+    position: Literal["relative", "article", "none"] = "relative"
+    rel_scale: Literal["both", "content"] = "both"
+    qkv_bias: bool = False
 
     @property
     def width(self) -> int:
@@ -57,89 +68,76 @@ class MHSAStage(Part):
         return whole_width(self.channels, self.expansion) or 0
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
-        """A whole width that the heads divide, over a map with not too many positions."""
-        most = MAX_TOKENS_WITH_POSITIONS if self.position == "relative" else MAX_TOKENS
-        found = attention_problems(shape, "kind", most) + expansion_problems(self.channels, self.expansion)
+        """A stride that fits, a whole width that the heads divide, a map with not too many positions."""
+        most = MAX_TOKENS if self.position == "none" else MAX_TOKENS_WITH_POSITIONS
+        found = stride_problems(self.stride, shape) + attention_problems(shape, "kind", most)
+        found += expansion_problems(self.channels, self.expansion)
         return found or heads_problems(self.width, self.heads, "the attention's width (channels x expansion)")
-
-    def out_shape(self, shape: FeatureShape) -> FeatureShape:
-        """``channels`` at a ``stride``-th of the map, rounded up."""
-        return FeatureShape(
-            self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
-        )
 
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """One attention a block; the first one at the map before the stride."""
         inside = self.out_shape(shape)
         inner = [Mixer(inside.height, inside.width, None)] * (self.depth - 1)
-        return [Mixer(shape.height, shape.width, None), *inner]
+        return [*self.shortcut_mixers(shape), Mixer(shape.height, shape.width, None), *inner]
 
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """A chain of residual blocks: ``(B, C, H, W)`` to ``(B, channels, H', W')``."""
-        blocks: list[nn.Module] = []
-        for index in range(self.depth):
-            arriving = self.out_shape(shape) if index else shape
-            stride = 1 if index else self.stride
-            branch = nn.Sequential(*self._branch(arriving, stride))
-            blocks.append(Residual(branch, arriving.channels, self.channels, stride))
-        return nn.Sequential(*blocks)
-
-    def _branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
-        grid = FeatureShape(self.width, arriving.height, arriving.width)
-        pool = [nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)] if stride > 1 else []
+    def branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
+        """Attention between two 1x1 convolutions; there is no output projection but the second of them."""
         return [
-            *conv_norm_relu(arriving.channels, self.width, 1),
-            MapAttention(grid, self.heads, self.position),
-            *pool,
-            nn.BatchNorm2d(self.width),
-            nn.ReLU(inplace=True),
+            *self.conv_norm_activation(arriving.channels, self.width, 1),
+            MapAttention(self, arriving.height, arriving.width),
+            *average_pool(stride),
+            *self.norm_activation(self.width),
             conv(self.width, self.channels, 1),
-            closing_norm(self.channels),
         ]
 
 
 class MapAttention(nn.Module):
     """All-to-all attention over the positions of a map: ``(B, D, H, W)`` to the same, ``D = heads * d``."""
 
-    def __init__(self, grid: FeatureShape, heads: int, position: Literal["relative", "none"]) -> None:
+    def __init__(self, stage: MHSAStage, height: int, width: int) -> None:
         super().__init__()
-        self.grid = grid
-        self.heads = heads
-        self.qkv = conv(grid.channels, 3 * grid.channels, 1)
-        head_width = grid.channels // heads
-        self.position = RelativePosition(grid, head_width) if position == "relative" else None
+        self.heads = stage.heads
+        self.qkv = conv(stage.width, 3 * stage.width, 1, bias=stage.qkv_bias)
+        self.position: RelativePosition | AbsolutePosition | None = None
+        # None is the operator's own scale, d^-1/2.
+        self.scale = 1.0 if stage.position == "article" else None
+        if stage.position == "relative":
+            self.position = RelativePosition(
+                height, width, stage.width // stage.heads, scaled=stage.rel_scale == "both"
+            )
+        elif stage.position == "article":
+            self.position = AbsolutePosition(height, width, stage.heads, stage.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scaled dot products, with the relative term as the operator's bias."""
+        """Dot products, with the position's term as the operator's bias."""
         split = "b (qkv heads d) y x -> qkv b heads (y x) d"
         query, key, value = rearrange(self.qkv(x), split, qkv=3, heads=self.heads)
         bias = self.position(query) if self.position is not None else None
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return rearrange(mixed, "b heads (y x) d -> b (heads d) y x", y=self.grid.height)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=self.scale)
+        return rearrange(mixed, "b heads (y x) d -> b (heads d) y x", y=x.shape[2])
 
 
 class RelativePosition(nn.Module):
-    """The content-position logits ``d^-1/2 q . (r_h + r_w)``: ``(B, h, N, d)`` to ``(B, h, N, N)``.
+    """The content-position logits ``s q_i . (r_h + r_w)``: ``(B, h, N, d)`` to ``(B, h, N, N)``.
 
-    One learned vector for every vertical and every horizontal offset, shared by the heads (section
-    3 and figure 4 of the paper; the authors scale the query, hence this term too).
+    One learned vector for every vertical and every horizontal offset from i to j, shared by the heads
+    (section 3 and figure 4 of the paper); ``s`` is ``d^-1/2``, or 1 if not ``scaled``.
     """
 
     row_offset: Tensor
     column_offset: Tensor
 
-    def __init__(self, grid: FeatureShape, head_width: int) -> None:
+    def __init__(self, height: int, width: int, head_width: int, *, scaled: bool) -> None:
         super().__init__()
-        self.grid = grid
-        self.scale = head_width**-0.5
-        self.rows = nn.Parameter(torch.randn(2 * grid.height - 1, head_width) * self.scale)
-        self.columns = nn.Parameter(torch.randn(2 * grid.width - 1, head_width) * self.scale)
-        self.register_buffer("row_offset", offsets(grid.height), persistent=False)
-        self.register_buffer("column_offset", offsets(grid.width), persistent=False)
+        self.scale = head_width**-0.5 if scaled else 1.0
+        self.rows = nn.Parameter(torch.randn(2 * height - 1, head_width) * head_width**-0.5)
+        self.columns = nn.Parameter(torch.randn(2 * width - 1, head_width) * head_width**-0.5)
+        self.register_buffer("row_offset", offsets(height), persistent=False)
+        self.register_buffer("column_offset", offsets(width), persistent=False)
 
     def forward(self, query: Tensor) -> Tensor:
         """Each query against the offset vectors of its own row and column, added by broadcasting."""
-        q = rearrange(query * self.scale, "b h (y x) d -> b h y x d", y=self.grid.height)
+        q = rearrange(query * self.scale, "b h (y x) d -> b h y x d", y=len(self.row_offset))
         by_row = q @ rearrange(self.rows[self.row_offset], "y v d -> y d v")
         by_column = rearrange(q, "b h y x d -> b h x y d") @ rearrange(
             self.columns[self.column_offset], "x w d -> x d w"
@@ -148,6 +146,26 @@ class RelativePosition(nn.Module):
             by_column, "b h x y w -> b h y x 1 w"
         )
         bias: Tensor = rearrange(logits, "b h y x v w -> b h (y x) (v w)")
+        return bias
+
+
+class AbsolutePosition(nn.Module):
+    """The position-content logits ``r_i . q_j`` of the article: ``(B, h, N, d)`` to ``(B, h, N, N)``.
+
+    ``r_i`` is the learned vector of i's row plus that of its column, of the attention's whole width, of
+    which each head has its share; drawn with deviation 1, as the listing does.
+    """
+
+    def __init__(self, height: int, width: int, heads: int, channels: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.rows = nn.Parameter(torch.randn(height, channels))
+        self.columns = nn.Parameter(torch.randn(width, channels))
+
+    def forward(self, query: Tensor) -> Tensor:
+        """Each place's vector against every query."""
+        places = self.rows[:, None] + self.columns[None, :]
+        bias: Tensor = rearrange(places, "y x (h d) -> h (y x) d", h=self.heads) @ query.transpose(2, 3)
         return bias
 
 

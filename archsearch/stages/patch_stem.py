@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, Kernel, Mixer, Mixing, Part, kernel_problems, strided
+from archsearch.stages.base import Channels, Kernel, Mixer, Mixing, Part, strided
 
 
 class PatchStem(Part):
@@ -27,7 +27,11 @@ class PatchStem(Part):
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """A patch that fits into the image."""
-        return kernel_problems(self.size, shape, "size")
+        smaller = min(shape.height, shape.width)
+        if self.size <= smaller:
+            return []
+        what = f"{self.size} is larger than the {shape.height}x{shape.width} map that arrives here"
+        return [Problem("size", what, f"use at most {smaller}, or stride less before it")]
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at one position for each square, started squares included."""

@@ -1,20 +1,107 @@
-"""The residual frame that convolution and attention bottlenecks share.
+"""The residual frame that convolution and attention stages share.
 
 Source: ResNet, He et al. 2015, https://arxiv.org/abs/1512.03385, sections 3.3 and 4.1, in the form
-with the stride in the spatial operator ("v1.5"); BoTNet puts attention in the same frame.
+with the stride in the spatial operator ("v1.5"); BoTNet puts attention in the same frame. The pooled
+shortcut is ResNet-D's, He et al. 2019, https://arxiv.org/abs/1812.01187, section 4.1.
 """
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
 
 from torch import Tensor, nn
 
+from archsearch.shapes import FeatureShape
+from archsearch.stages.base import Channels, Depth, Epsilon, Mixer, Part, Stride, strided
+
+Activation = Literal["relu", "silu", "gelu"]
+ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "silu": partial(nn.SiLU, inplace=True),
+    "gelu": nn.GELU,
+}
+
+
+class ResidualStage(Part):
+    """``depth`` residual blocks, the first of which strides. A kind says what stands on the branch.
+
+    ``shortcut`` is how a block that strides or changes width keeps its input: a strided 1x1 convolution
+    (the paper's), an average pooling before the 1x1 (ResNet-D) or a strided 3x3; a norm follows, and the
+    activation too with ``shortcut_activation`` (as in the BoTNet authors' code). Other blocks keep it as it is.
+    """
+
+    channels: Channels
+    depth: Depth
+    stride: Stride = 1
+    activation: Activation = "relu"
+    norm_eps: Epsilon = 1e-5
+    shortcut: Literal["conv1x1", "avgpool_conv1x1", "conv3x3"] = "conv1x1"
+    shortcut_activation: bool = False
+
+    @abstractmethod
+    def branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
+        """What one block does to a map of ``arriving`` beside keeping it, without the closing norm."""
+
+    def out_shape(self, shape: FeatureShape) -> FeatureShape:
+        """``channels`` at a ``stride``-th of the map, rounded up."""
+        return FeatureShape(
+            self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
+        )
+
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """A chain of residual blocks: ``(B, C, H, W)`` to ``(B, channels, H', W')``."""
+        inside = self.out_shape(shape)
+        first = self._block(shape, self.stride)
+        return nn.Sequential(first, *(self._block(inside, 1) for _ in range(self.depth - 1)))
+
+    def shortcut_mixers(self, shape: FeatureShape) -> list[Mixer]:
+        """The convolution of the first block's shortcut, where it is one that mixes."""
+        projects = self.stride > 1 or shape.channels != self.channels
+        return [Mixer(shape.height, shape.width, 3)] if projects and self.shortcut == "conv3x3" else []
+
+    def conv_norm_activation(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> list[nn.Module]:
+        """One link of the branch."""
+        return [
+            conv(in_channels, out_channels, kernel, stride, groups),
+            *self.norm_activation(out_channels),
+        ]
+
+    def norm_activation(self, channels: int) -> list[nn.Module]:
+        """What follows every spatial operator of the branch."""
+        return [nn.BatchNorm2d(channels, self.norm_eps), ACTIVATIONS[self.activation]()]
+
+    def _block(self, arriving: FeatureShape, stride: int) -> nn.Module:
+        norm = nn.BatchNorm2d(self.channels, self.norm_eps)
+        # Every block starts as its shortcut: Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section
+        # 5.1; BoTNet's code does the same.
+        nn.init.zeros_(norm.weight)
+        branch = nn.Sequential(*self.branch(arriving, stride), norm)
+        return Residual(branch, self._kept(arriving.channels, stride), ACTIVATIONS[self.activation]())
+
+    def _kept(self, in_channels: int, stride: int) -> nn.Module:
+        if stride == 1 and in_channels == self.channels:
+            return nn.Identity()
+        norm = nn.BatchNorm2d(self.channels, self.norm_eps)
+        activation = [ACTIVATIONS[self.activation]()] if self.shortcut_activation else []
+        if self.shortcut == "avgpool_conv1x1":
+            return nn.Sequential(
+                *average_pool(stride), conv(in_channels, self.channels, 1), norm, *activation
+            )
+        kernel = 3 if self.shortcut == "conv3x3" else 1
+        return nn.Sequential(conv(in_channels, self.channels, kernel, stride), norm, *activation)
+
 
 class Residual(nn.Module):
-    """``relu(branch(x) + shortcut(x))``: ``(B, C, H, W)`` to ``(B, out, ceil(H / stride), ceil(W / stride))``."""
+    """``activation(branch(x) + shortcut(x))``: ``(B, C, H, W)`` to ``(B, out, ceil(H / stride), ceil(W / stride))``."""
 
-    def __init__(self, branch: nn.Module, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(self, branch: nn.Module, shortcut: nn.Module, activation: nn.Module) -> None:
         super().__init__()
         self.branch = branch
-        self.shortcut = shortcut(in_channels, out_channels, stride)
-        self.activation = nn.ReLU(inplace=True)
+        self.shortcut = shortcut
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep ``x`` beside what the branch makes of it."""
@@ -22,38 +109,23 @@ class Residual(nn.Module):
         return out
 
 
-def closing_norm(channels: int) -> nn.BatchNorm2d:
-    """The norm that ends a branch: its scale starts at zero, so that every block starts as its shortcut.
-
-    Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 5.1; BoTNet's code does the same.
-    """
-    norm = nn.BatchNorm2d(channels)
-    nn.init.zeros_(norm.weight)
-    return norm
-
-
-def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The identity where shapes agree, else a strided 1x1 convolution and a norm."""
-    if stride == 1 and in_channels == out_channels:
-        return nn.Identity()
-    return nn.Sequential(conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
-
-
-def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps its centre, initialised as ResNet's are."""
-    module = nn.Conv2d(
-        in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False
-    )
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+    *,
+    bias: bool = False,
+) -> nn.Conv2d:
+    """A convolution that keeps its centre, initialised as ResNet's are; a bias starts at zero."""
+    module = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias)
     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
     return module
 
 
-def conv_norm_relu(
-    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
-) -> list[nn.Module]:
-    """Convolution, batch norm, ReLU: the link that every convolutional chain is made of."""
-    return [
-        conv(in_channels, out_channels, kernel, stride, groups),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    ]
+def average_pool(stride: int) -> list[nn.Module]:
+    """The mean over squares of the stride's side, those at the border over what the map has; none at stride 1."""
+    return [nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)] if stride > 1 else []

@@ -18,6 +18,7 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape, split_padding, windows
 from archsearch.stages.base import (
     Channels,
+    Epsilon,
     Kernel,
     Meaningless,
     Mixer,
@@ -25,8 +26,7 @@ from archsearch.stages.base import (
     Part,
     Stride,
     attention_problems,
-    kernel_problems,
-    stride_problems,
+    split_problems,
 )
 from archsearch.stages.tokens import MLP, SoftSplit, linear, projected_split
 
@@ -39,12 +39,13 @@ class T2TStem(Part):
 
     Behind every split but the last stands one single-head token layer of width ``token_channels``:
     ``softmax`` attention (T2T-ViT_t) or a ``performer`` with ``features`` random features, whose cost
-    grows linearly with the tokens.
+    grows linearly with the tokens. The published code drops a tenth at the end of a performer's two
+    residual branches in training: that is a matter of the recipe, and left out here.
     """
 
     kind: Literal["t2t"] = "t2t"
     mixing: ClassVar[Mixing] = "global"
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {"features": Meaningless("attention", "softmax")}
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {"features": Meaningless("attention", ("softmax",))}
 
     channels: Channels
     kernels: Splits = (7, 3, 3)
@@ -52,6 +53,7 @@ class T2TStem(Part):
     token_channels: Channels = 64
     attention: Literal["softmax", "performer"] = "performer"
     features: Channels = 32
+    norm_eps: Epsilon = 1e-5
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """As many strides as kernels; at every split, windows that fit and cover, and not too many tokens."""
@@ -60,8 +62,7 @@ class T2TStem(Part):
             return [Problem("strides", what, "write one stride for each kernel, first split to last")]
         for index, (kernel, stride) in enumerate(zip(self.kernels, self.strides, strict=True)):
             place = f"kernels.{index}"
-            found = kernel_problems(kernel, shape, place) or stride_problems(kernel, stride, place)
-            if found:
+            if found := split_problems(kernel, stride, shape, place):
                 return found
             shape = split_shape(shape, kernel, stride, self.token_channels)
             attends = self.attention == "softmax" and index < len(self.kernels) - 1
@@ -133,14 +134,14 @@ class TokenLayer(nn.Module):
     def __init__(self, stem: T2TStem, window_width: int) -> None:
         super().__init__()
         width = stem.token_channels
-        self.norm = nn.LayerNorm(window_width)
+        self.norm = nn.LayerNorm(window_width, stem.norm_eps)
         self.mixer = (
             SoftmaxMixer(window_width, width)
             if stem.attention == "softmax"
             else PerformerMixer(window_width, width, stem.features)
         )
         self.project = linear(width, width)
-        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_norm = nn.LayerNorm(width, stem.norm_eps)
         self.mlp = MLP(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -167,15 +168,16 @@ class SoftmaxMixer(nn.Module):
 
 
 class PerformerMixer(nn.Module):
-    """Linear attention by ``m`` positive random features; shapes as SoftmaxMixer."""
+    """Linear attention by ``m`` positive random features; shapes as SoftmaxMixer.
 
-    directions: Tensor
+    The features' directions are a parameter that is never trained, as in the published T2T-ViT.
+    """
 
     def __init__(self, window_width: int, width: int, features: int) -> None:
         super().__init__()
         self.kqv = linear(window_width, 3 * width)
         directions = nn.init.orthogonal_(torch.empty(features, width)) * features**0.5
-        self.register_buffer("directions", directions)
+        self.directions = nn.Parameter(directions, requires_grad=False)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """``phi(q) (phi(k)^T v) / (phi(q) . sum phi(k))``, so that no N x N product is formed."""

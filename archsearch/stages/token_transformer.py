@@ -5,11 +5,10 @@ T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from einops import rearrange, repeat
-from pydantic import Field
 from torch import Tensor, nn
 
 from archsearch.errors import Problem
@@ -17,9 +16,10 @@ from archsearch.shapes import FeatureShape, split_padding, windows
 from archsearch.stages.base import (
     Channels,
     Depth,
+    Epsilon,
     Heads,
     Kernel,
-    MapAndToken,
+    MapAndTokens,
     Meaningless,
     Mixer,
     Mixing,
@@ -28,8 +28,7 @@ from archsearch.stages.base import (
     Stride,
     attention_problems,
     heads_problems,
-    kernel_problems,
-    stride_problems,
+    split_problems,
     whole_width,
 )
 from archsearch.stages.tokens import TransformerBlock, projected_split, sinusoid
@@ -40,12 +39,14 @@ class TokenTransformerStage(Part):
 
     ``entry: split`` unfolds windows of ``split_kernel`` at ``stride`` and projects them; ``entry: direct``
     takes the positions of the map as they are, and then needs their width and stride 1. ``class_token``
-    puts a learned token before the others, which a ``cls`` head reads; only the last stage may.
+    puts a learned token before the others, which a ``cls`` head reads; ``distillation_token`` a second one
+    behind it, for a ``distilled`` head (DeiT). Only the last stage may. ``gelu: tanh`` is the approximation
+    that the original JAX ViT used.
     """
 
     kind: Literal["token_transformer"] = "token_transformer"
     mixing: ClassVar[Mixing] = "global"
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {"split_kernel": Meaningless("entry", "direct")}
+    meaningless: ClassVar[Mapping[str, Meaningless]] = {"split_kernel": Meaningless("entry", ("direct",))}
 
     channels: Channels
     depth: Depth
@@ -57,7 +58,14 @@ class TokenTransformerStage(Part):
     qkv_bias: bool = True
     position: Literal["learned", "sinusoid", "none"] = "learned"
     class_token: bool = False
-    norm_eps: Annotated[float, Field(gt=0, le=1e-2)] = 1e-6
+    distillation_token: bool = False
+    norm_eps: Epsilon = 1e-6
+    gelu: Literal["exact", "tanh"] = "exact"
+
+    @property
+    def own_tokens(self) -> int:
+        """Tokens that stand before those of the map."""
+        return self.class_token + self.distillation_token
 
     @property
     def hidden(self) -> int:
@@ -71,6 +79,9 @@ class TokenTransformerStage(Part):
         if not self.hidden:
             what = f"{self.mlp_ratio:g} of {self.channels} channels is no whole number"
             found.append(Problem("mlp_ratio", what, "use a ratio that gives one"))
+        if self.distillation_token and not self.class_token:
+            what = "a distillation token without a class token"
+            found.append(Problem("distillation_token", what, "write class_token: true too"))
         return found or attention_problems(self.out_shape(shape), "kind")
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
@@ -90,13 +101,11 @@ class TokenTransformerStage(Part):
         return split + [Mixer(inside.height, inside.width, None)] * self.depth
 
     def build(self, shape: FeatureShape) -> nn.Module:
-        """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, channels)`` beside it for a class token."""
+        """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, tokens, channels)`` beside it if it has its own."""
         return TokenTransformer(self, shape)
 
     def _split_problems(self, shape: FeatureShape) -> list[Problem]:
-        return kernel_problems(self.split_kernel, shape, "split_kernel") or stride_problems(
-            self.split_kernel, self.stride, "split_kernel"
-        )
+        return split_problems(self.split_kernel, self.stride, shape, "split_kernel")
 
     def _direct_problems(self, shape: FeatureShape) -> list[Problem]:
         found = []
@@ -117,41 +126,60 @@ class TokenTransformer(nn.Module):
         self.grid = stage.out_shape(shape)
         width = stage.channels
         self.split = entry(stage, shape.channels)
-        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if stage.class_token else None
-        self.position = PositionTable(self.grid.tokens + stage.class_token, width, stage.position)
+        self.own_tokens = stage.own_tokens
+        self.class_token = own_token(width) if stage.class_token else None
+        self.distillation_token = own_token(width) if stage.distillation_token else None
+        self.position = PositionTable(self.grid.tokens + stage.own_tokens, width, stage.position)
         self.blocks = nn.Sequential(
             *(
                 TransformerBlock(
-                    width, stage.heads, stage.hidden, qkv_bias=stage.qkv_bias, norm_eps=stage.norm_eps
+                    width,
+                    stage.heads,
+                    stage.hidden,
+                    qkv_bias=stage.qkv_bias,
+                    norm_eps=stage.norm_eps,
+                    gelu="tanh" if stage.gelu == "tanh" else "none",
                 )
                 for _ in range(stage.depth)
             )
         )
         self.norm = nn.LayerNorm(width, stage.norm_eps)
 
-    def forward(self, x: Tensor) -> Tensor | MapAndToken:
+    def forward(self, x: Tensor) -> Tensor | MapAndTokens:
         """Flatten, mix, fold back."""
-        tokens = self.split(x)
-        if self.class_token is not None:
-            first = repeat(self.class_token, "1 1 d -> b 1 d", b=len(tokens))
-            tokens = torch.cat([first, tokens], dim=1)
+        tokens = self._behind_own(self.split(x))
         tokens = self.norm(self.blocks(self.position(tokens)))
-        places = tokens if self.class_token is None else tokens[:, 1:]
+        places = tokens[:, self.own_tokens :]
         folded = rearrange(places, "b (y x) d -> b d y x", y=self.grid.height)
-        return folded if self.class_token is None else MapAndToken(folded, tokens[:, 0])
+        return MapAndTokens(folded, tokens[:, : self.own_tokens]) if self.own_tokens else folded
+
+    def _behind_own(self, tokens: Tensor) -> Tensor:
+        both = (self.class_token, self.distillation_token)
+        own: list[Tensor] = [token for token in both if token is not None]
+        if not own:
+            return tokens
+        first = repeat(torch.cat(own, dim=1), "1 t d -> b t d", b=len(tokens))
+        return torch.cat([first, tokens], dim=1)
+
+
+def own_token(width: int) -> nn.Parameter:
+    """A learned token, ``(1, 1, width)``."""
+    return nn.Parameter(torch.zeros(1, 1, width))
 
 
 class PositionTable(nn.Module):
-    """Adds its vector to every token, the class token included: ``(B, N, D)`` to the same."""
+    """Adds its vector to every token, the stage's own included: ``(B, N, D)`` to the same.
+
+    A sinusoid is a parameter that is never trained, as in the published T2T-ViT.
+    """
 
     def __init__(self, tokens: int, width: int, position: Literal["learned", "sinusoid", "none"]) -> None:
         super().__init__()
-        self.table: Tensor | None = None
+        self.table: nn.Parameter | None = None
         if position == "learned":
             self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty(tokens, width), std=0.02))
         elif position == "sinusoid":
-            del self.table
-            self.register_buffer("table", sinusoid(tokens, width), persistent=False)
+            self.table = nn.Parameter(sinusoid(tokens, width), requires_grad=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Where each token stands, in the language of its channels."""

@@ -5,6 +5,8 @@ al. 2021, https://arxiv.org/abs/2101.11986, section 3.1; positions of Vaswani et
 https://arxiv.org/abs/1706.03762, section 3.5.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -32,21 +34,33 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Sequential):
-    """Two layers with a GELU between, for each token alone: ``(B, N, D)`` to the same."""
+    """Two layers with a GELU between, for each token alone: ``(B, N, D)`` to the same.
 
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__(linear(width, hidden), nn.GELU(), linear(hidden, width))
+    ``approximate`` is torch's: ``none`` is the exact GELU, ``tanh`` its approximation.
+    """
+
+    def __init__(self, width: int, hidden: int, approximate: Literal["none", "tanh"] = "none") -> None:
+        super().__init__(linear(width, hidden), nn.GELU(approximate), linear(hidden, width))
 
 
 class TransformerBlock(nn.Module):
     """Pre-norm attention and MLP, each around a residual: ``(B, N, D)`` to the same."""
 
-    def __init__(self, width: int, heads: int, hidden: int, *, qkv_bias: bool, norm_eps: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        *,
+        qkv_bias: bool,
+        norm_eps: float,
+        gelu: Literal["none", "tanh"],
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width, norm_eps)
         self.attention = Attention(width, heads, qkv_bias=qkv_bias)
         self.mlp_norm = nn.LayerNorm(width, norm_eps)
-        self.mlp = MLP(width, hidden)
+        self.mlp = MLP(width, hidden, gelu)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mix the tokens, then each token's channels."""
@@ -86,8 +100,11 @@ def linear(in_width: int, out_width: int, *, bias: bool = True) -> nn.Linear:
 
 
 def sinusoid(length: int, width: int) -> Tensor:
-    """``(length, width)``: sine at even and cosine at odd places j of ``p / 10000^(2 (j // 2) / width)``."""
+    """``(length, width)``: sine at even and cosine at odd places j of ``p / 10000^(2 (j // 2) / width)``.
+
+    Rounded to float32 whatever the dtype, as the published tables are.
+    """
     place = torch.arange(length, dtype=torch.float64)[:, None]
     index = torch.arange(width)
     angle = place / 10_000.0 ** (2 * (index // 2) / width)
-    return torch.where(index % 2 == 0, angle.sin(), angle.cos()).float()
+    return torch.where(index % 2 == 0, angle.sin(), angle.cos()).float().to(torch.get_default_dtype())

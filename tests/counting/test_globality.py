@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from archsearch.architecture import Architecture, Image
-from archsearch.counting import family, global_depth, global_tokens, globality, reach
+from archsearch.counting import family, global_depth, global_tokens, globality, mean_reach, reach
 from archsearch.stages import ConvStage, ConvStem, MHSAStage, Mixer, PatchStem, T2TStem, TokenTransformerStage
 
 CONV = ConvStage(channels=8, depth=1)
@@ -111,6 +111,32 @@ def test_globality_is_the_mean_reach_of_the_mixers():
     stem, convolution, attention = brute_force(16, 12, 3), brute_force(8, 6, 3), 1
 
     assert globality(architecture) == pytest.approx((stem + convolution + attention) / 3)
+
+
+def test_a_deep_stem_and_a_3x3_shortcut_are_mixers_that_count():
+    """The chain's two later convolutions stand behind the stride; the shortcut at the map that arrives."""
+    stem = ConvStem(channels=8, stride=2, hidden_channels=(4, 6))
+    architecture = network(stem, MHSAStage(channels=16, depth=1, stride=2, shortcut="conv3x3"))
+
+    chain = brute_force(16, 12, 3) + 2 * brute_force(8, 6, 3)
+    shortcut, attention = brute_force(8, 6, 3), 1
+
+    assert globality(architecture) == pytest.approx((chain + shortcut + attention) / 5)
+
+
+def test_a_3x3_shortcut_is_no_global_mixer_and_changes_no_family():
+    plain, wide = (MHSAStage(channels=16, depth=1, shortcut=name) for name in ("conv1x1", "conv3x3"))
+
+    assert (
+        family(network(CONV_STEM, CONV, wide)) == family(network(CONV_STEM, CONV, plain)) == "global-from-1"
+    )
+
+
+def test_the_mean_reach_of_some_mixers():
+    near, far = Mixer(16, 12, 3), Mixer(8, 6, None)
+
+    assert mean_reach([near, far, far]) == pytest.approx((brute_force(16, 12, 3) + 2) / 3)
+    assert mean_reach([]) == 0
 
 
 def test_a_network_that_mixes_nothing_has_no_globality():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from archsearch.architecture import Architecture, Image
-from archsearch.counting import count_macs, count_params, part_counts
+from archsearch.counting import count_frozen, count_macs, count_params, part_counts
 from archsearch.counting.macs import analyse, count_head, count_module, count_part
 from archsearch.errors import ArchitectureError, UncountedOperationError
 from archsearch.shapes import FeatureShape
@@ -49,6 +49,14 @@ NETWORKS = {
         T2TStem(channels=16, kernels=(7, 3), strides=(4, 2)), MHSAStage(channels=32, depth=1)
     ),
     "mixed": MIXED,
+    "settings that are not usual": architecture(
+        ConvStem(channels=16, stride=2, hidden_channels=(8, 8), activation="gelu"),
+        ConvStage(channels=32, depth=3, stride=2, shortcut="avgpool_conv1x1", activation="silu"),
+        MHSAStage(channels=32, depth=3, shortcut="conv3x3", shortcut_activation=True, rel_scale="content"),
+        MHSAStage(channels=16, depth=2, stride=2, heads=1, position="article", qkv_bias=True),
+        TokenTransformerStage(channels=16, depth=1, class_token=True, distillation_token=True, gelu="tanh"),
+        head=Head(pool="distilled"),
+    ),
 }
 every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
 
@@ -219,6 +227,91 @@ def test_a_direct_entry_is_free():
     assert count_part(stage, FeatureShape(8, 6, 5)).by_family["soft split"] == 0
 
 
+def test_a_deep_conv_stem_by_hand():
+    stem = ConvStem(channels=8, kernel=3, stride=2, hidden_channels=(4, 6), pool="max", activation="silu")
+
+    places = 16 * 12
+    convolutions = places * 9 * (3 * 4 + 4 * 6 + 6 * 8)
+    norms = BATCH_NORM * places * (4 + 6 + 8)
+
+    count = count_part(stem, FeatureShape(3, 32, 24))
+    assert count.by_family["convolution"] == convolutions
+    assert count.macs == convolutions + norms
+
+
+# A stage of 16 channels from 8 on a 6x5 map at stride 2: what its shortcut convolves, at 3x3 places.
+SHORTCUTS = {
+    "conv1x1": 3 * 3 * 8 * 16,
+    "avgpool_conv1x1": 3 * 3 * 8 * 16,
+    "conv3x3": 3 * 3 * (3 * 3 * 8) * 16,
+}
+
+
+@pytest.mark.parametrize("kind", [ConvStage, MHSAStage])
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_a_shortcut_by_hand(kind, shortcut):
+    shape = FeatureShape(8, 6, 5)
+    fields = {"channels": 16, "depth": 2, "stride": 2}
+    count = count_part(kind(**fields, shortcut=shortcut), shape)
+    usual = count_part(kind(**fields), shape)
+
+    assert count.macs - usual.macs == SHORTCUTS[shortcut] - SHORTCUTS["conv1x1"]
+    assert count.params - usual.params == (8 * 8 * 16 if shortcut == "conv3x3" else 0)
+
+
+@pytest.mark.parametrize("kind", [ConvStage, MHSAStage])
+def test_an_activation_is_free(kind):
+    shape = FeatureShape(8, 6, 5)
+    usual, *others = (
+        count_part(kind(channels=16, depth=1, activation=activation, shortcut_activation=active), shape)
+        for activation in ("relu", "silu", "gelu")
+        for active in (False, True)
+    )
+
+    assert others == [usual] * 5
+
+
+def test_positions_of_the_article_by_hand():
+    shape = FeatureShape(16, 6, 5)
+    fields = {"channels": 32, "depth": 1, "heads": 2}
+    article = count_part(MHSAStage(**fields, position="article", qkv_bias=True), shape)
+    without = count_part(MHSAStage(**fields, position="none"), shape)
+
+    places, inner = 6 * 5, 8
+    places_by_queries = places * places * inner
+    rows_and_columns, biases = inner * (6 + 5), 3 * inner
+
+    assert article.macs - without.macs == places_by_queries
+    assert article.params - without.params == rows_and_columns + biases
+
+
+def test_a_distillation_token_is_one_more_token():
+    stage = TokenTransformerStage(
+        channels=16,
+        depth=1,
+        entry="direct",
+        heads=4,
+        mlp_ratio=3.0,
+        class_token=True,
+        distillation_token=True,
+    )
+
+    tokens = 6 * 5 + 2
+    qkv_and_project = tokens * 16 * (3 * 16) + tokens * 16 * 16
+    attention = 2 * tokens * tokens * 16
+    mlp = 2 * tokens * 16 * (3 * 16)
+    norms = 3 * LAYER_NORM * tokens * 16
+
+    assert count_part(stage, FeatureShape(16, 6, 5)).macs == qkv_and_project + attention + mlp + norms
+
+
+def test_a_distilled_head_is_two_linear_layers():
+    count = count_head(Head(pool="distilled"), FeatureShape(16, 6, 5), 10)
+
+    assert count.macs == 2 * 16 * 10
+    assert count.params == 2 * (16 * 10 + 10)
+
+
 @pytest.mark.parametrize("pool", ["mean", "cls"])
 def test_a_head_is_one_linear_layer(pool):
     assert count_head(Head(pool=pool), FeatureShape(16, 6, 5), 10).macs == 16 * 10
@@ -288,8 +381,41 @@ def test_every_part_has_its_place(network):
 
 
 @every_network
-def test_the_parameters_are_those_of_the_built_network(network):
-    assert count_params(network) == sum(p.numel() for p in network.build().parameters())
+def test_the_parameters_are_those_that_a_training_of_the_built_network_moves(network):
+    trained = [parameter for parameter in network.build().parameters() if parameter.requires_grad]
+
+    assert count_params(network) == sum(parameter.numel() for parameter in trained)
+
+
+@every_network
+def test_the_frozen_parameters_are_those_that_it_leaves_where_they_are(network):
+    frozen = [parameter for parameter in network.build().parameters() if not parameter.requires_grad]
+
+    assert count_frozen(network) == sum(parameter.numel() for parameter in frozen)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_a_fixed_table_counts_apart_from_what_is_trained_whatever_the_depth(depth):
+    shape = FeatureShape(16, 4, 3)
+    fields = {"channels": 16, "depth": depth, "entry": "direct"}
+    without, fixed, learned = (
+        count_part(TokenTransformerStage(**fields, position=position), shape)
+        for position in ("none", "sinusoid", "learned")
+    )
+
+    table = 4 * 3 * 16
+    assert (fixed.params, fixed.frozen) == (without.params, table)
+    assert (learned.params, learned.frozen) == (without.params + table, 0)
+
+
+def test_the_directions_of_a_performer_are_frozen_in_each_token_layer():
+    shape = FeatureShape(3, 32, 24)
+    performer, softmax = (
+        count_part(T2TStem(channels=16, token_channels=8, features=5, attention=attention), shape)
+        for attention in ("performer", "softmax")
+    )
+
+    assert (performer.frozen, softmax.frozen) == (2 * 5 * 8, 0)
 
 
 def test_a_part_that_was_counted_is_remembered():

@@ -29,6 +29,8 @@ CONV_KIND = "kind: conv\n"
 CONV_STAGE = "kind: conv\n    channels: {choice: [16, 32]}\n    depth: {range: [1, 2]}\n    kernel: 3\n"
 T2T = "stem: {kind: t2t, channels: 16, kernels: [3, 3], strides: [2, 1]}"
 STEM = "stem: {kind: conv, channels: 16, kernel: 3}"
+IMAGE_AND_STEM = GOOD[GOOD.index("image:") : GOOD.index("stages:")]
+STEM_AND_CONV_STAGE = GOOD[GOOD.index("stem:") : GOOD.index("  - channels: 32")]
 
 # What is written, what is written instead; the line, the key, and words of what is wrong and of the remedy.
 UNKNOWN_KEYS = [
@@ -236,7 +238,46 @@ WRONG_VALUES = [
         "more than 0",
     ),
     ("pool: mean", "pool: max", 17, "head.pool", "max is unknown", "use one of mean, cls"),
-    ("pool: mean", "pool: 3", 17, "head.pool", "3 is unknown", "use one of mean, cls"),
+    ("pool: mean", "pool: 3", 17, "head.pool", "3 is unknown", "use one of mean, cls, distilled"),
+    ("kernel: 3\n", "activation: swish\n", 11, "stages.0.activation", "swish", "one of relu, silu, gelu"),
+    ("kernel: 3\n", "shortcut: conv1\n", 11, "stages.0.shortcut", "conv1 is unknown", "mean conv1x1?"),
+    ("kernel: 3\n", "shortcut_activation: 1\n", 11, "stages.0.shortcut_activation", "1 is an", "true or f"),
+    ("kernel: 3\n", "norm_eps: 0\n", 11, "stages.0.norm_eps", "0 is too small", "more than 0"),
+    ("kernel: 3\n", "norm_eps: 0.1\n", 11, "stages.0.norm_eps", "0.1 is too large", "at most 0.01"),
+    ("kernel: 3}", "hidden_channels: 8}", 6, "stem.hidden_channels", "8 is an integer", "write a list"),
+    ("kernel: 3}", "hidden_channels: [8, 0]}", 6, "stem.hidden_channels.1", "0 is too small", "at least 1"),
+    (
+        "kernel: 3}",
+        "hidden_channels: [8, 8, 8, 8, 8]}",
+        6,
+        "stem.hidden_channels",
+        "has 5 items",
+        "write at most 4",
+    ),
+    (
+        "{heads: {",
+        "{position: absolute, heads: {",
+        15,
+        "stages.1.mhsa.position",
+        "absolute is unknown",
+        "use one of relative, article, none",
+    ),
+    (
+        "{heads: {",
+        "{rel_scale: all, heads: {",
+        15,
+        "stages.1.mhsa.rel_scale",
+        "all is unknown",
+        "use one of both, content",
+    ),
+    (
+        "{heads: 4,",
+        "{gelu: erf, heads: 4,",
+        16,
+        "stages.1.token_transformer.gelu",
+        "erf is unknown",
+        "use one of exact, tanh",
+    ),
     ("kernel: 3\n", "block: basik\n", 11, "stages.0.block", "basik is unknown", "did you mean basic?"),
     (
         "{heads: 4,",
@@ -393,14 +434,45 @@ CANNOT_BE_BUILT = [
         "use an odd one up to 15",
     ),
     (
-        "kernel: 3}",
-        "kernel: 3, stride: 8}",
+        STEM_AND_CONV_STAGE,
+        STEM_AND_CONV_STAGE.replace("3}", "3, stride: 8}").replace("kernel: 3\n", "kernel: 5\n"),
         11,
         "stages.0.kernel",
-        "3 is larger than the 2x2 map",
-        "use an odd one up to 1",
+        "5 is larger than the 2x2 map",
+        "use an odd one up to 3",
     ),
-    ("height: 16", "height: 2", 6, "stem.kernel", "3 is larger than the 2x16 map", "use an odd one up to 1"),
+    (
+        IMAGE_AND_STEM,
+        IMAGE_AND_STEM.replace("height: 16", "height: 2").replace("kernel: 3", "kernel: 5"),
+        6,
+        "stem.kernel",
+        "5 is larger than the 2x16 map",
+        "use an odd one up to 3",
+    ),
+    (
+        "kernel: 3}",
+        "kernel: 3, stride: 17}",
+        6,
+        "stem.stride",
+        "17 is larger than the 16x16 map that arrives here",
+        "use at most 16, or stride less before it",
+    ),
+    (
+        "kernel: 3\n",
+        "stride: 17\n",
+        11,
+        "stages.0.stride",
+        "17 is larger than the 16x16 map that arrives here",
+        "use at most 16, or stride less before it",
+    ),
+    (
+        "kernel: 3}",
+        "kernel: 9, stride: 2, hidden_channels: [8]}",
+        6,
+        "stem.kernel",
+        "9 is larger than the 8x8 map",
+        "use an odd one up to 7",
+    ),
     (
         "kernel: 3\n",
         "groups: 5\n",
@@ -459,6 +531,22 @@ CANNOT_BE_BUILT = [
     ),
     (
         STEM,
+        T2T.replace("[3, 3]", "[9, 3]").replace("[2, 1]", "[9, 3]"),
+        6,
+        "stem.kernels.1",
+        "no window of 3 at stride 3 fits into the 1x1 map",
+        "use a smaller kernel, or stride less, here or before it",
+    ),
+    (
+        "{heads: 4,",
+        "{distillation_token: true, heads: 4,",
+        16,
+        "stages.1.token_transformer.distillation_token",
+        "a distillation token without a class token",
+        "write class_token: true too",
+    ),
+    (
+        STEM,
         T2T.replace("[3, 3]", "[9, 9]"),
         6,
         "stem.kernels.1",
@@ -480,6 +568,14 @@ CANNOT_BE_BUILT = [
         "head.pool",
         "no last stage of this space carries a class token",
         "write pool: mean, or let the last stage be a token_transformer with class_token: true",
+    ),
+    (
+        "pool: mean",
+        "pool: distilled",
+        17,
+        "head.pool",
+        "no last stage of this space carries a distillation token",
+        "write pool: mean, or let the last stage be a token_transformer with distillation_token: true",
     ),
 ]
 TABLES = {

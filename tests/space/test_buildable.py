@@ -40,6 +40,19 @@ PARTLY_INFEASIBLE = {
         "kind: token_transformer, channels: 16, depth: 1, class_token: {choice: [true, false]}"
     )
     + "head: {pool: {choice: [mean, cls]}}\n",
+    "tokens of a stage's own behind each other": with_stages(
+        "kind: token_transformer, channels: 16, depth: 1, class_token: {choice: [true, false]}, "
+        "distillation_token: {choice: [true, false]}"
+    )
+    + "head: {pool: {choice: [mean, cls, distilled]}}\n",
+    "strides of some maps": with_stages(
+        "kind: conv, channels: 16, depth: 1, stride: {choice: [1, 4]}",
+        "kind: mhsa, channels: 16, depth: 1, stride: {choice: [2, 8]}",
+    ),
+    "windows of some maps": with_stages(
+        "kind: conv, channels: 16, depth: 1, stride: {choice: [1, 8]}",
+        "kind: token_transformer, channels: 16, depth: 1, split_kernel: 3, stride: {choice: [2, 3]}",
+    ),
     "kernels and strides of different lengths": with_stages(
         "kind: conv, channels: 16, depth: 1",
         stem="stem: {kind: t2t, channels: 16, kernels: {choice: [[3, 3], [3, 3, 3]]}, "
@@ -106,8 +119,41 @@ def test_what_is_drawn_builds(space_of, text):
             "stem.size",
             "the option 32 can never be built: 32 is larger than the 16x16 map that arrives here",
         ),
+        (
+            with_stages(
+                "kind: conv, channels: 16, depth: 1, stride: 8",
+                "kind: conv, channels: 16, depth: 1, kernel: {choice: [3, 5]}",
+            ),
+            "stages.1.kernel",
+            "the option 5 can never be built: 5 is larger than the 2x2 map that arrives here",
+        ),
+        (
+            with_stages(
+                "kind: conv, channels: 16, depth: 1, stride: 8",
+                "kind: mhsa, channels: 16, depth: 1, stride: {choice: [2, 4]}",
+            ),
+            "stages.1.stride",
+            "the option 4 can never be built: 4 is larger than the 2x2 map that arrives here",
+        ),
+        (
+            with_stages(
+                "kind: conv, channels: 16, depth: 1, stride: 8",
+                "kind: token_transformer, channels: 16, depth: 1, stride: {choice: [2, 3]}",
+            ),
+            "stages.1.stride",
+            "the option 3 can never be built: no window of 3 at stride 3 fits into the 2x2 map",
+        ),
     ],
-    ids=["heads", "even kernel", "kernel on the map", "list", "parameter"],
+    ids=[
+        "heads",
+        "even kernel",
+        "kernel on the map",
+        "list",
+        "parameter",
+        "kernel on a small map",
+        "stride",
+        "window",
+    ],
 )
 def test_an_option_that_nothing_can_be_built_with_is_refused(refusal_of, text, key, what):
     first = refusal_of(text).problems[0]
@@ -123,6 +169,37 @@ def test_an_option_that_works_on_one_arriving_map_is_left_alone(space_of):
     )
 
     assert space_of(text).size() == 4
+
+
+def test_a_distillation_token_is_refused_where_no_class_token_can_stand_beside_it(refusal_of):
+    text = with_stages(
+        "kind: token_transformer, channels: 16, depth: 1, distillation_token: {choice: [true, false]}"
+    )
+    (only,) = refusal_of(text).problems
+
+    assert only.key == "stages.0.distillation_token"
+    assert only.what.endswith("can never be built: a distillation token without a class token")
+
+
+def test_a_distilled_head_needs_a_last_stage_that_may_carry_its_token(refusal_of, space_of):
+    stage = "kind: token_transformer, channels: 16, depth: 1, class_token: true"
+    head = "head: {pool: {choice: [cls, distilled]}}\n"
+    (only,) = refusal_of(with_stages(stage) + head).problems
+
+    assert (only.key, only.what) == ("head.pool", "no last stage of this space carries a distillation token")
+    assert space_of(with_stages(stage + ", distillation_token: {choice: [true, false]}") + head).size() == 4
+
+
+@pytest.mark.parametrize("token", ["class_token", "distillation_token"])
+def test_a_token_before_the_last_stage_is_refused_though_it_is_one_of_two_options(refusal_of, token):
+    tokens = "kind: token_transformer, channels: 16, depth: 1"
+    both = f"{tokens}, class_token: false, {token}: {{choice: [true, false]}}"
+    if token == "class_token":
+        both = f"{tokens}, {token}: {{choice: [true, false]}}"
+
+    found = refusal_of(with_stages(both, tokens)).problems
+
+    assert (f"stages.0.{token}", "a stage follows that has no use for it") in [(p.key, p.what) for p in found]
 
 
 def test_what_follows_a_part_that_cannot_be_built_is_not_judged(refusal_of):

@@ -97,6 +97,40 @@ SPACES = {
         ),
         1 + 3,
     ),
+    "only relative positions have a scale": (
+        STEM + "stages: [{kind: mhsa, channels: 8, depth: 1, heads: 2, "
+        "position: {choice: [relative, article, none]}, rel_scale: {choice: [both, content]}}]",
+        2 + 1 + 1,
+    ),
+    "a position that is not written is relative": (
+        STEM
+        + "stages: [{kind: mhsa, channels: 8, depth: 1, heads: 2, rel_scale: {choice: [both, content]}}]",
+        2,
+    ),
+    "the positions of an article have no scale": (
+        STEM + "stages: [{kind: mhsa, channels: 8, depth: 1, heads: 2, position: article, "
+        "rel_scale: {choice: [both, content]}}]",
+        1,
+    ),
+    "a parameter decides for two stages whether a scale means something": (
+        # relative: 2 scales in each stage; article and none: one point each.
+        "params: {p: {choice: [article, relative, none]}}\n" + STEM + "stages:\n"
+        "  - {kind: mhsa, channels: 8, depth: 1, heads: 2, position: $p, rel_scale: {choice: [both, content]}}\n"
+        "  - {kind: mhsa, channels: 8, depth: 1, heads: 2, position: $p, rel_scale: {choice: [both, content]}}",
+        1 + 2 * 2 + 1,
+    ),
+    "settings of a residual stage multiply": (
+        STEM + "stages: [{kind: conv, channels: 8, depth: 1, activation: {choice: [relu, silu, gelu]}, "
+        "shortcut: {choice: [conv1x1, avgpool_conv1x1, conv3x3]}, shortcut_activation: {choice: [true, false]}}]",
+        3 * 3 * 2,
+    ),
+    "chains of a stem are options": (
+        (
+            "stem: {kind: conv, channels: 8, hidden_channels: {choice: [[], [8], [4, 8]]}}\n"
+            "stages: [{kind: conv, channels: 8, depth: 1}]"
+        ),
+        3,
+    ),
     "a direct entry has no split": (
         STEM + "stages: [{kind: token_transformer, channels: 8, depth: 1, entry: {choice: [split, direct]}, "
         "split_kernel: {choice: [1, 3]}, heads: {choice: [1, 2]}}]",
@@ -243,14 +277,23 @@ PARAMS = {
     "p_attention": ["softmax", "performer"],
     "p_features": [4, 8],
     "p_pool": ["none", "max"],
+    "p_position": ["none", "relative", "article"],
+    "p_scale": ["both", "content"],
+    "p_shortcut": ["conv1x1", "avgpool_conv1x1", "conv3x3"],
 }
 CONV = {
     "kernel": ([1, 3, 5], "p_kernel"),
     "block": (["bottleneck", "basic"], "p_block"),
     "expansion": ([0.5, 1, 2], "p_expansion"),
     "groups": ([1, 2, 4], "p_heads"),
+    "shortcut": (["conv1x1", "avgpool_conv1x1", "conv3x3"], "p_shortcut"),
 }
-MHSA = {"heads": ([1, 2, 4], "p_heads"), "expansion": ([0.5, 1, 2], "p_expansion")}
+MHSA = {
+    "heads": ([1, 2, 4], "p_heads"),
+    "expansion": ([0.5, 1, 2], "p_expansion"),
+    "position": (["none", "relative", "article"], "p_position"),
+    "rel_scale": (["both", "content"], "p_scale"),
+}
 TOKENS = {
     "entry": (["split", "direct"], "p_entry"),
     "split_kernel": ([1, 3], "p_kernel"),

@@ -14,7 +14,7 @@ from archsearch.stages import (
     ConvStage,
     ConvStem,
     Head,
-    MapAndToken,
+    MapAndTokens,
     MHSAStage,
     Mixer,
     PatchStem,
@@ -25,6 +25,9 @@ from archsearch.stages import (
 STEMS = {
     "conv stem": ConvStem(channels=16, kernel=3, stride=2),
     "conv stem with pool": ConvStem(channels=16, kernel=7, stride=2, pool="max"),
+    "conv stem, deep": ConvStem(
+        channels=16, stride=2, hidden_channels=(8, 12), pool="max", activation="silu", norm_eps=1e-3
+    ),
     "patch stem": PatchStem(channels=16, size=4),
     "t2t stem, performer": T2TStem(
         channels=16, kernels=(3, 3), strides=(2, 2), token_channels=8, features=12
@@ -38,9 +41,16 @@ STAGES = {
     "conv, basic": ConvStage(channels=16, depth=2, block="basic", kernel=5),
     "conv, groups": ConvStage(channels=32, depth=1, groups=4, expansion=0.5),
     "conv, identity shortcut": ConvStage(channels=8, depth=1, expansion=2),
+    "conv, pooled shortcut": ConvStage(channels=32, depth=2, stride=2, shortcut="avgpool_conv1x1"),
+    "conv, active 3x3 shortcut": ConvStage(
+        channels=32, depth=2, stride=2, shortcut="conv3x3", shortcut_activation=True, activation="gelu"
+    ),
     "mhsa, relative": MHSAStage(channels=32, depth=2, heads=2, expansion=0.5),
     "mhsa, no position": MHSAStage(channels=32, depth=1, position="none"),
     "mhsa, stride 2": MHSAStage(channels=32, depth=2, stride=2),
+    "mhsa, unscaled position": MHSAStage(channels=32, depth=1, rel_scale="content", activation="silu"),
+    "mhsa, article": MHSAStage(channels=32, depth=2, heads=1, position="article", qkv_bias=True),
+    "mhsa, pooled shortcut": MHSAStage(channels=32, depth=1, stride=2, shortcut="avgpool_conv1x1"),
     "token_transformer, direct": TokenTransformerStage(
         channels=8, depth=1, entry="direct", heads=2, position="none"
     ),
@@ -48,6 +58,9 @@ STAGES = {
     "token_transformer, even split": TokenTransformerStage(channels=16, depth=1, stride=2, split_kernel=4),
     "token_transformer, class_token": TokenTransformerStage(
         channels=16, depth=1, stride=2, class_token=True, mlp_ratio=2.5
+    ),
+    "token_transformer, distillation_token": TokenTransformerStage(
+        channels=16, depth=1, class_token=True, distillation_token=True, gelu="tanh"
     ),
     "token_transformer, sinusoid": TokenTransformerStage(
         channels=16, depth=1, stride=2, position="sinusoid", class_token=True
@@ -89,12 +102,12 @@ def test_a_residual_block_starts_as_its_shortcut(name):
 
 
 def the_map(features):
-    return features.map if isinstance(features, MapAndToken) else features
+    return features.map if isinstance(features, MapAndTokens) else features
 
 
 def random_sum(features):
     """Weighted at random: a plain sum, or sum of squares, behind a norm is a constant without gradient."""
-    outputs = features if isinstance(features, MapAndToken) else (features,)
+    outputs = features if isinstance(features, MapAndTokens) else (features,)
     return sum((output * torch.randn_like(output)).sum() for output in outputs)
 
 
@@ -120,12 +133,13 @@ def test_out_shape_is_what_the_module_returns(part, shape):
 
 @on_every_shape
 @every_part
-def test_a_token_comes_with_the_map_exactly_if_the_part_carries_one(part, shape):
+def test_tokens_come_with_the_map_exactly_if_the_part_carries_its_own(part, shape):
     features = built(part, shape)(images(2, shape))
 
-    assert isinstance(features, MapAndToken) == getattr(part, "class_token", False)
-    if isinstance(features, MapAndToken):
-        assert features.token.shape == (2, part.channels)
+    own = getattr(part, "class_token", False) + getattr(part, "distillation_token", False)
+    assert isinstance(features, MapAndTokens) == (own > 0)
+    if isinstance(features, MapAndTokens):
+        assert features.tokens.shape == (2, own, part.channels)
 
 
 @every_part
@@ -135,7 +149,8 @@ def test_every_parameter_gets_a_gradient_that_is_not_zero(part):
 
     random_sum(module(images(4, shape))).backward()
 
-    assert not [name for name, p in module.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-9]
+    trained = {name: p.grad for name, p in module.named_parameters() if p.requires_grad}
+    assert not [name for name, grad in trained.items() if grad is None or grad.abs().max() < 1e-9]
 
 
 @pytest.mark.parametrize("corners", [((0, 0), (-1, -1)), ((-1, -1), (0, 0))], ids=["down", "up"])
@@ -228,9 +243,15 @@ def test_channels_are_a_whole_number_of_at_least_one(kind, written):
 # --- what problems() accepts can be built ---------------------------------------------------------
 
 sizes, strides, kernels = st.integers(1, 13), st.integers(1, 5), st.integers(1, 7)
+shortcuts = st.sampled_from(["conv1x1", "avgpool_conv1x1", "conv3x3"])
 some_parts = st.one_of(
     st.builds(
-        ConvStem, channels=st.just(4), kernel=kernels, stride=strides, pool=st.sampled_from(["none", "max"])
+        ConvStem,
+        channels=st.just(4),
+        kernel=kernels,
+        stride=strides,
+        hidden_channels=st.sampled_from([(), (2,), (2, 3)]),
+        pool=st.sampled_from(["none", "max"]),
     ),
     st.builds(PatchStem, channels=st.just(4), size=kernels),
     st.builds(
@@ -249,8 +270,17 @@ some_parts = st.one_of(
         stride=strides,
         block=st.sampled_from(["basic", "bottleneck"]),
         groups=st.integers(1, 3),
+        shortcut=shortcuts,
     ),
-    st.builds(MHSAStage, channels=st.just(8), depth=st.integers(1, 2), heads=st.just(2), stride=strides),
+    st.builds(
+        MHSAStage,
+        channels=st.just(8),
+        depth=st.integers(1, 2),
+        heads=st.just(2),
+        stride=strides,
+        position=st.sampled_from(["relative", "article", "none"]),
+        shortcut=shortcuts,
+    ),
     st.builds(
         TokenTransformerStage,
         channels=st.just(8),
@@ -264,7 +294,7 @@ some_parts = st.one_of(
 
 
 @settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
 )
 @given(part=some_parts, height=sizes, width=sizes)
 def test_whatever_has_no_problems_can_be_built_and_keeps_its_promise(part, height, width):
@@ -292,6 +322,35 @@ REFUSED = {
         FeatureShape(8, 8, 8),
         [
             "kernel: 5 is larger than the 4x4 map that arrives here; use an odd one up to 3, or stride less before it"
+        ],
+    ),
+    "a later convolution of a stem larger than the map behind its stride": (
+        ConvStem(channels=8, kernel=7, stride=2, hidden_channels=(8,)),
+        FeatureShape(3, 9, 32),
+        [
+            "kernel: 7 is larger than the 5x16 map that arrives here; use an odd one up to 5, or stride less before it"
+        ],
+    ),
+    "a stride of a stem larger than both sides of the image": (
+        ConvStem(channels=8, stride=10),
+        FeatureShape(3, 4, 9),
+        ["stride: 10 is larger than the 4x9 map that arrives here; use at most 9, or stride less before it"],
+    ),
+    "a stride of convolutions larger than both sides of the map": (
+        ConvStage(channels=8, depth=1, stride=4),
+        FeatureShape(8, 3, 2),
+        ["stride: 4 is larger than the 3x2 map that arrives here; use at most 3, or stride less before it"],
+    ),
+    "a stride of attention larger than both sides of the map": (
+        MHSAStage(channels=16, depth=1, stride=3),
+        FeatureShape(8, 1, 1),
+        ["stride: 3 is larger than the 1x1 map that arrives here; use at most 2, or stride less before it"],
+    ),
+    "a kernel of five on the smallest map": (
+        ConvStage(channels=8, depth=1, kernel=5),
+        FeatureShape(8, 1, 1),
+        [
+            "kernel: 5 is larger than the 1x1 map that arrives here; use an odd one up to 3, or stride less before it"
         ],
     ),
     "a patch larger than the image": (
@@ -391,6 +450,53 @@ REFUSED = {
             "kernels.1: 5 is larger than the 4x8 map that arrives here; use at most 4, or stride less before it"
         ],
     ),
+    # A 3x3 split at stride 3 is not padded.
+    "a split without a window on its map": (
+        TokenTransformerStage(channels=16, depth=1, stride=3, split_kernel=3),
+        FeatureShape(8, 2, 16),
+        [
+            (
+                "split_kernel: no window of 3 at stride 3 fits into the 2x16 map; "
+                "use a smaller kernel, or stride less, here or before it"
+            )
+        ],
+    ),
+    # (2 + 2*1 - 3) // 2 + 1 = 1 row is left behind the first split.
+    "a stem's later split without a window on its map": (
+        T2TStem(channels=16, kernels=(3, 2), strides=(2, 2)),
+        FeatureShape(3, 2, 8),
+        [
+            (
+                "kernels.1: no window of 2 at stride 2 fits into the 1x4 map; "
+                "use a smaller kernel, or stride less, here or before it"
+            )
+        ],
+    ),
+    "a distillation token without a class token": (
+        TokenTransformerStage(channels=16, depth=1, distillation_token=True),
+        FeatureShape(8, 8, 8),
+        ["distillation_token: a distillation token without a class token; write class_token: true too"],
+    ),
+    "the article's positions between too many tokens": (
+        MHSAStage(channels=16, depth=1, position="article"),
+        FeatureShape(8, 65, 64),
+        [
+            (
+                "kind: attention over the 65x64 map would compare 4160 tokens; "
+                "stride more before it: at most 4096 tokens are built"
+            )
+        ],
+    ),
+    "heads that do not divide the article's attention": (
+        MHSAStage(channels=16, depth=1, heads=3, expansion=0.5, position="article"),
+        FeatureShape(8, 8, 8),
+        [
+            (
+                "heads: 3 heads do not divide the attention's width (channels x expansion) of 8; "
+                "use heads that divide it, or another width"
+            )
+        ],
+    ),
     "kernels without their strides": (
         T2TStem(channels=16, kernels=(7, 3, 3), strides=(4, 2)),
         FeatureShape(3, 32, 32),
@@ -448,6 +554,42 @@ REFUSED = {
 }
 ACCEPTED = {
     "a kernel as large as the map": (ConvStem(channels=8, kernel=5), FeatureShape(3, 5, 9)),
+    "3x3 convolutions on the smallest map": (
+        ConvStage(channels=8, depth=2, block="basic"),
+        FeatureShape(8, 1, 1),
+    ),
+    "3x3 convolutions that stride on the smallest map": (
+        ConvStage(channels=8, depth=2, stride=2, shortcut="conv3x3"),
+        FeatureShape(4, 1, 1),
+    ),
+    "attention that strides on the smallest map": (
+        MHSAStage(channels=16, depth=2, stride=2, shortcut="avgpool_conv1x1"),
+        FeatureShape(8, 1, 1),
+    ),
+    "a 3x3 stem on the smallest image": (
+        ConvStem(channels=8, stride=2, hidden_channels=(4, 4), pool="max"),
+        FeatureShape(3, 1, 1),
+    ),
+    "3x3 windows on the smallest map": (
+        TokenTransformerStage(channels=16, depth=1, stride=2, split_kernel=3),
+        FeatureShape(8, 1, 1),
+    ),
+    "a stride as large as the larger side of the map": (
+        ConvStage(channels=8, depth=1, stride=9),
+        FeatureShape(8, 4, 9),
+    ),
+    "one convolution of a stem whose kernel fits before the stride": (
+        ConvStem(channels=8, kernel=7, stride=2),
+        FeatureShape(3, 9, 32),
+    ),
+    "a class token and a distillation token": (
+        TokenTransformerStage(channels=16, depth=1, class_token=True, distillation_token=True),
+        FeatureShape(8, 8, 8),
+    ),
+    "the article's positions at the limit": (
+        MHSAStage(channels=16, depth=1, position="article"),
+        FeatureShape(8, 64, 64),
+    ),
     "one bottleneck whose kernel fits before the stride": (
         ConvStage(channels=8, depth=1, kernel=5, stride=2),
         FeatureShape(8, 8, 8),
@@ -487,6 +629,18 @@ def test_a_part_that_can_be_is_not_refused(part, shape):
     assert part.problems(shape) == []
 
 
+SMALL_ENOUGH = {name: case for name, case in ACCEPTED.items() if case[1].tokens <= 128}
+
+
+@pytest.mark.parametrize(("part", "shape"), SMALL_ENOUGH.values(), ids=SMALL_ENOUGH.keys())
+def test_a_part_that_is_not_refused_runs(part, shape):
+    features = built(part, shape).eval()(images(2, shape))
+
+    promised = part.out_shape(shape)
+    assert the_map(features).shape == (2, promised.channels, promised.height, promised.width)
+    assert the_map(features).isfinite().all()
+
+
 # --- the mixers that a kind lists -----------------------------------------------------------------
 
 # On a 32x24 map: a stride of 2 leaves 16x12 and one of 4 leaves 8x6.
@@ -495,7 +649,12 @@ MIXERS = {
         ConvStem(channels=8, kernel=7, stride=2, pool="max"),
         [Mixer(32, 24, 7)],
     ),
+    "a deep stem convolves once at the image, then behind its stride": (
+        ConvStem(channels=8, stride=2, hidden_channels=(4, 6), pool="max"),
+        [Mixer(32, 24, 3), Mixer(16, 12, 3), Mixer(16, 12, 3)],
+    ),
     "a 1x1 stem mixes nothing": (ConvStem(channels=8, kernel=1), []),
+    "a deep 1x1 stem mixes nothing": (ConvStem(channels=8, kernel=1, hidden_channels=(4, 6)), []),
     "a patch mixes its square": (PatchStem(channels=8, size=4), [Mixer(32, 24, 4)]),
     "a patch of one pixel mixes nothing": (PatchStem(channels=8, size=1), []),
     "a t2t stem splits, attends, splits": (
@@ -518,6 +677,40 @@ MIXERS = {
     "mhsa attends before its stride": (
         MHSAStage(channels=8, depth=2, stride=2, heads=2),
         [Mixer(32, 24, None), Mixer(16, 12, None)],
+    ),
+    "a 3x3 shortcut that strides mixes in the first block": (
+        ConvStage(channels=3, depth=2, stride=2, kernel=5, expansion=1, shortcut="conv3x3"),
+        [Mixer(32, 24, 3), Mixer(32, 24, 5), Mixer(16, 12, 5)],
+    ),
+    "a 3x3 shortcut that changes width mixes in the first block": (
+        ConvStage(channels=8, depth=2, kernel=5, shortcut="conv3x3"),
+        [Mixer(32, 24, 3), Mixer(32, 24, 5), Mixer(32, 24, 5)],
+    ),
+    "a 3x3 shortcut is none where the first block keeps its input": (
+        ConvStage(channels=3, depth=2, kernel=5, expansion=1, shortcut="conv3x3"),
+        [Mixer(32, 24, 5), Mixer(32, 24, 5)],
+    ),
+    "a 3x3 shortcut mixes beside 1x1 bottlenecks": (
+        ConvStage(channels=8, depth=2, kernel=1, shortcut="conv3x3"),
+        [Mixer(32, 24, 3)],
+    ),
+    "a 3x3 shortcut mixes beside attention": (
+        MHSAStage(channels=8, depth=2, stride=2, heads=2, shortcut="conv3x3"),
+        [Mixer(32, 24, 3), Mixer(32, 24, None), Mixer(16, 12, None)],
+    ),
+    "a pooled shortcut mixes nothing": (
+        MHSAStage(channels=8, depth=2, stride=2, heads=2, shortcut="avgpool_conv1x1"),
+        [Mixer(32, 24, None), Mixer(16, 12, None)],
+    ),
+    "the article's attention attends as any other": (
+        MHSAStage(channels=8, depth=2, stride=2, heads=2, position="article"),
+        [Mixer(32, 24, None), Mixer(16, 12, None)],
+    ),
+    "tokens of a stage's own are no places of the map": (
+        TokenTransformerStage(
+            channels=8, depth=1, stride=2, split_kernel=5, class_token=True, distillation_token=True
+        ),
+        [Mixer(32, 24, 5), Mixer(16, 12, None)],
     ),
     "a token transformer splits, then attends once a block": (
         TokenTransformerStage(channels=8, depth=2, stride=2, split_kernel=5),
@@ -550,11 +743,11 @@ def test_a_part_is_global_exactly_if_one_of_its_mixers_is(part, shape):
 # --- fields that mean nothing are no part of the identity -----------------------------------------
 
 
-def identity(stem=None, stage=None):
+def identity(stem=None, stage=None, head=None):
     image = Image(channels=3, height=32, width=32)
     stem = stem or ConvStem(channels=8)
     stage = stage or ConvStage(channels=8, depth=1)
-    return Architecture(image=image, classes=10, stem=stem, stages=(stage,), head=Head()).id
+    return Architecture(image=image, classes=10, stem=stem, stages=(stage,), head=head or Head()).id
 
 
 SAME = {
@@ -569,6 +762,37 @@ SAME = {
     "features of softmax attention": (
         {"stem": T2TStem(channels=8, attention="softmax", features=32)},
         {"stem": T2TStem(channels=8, attention="softmax", features=64)},
+    ),
+    "rel_scale of the article's positions": (
+        {"stage": MHSAStage(channels=16, depth=1, position="article", rel_scale="both")},
+        {"stage": MHSAStage(channels=16, depth=1, position="article", rel_scale="content")},
+    ),
+    "rel_scale without positions": (
+        {"stage": MHSAStage(channels=16, depth=1, position="none", rel_scale="both")},
+        {"stage": MHSAStage(channels=16, depth=1, position="none", rel_scale="content")},
+    ),
+    "defaults of a residual stage written out": (
+        {"stage": MHSAStage(channels=16, depth=1)},
+        {
+            "stage": MHSAStage(
+                channels=16,
+                depth=1,
+                activation="relu",
+                norm_eps=1e-5,
+                shortcut="conv1x1",
+                shortcut_activation=False,
+                rel_scale="both",
+                qkv_bias=False,
+            )
+        },
+    ),
+    "defaults of a conv stem written out": (
+        {"stem": ConvStem(channels=8)},
+        {"stem": ConvStem(channels=8, hidden_channels=(), activation="relu", norm_eps=1e-5)},
+    ),
+    "defaults of a token transformer written out": (
+        {"stage": TokenTransformerStage(channels=8, depth=1)},
+        {"stage": TokenTransformerStage(channels=8, depth=1, distillation_token=False, gelu="exact")},
     ),
     "a default written out": (
         {"stage": MHSAStage(channels=16, depth=1)},
@@ -595,6 +819,39 @@ DIFFERENT = {
     "features of a performer": (
         {"stem": T2TStem(channels=8, features=32)},
         {"stem": T2TStem(channels=8, features=64)},
+    ),
+    "rel_scale of relative positions": (
+        {"stage": MHSAStage(channels=16, depth=1, rel_scale="both")},
+        {"stage": MHSAStage(channels=16, depth=1, rel_scale="content")},
+    ),
+    "head": ({"head": Head(pool="cls")}, {"head": Head(pool="distilled")}),
+    "positions": (
+        {"stage": MHSAStage(channels=16, depth=1, position="none")},
+        {"stage": MHSAStage(channels=16, depth=1, position="article")},
+    ),
+    "activation of convolutions": (
+        {"stage": ConvStage(channels=8, depth=1)},
+        {"stage": ConvStage(channels=8, depth=1, activation="silu")},
+    ),
+    "activation of attention": (
+        {"stage": MHSAStage(channels=8, depth=1, activation="gelu")},
+        {"stage": MHSAStage(channels=8, depth=1, activation="silu")},
+    ),
+    "shortcut": (
+        {"stage": ConvStage(channels=8, depth=1, shortcut="avgpool_conv1x1")},
+        {"stage": ConvStage(channels=8, depth=1, shortcut="conv3x3")},
+    ),
+    "activation of a stem": (
+        {"stem": ConvStem(channels=8)},
+        {"stem": ConvStem(channels=8, activation="silu")},
+    ),
+    "hidden channels of a stem": (
+        {"stem": ConvStem(channels=8, hidden_channels=(8,))},
+        {"stem": ConvStem(channels=8, hidden_channels=(8, 8))},
+    ),
+    "gelu of a token transformer": (
+        {"stage": TokenTransformerStage(channels=8, depth=1)},
+        {"stage": TokenTransformerStage(channels=8, depth=1, gelu="tanh")},
     ),
     "one kind and another of the same fields": (
         {"stage": ConvStage(channels=8, depth=1)},

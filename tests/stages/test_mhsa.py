@@ -19,8 +19,9 @@ def _seeded():
     torch.manual_seed(0)
 
 
-def attention(position):
-    return MapAttention(GRID, HEADS, position).double()
+def attention(position, **fields):
+    stage = MHSAStage(channels=GRID.channels, depth=1, heads=HEADS, expansion=1, position=position, **fields)
+    return MapAttention(stage, HEIGHT, WIDTH).double()
 
 
 def a_map():
@@ -57,6 +58,44 @@ def test_relative_attention_is_content_plus_row_plus_column_each_scaled():
         return content + row + column
 
     torch.testing.assert_close(module(x), place_by_place(module, x, logit), rtol=0, atol=1e-10)
+
+
+def test_a_position_that_is_not_scaled_joins_content_that_is():
+    module, x = attention("relative", rel_scale="content"), a_map()
+    rows, columns = module.position.rows, module.position.columns
+    scale = 1 / math.sqrt(HEAD_WIDTH)
+
+    def logit(query, key, down, right):
+        content = scale * query @ key
+        row = query @ rows[down + HEIGHT - 1]
+        column = query @ columns[right + WIDTH - 1]
+        return content + row + column
+
+    torch.testing.assert_close(module(x), place_by_place(module, x, logit), rtol=0, atol=1e-10)
+
+
+def test_position_and_content_are_scaled_alike_unless_it_is_written_otherwise():
+    assert MHSAStage(channels=32, depth=1).rel_scale == "both"
+
+
+@pytest.mark.parametrize("position", ["relative", "none"])
+def test_queries_keys_and_values_take_a_bias_if_it_is_written(position):
+    without, with_bias = attention(position), attention(position, qkv_bias=True)
+
+    assert without.qkv.bias is None
+    assert with_bias.qkv.bias.tolist() == [0] * (3 * GRID.channels)
+
+
+def test_a_bias_is_added_to_queries_keys_and_values():
+    """Content alone, and equal values: what is left of the mixing is the value's own bias."""
+    module = attention("none", qkv_bias=True)
+    torch.nn.init.normal_(module.qkv.bias)
+    x = torch.zeros(1, GRID.channels, HEIGHT, WIDTH, dtype=torch.float64)
+
+    found = module(x)
+
+    value = module.qkv.bias[2 * GRID.channels :]
+    torch.testing.assert_close(found, value[None, :, None, None].expand_as(found), rtol=0, atol=1e-10)
 
 
 def test_attention_without_positions_is_content_alone():

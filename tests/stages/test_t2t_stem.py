@@ -122,7 +122,7 @@ def test_performer_directions_are_saved_but_never_trained():
     mixer = PerformerMixer(WINDOW_WIDTH, WIDTH, FEATURES)
 
     assert "directions" in mixer.state_dict()
-    assert "directions" not in dict(mixer.named_parameters())
+    assert [name for name, p in mixer.named_parameters() if not p.requires_grad] == ["directions"]
 
 
 def performer_error(features, seed):
@@ -158,6 +158,16 @@ def test_the_stem_splits_mixes_folds_splits_and_projects(attention):
     mixed = module.layers[0](windows).transpose(1, 2).reshape(2, WIDTH, 3, 5)
     tokens = affine(torch.nn.functional.unfold(mixed, 3, padding=1).transpose(1, 2), module.split[1])
     close(found, tokens.transpose(1, 2).reshape(2, 5, 3, 5))
+
+
+@pytest.mark.parametrize("attention", ["softmax", "performer"])
+def test_both_norms_of_every_token_layer_take_the_eps_that_is_written(attention):
+    stem = T2TStem(channels=8, token_channels=WIDTH, attention=attention, norm_eps=1e-3)
+
+    norms = [m for m in stem.build(FeatureShape(3, 32, 32)).modules() if isinstance(m, torch.nn.LayerNorm)]
+
+    # Three splits have two token layers between them.
+    assert [norm.eps for norm in norms] == [1e-3] * (2 * 2)
 
 
 def test_the_published_splits_are_padded_by_two_one_one():

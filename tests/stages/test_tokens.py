@@ -60,7 +60,7 @@ def test_a_sinusoid_of_odd_width_ends_on_a_sine():
 
 @pytest.mark.parametrize("qkv_bias", [True, False])
 def test_a_transformer_block_is_the_pre_norm_encoder_layer_of_torch(qkv_bias):
-    block = TransformerBlock(WIDTH, HEADS, HIDDEN, qkv_bias=qkv_bias, norm_eps=EPS).double()
+    block = TransformerBlock(WIDTH, HEADS, HIDDEN, qkv_bias=qkv_bias, norm_eps=EPS, gelu="none").double()
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.5)
     torchs = nn.TransformerEncoderLayer(
