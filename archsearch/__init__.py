@@ -8,6 +8,7 @@ The rooms, in the order the data walks through them; a room imports only rooms a
     architecture   a frozen description of one network, its identity, and the network it builds
     counting/      what an architecture costs exactly: parameters, MACs; and how global it is
     space/         what may be built: YAML becomes a Space, a Space and a trial become an Architecture
+    published/     networks of others that are points of our space, and their weights under our names
     profiling/     what it costs on a device: latency, memory, with their conditions
     proxy/         how good it seems: images, recipe, short training
     study/         the search: proposals, the record, the loop
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from archsearch.errors import ArchsearchError, InfeasibleError, SpaceError
     from archsearch.profiling import Profile, profile_architecture
     from archsearch.proxy import Recipe
+    from archsearch.published import load_published
     from archsearch.results import Run, load_run
     from archsearch.space import Space, load_architecture, load_space
     from archsearch.study.config import StudyConfig
@@ -50,6 +52,7 @@ _HOMES = {
     "count_params": "counting",
     "globality": "counting",
     "load_architecture": "space",
+    "load_published": "published",
     "load_run": "results",
     "load_space": "space",
     "profile_architecture": "profiling",
@@ -72,6 +75,7 @@ __all__ = [
     "count_params",
     "globality",
     "load_architecture",
+    "load_published",
     "load_run",
     "load_space",
     "profile_architecture",

@@ -6,6 +6,7 @@
         StudyFileError                    a study file or a flag of ``archsearch run``
         ArchitectureError                 an architecture that no network can be built from
         DataError                         images or labels that cannot be used
+        WeightsError                      a file of weights, or tensors that are not a network's
       UncountedOperationError       2     a MAC count that would leave out real work
       InfeasibleError               3     nothing feasible was found, or nothing finished
       EnvironmentFaultError         4     disk, lock, server: the same command resumes later
@@ -109,6 +110,10 @@ class ArchitectureError(InputError):
 
 class DataError(InputError):
     """Images or labels that cannot be used as the space's data."""
+
+
+class WeightsError(InputError):
+    """A file that holds no weights, or tensors that are not those of the network."""
 
 
 class UncountedOperationError(ArchsearchError):

@@ -15,6 +15,7 @@ ROOMS = [
     "architecture",
     "counting",
     "space",
+    "published",
     "profiling",
     "proxy",
     "study",
