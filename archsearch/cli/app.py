@@ -79,12 +79,13 @@ def profile(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in the batch that is timed.")] = 1,
     seed: Annotated[int, typer.Option(help="Which random point of a space.")] = 0,
+    image: Annotated[str | None, typer.Option(help="Another image size: 160, or 224x160.")] = None,
     as_json: Json = False,
 ) -> None:
     """Count and measure an architecture: shapes, parameters, MACs, globality, latency. Of a space, a random point."""
     from archsearch.cli.profile import profile_command
 
-    profile_command(architecture, device, batch, seed, as_json=as_json)
+    profile_command(architecture, device, batch, seed, image, as_json=as_json)
 
 
 @app.command()
@@ -97,11 +98,13 @@ def results(run_folder: RunPath, as_json: Json = False) -> None:
 
 @app.command()
 def export(
-    run_folder: RunPath,
-    trial: Annotated[int, typer.Option(help="Number of the trial, as in the frontier table.")],
+    run_folder: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,  # noqa: UP045
+    trial: Annotated[int | None, typer.Option(help="Number of the trial, as in the frontier table.")] = None,
+    weights: Annotated[Optional[Path], typer.Option(help="A file of published weights.")] = None,  # noqa: UP045
+    name: Annotated[Optional[str], typer.Option("--as", help="Whose they are, such as t2t_vit_14.")] = None,  # noqa: UP045
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("exported"),
 ) -> None:
-    """Take a winner away: its architecture file, and its trained weights."""
+    """Take a network away, as architecture file and weights: a trial of a run, or a published one."""
     from archsearch.cli.results import export_command
 
-    export_command(run_folder, trial, out)
+    export_command(run_folder, trial, weights, name, out)

@@ -1,44 +1,72 @@
 """``archsearch profile``."""
 
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
+from typing import Any
 
-from archsearch.architecture import Architecture
+from archsearch.architecture import Architecture, Image
 from archsearch.cli.tables import amount, console, grid
-from archsearch.counting import family, global_depth, globality, part_counts
+from archsearch.counting import count_frozen, family, global_depth, globality, mean_reach, part_counts
+from archsearch.errors import InputError, Problem, shown
 from archsearch.profiling import Profile, pick_device, profile_architecture
-from archsearch.space import load_space
+from archsearch.space import Published, Space, load_space
+
+SIZE = re.compile(r"(\d{1,4})(?:x(\d{1,4}))?")
 
 
-def profile_command(file: Path, device: str, batch: int, seed: int, *, as_json: bool) -> None:
+def profile_command(
+    file: Path, device: str, batch: int, seed: int, image: str | None, *, as_json: bool
+) -> None:
     """Count and measure the architecture in ``file``, or one random point of the space in it."""
     space = load_space(file)
-    architecture = space.draw(seed)
+    if image is not None:
+        space = replace(space, image=resized(space.image, image))
+    architecture = point(space, seed)
     profile = profile_architecture(architecture, device=pick_device(device), batch_size=batch)
     if as_json:
-        console().print_json(json.dumps(as_data(architecture, profile)))
+        console().print_json(json.dumps(as_data(architecture, profile, space.published)))
         return
     screen = console()
     if space.open_fields():
         screen.print(
             f"{file} is a space: this is its random point {seed}\n\n{architecture.to_yaml()}", markup=False
         )
-    show(architecture, profile)
+    show(architecture, profile, space.published)
 
 
-def as_data(architecture: Architecture, profile: Profile) -> dict[str, object]:
+def point(space: Space, seed: int) -> Architecture:
+    """The one architecture of a space with nothing left open, limits or not; else a random feasible one."""
+    return space.draw(seed) if space.open_fields() else next(space.draws(seed, 1))
+
+
+def resized(image: Image, size: str) -> Image:
+    """``image`` at ``160`` or ``224x160`` (height x width) pixels."""
+    match = SIZE.fullmatch(size)
+    height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not (1 <= height <= 4_096 and 1 <= width <= 4_096):
+        problem = Problem("--image", f"{shown(size)} is no size", "write 160, or 224x160 for height x width")
+        raise InputError("archsearch profile", [problem])
+    return image.model_copy(update={"height": height, "width": width})
+
+
+def as_data(architecture: Architecture, profile: Profile, published: Published | None) -> dict[str, object]:
     """Everything that the tables show, as data."""
     return {
+        "name": architecture.name,
         "architecture": architecture.id,
         "layout": architecture.layout,
         "family": family(architecture),
         "globality": globality(architecture),
         "global_depth": global_depth(architecture),
         "params": profile.params,
+        "frozen_params": count_frozen(architecture),
         "macs": profile.macs.total,
         "macs_by_stage": dict(profile.macs.by_stage),
         "macs_by_family": dict(profile.macs.by_family),
+        "parts": parts(architecture),
+        "published": None if published is None else published.model_dump(),
         "latency_ms": profile.latency_ms,
         "latency": asdict(profile.latency),
         "peak_memory_mib": profile.peak_memory_mib,
@@ -46,20 +74,44 @@ def as_data(architecture: Architecture, profile: Profile) -> dict[str, object]:
     }
 
 
-def show(architecture: Architecture, profile: Profile) -> None:
-    """A table of the parts, then the totals."""
-    screen = console()
-    screen.print(
-        grid(
-            f"{architecture.name} ({architecture.id})",
-            ["part", "kind", "out", "params", "MACs"],
-            rows(architecture),
+def parts(architecture: Architecture) -> list[dict[str, Any]]:
+    """One record a part and one for the head: shape, parameters, MACs by family, mean reach of its mixers."""
+    described = dict(architecture.parts)
+    arriving = {place: shape for place, _, shape in architecture.placed()}
+    records = []
+    for place, count in part_counts(architecture):
+        part = described.get(place)
+        mixers = [] if part is None else part.mixers(arriving[place])
+        out = (architecture.classes,) if part is None else astuple(part.out_shape(arriving[place]))
+        records.append(
+            {
+                "part": place,
+                "kind": architecture.head.pool if part is None else part.kind,
+                "out": list(out),
+                "params": count.params,
+                "frozen_params": count.frozen,
+                "macs": count.macs,
+                "macs_by_family": dict(count.by_family),
+                "mixers": len(mixers),
+                "reach": mean_reach(mixers) if mixers else None,
+            }
         )
-    )
-    latency, conditions = profile.latency, profile.conditions
-    families = ", ".join(f"{name} {amount(macs)}" for name, macs in profile.macs.by_family.items() if macs)
-    screen.print(f"\n{profile.params:,} parameters; {profile.macs.total:,} MACs: {families}")
+    return records
+
+
+def show(architecture: Architecture, profile: Profile, published: Published | None) -> None:
+    """A table of the parts, then the totals beside what others print."""
+    screen = console()
+    families = [name for name, macs in profile.macs.by_family.items() if macs]
+    columns = ["part", "kind", "out", "params", "MACs", *families, "reach"]
+    rows = [row(record, families) for record in parts(architecture)]
+    screen.print(grid(f"{architecture.name} ({architecture.id})", columns, rows))
+    screen.print(f"\n{params_line(profile.params, count_frozen(architecture))}")
+    screen.print(macs_line(profile))
+    if published is not None:
+        screen.print(published_line(published, profile, count_frozen(architecture)))
     screen.print(f"{family(architecture)}, globality {globality(architecture):.3f} (0 local, 1 global)")
+    latency, conditions = profile.latency, profile.conditions
     screen.print(
         f"latency {latency.median_ms:.3f} ms (quartiles {latency.lower_quartile_ms:.3f} to "
         f"{latency.upper_quartile_ms:.3f}, {latency.repeats} repeats), batch {conditions.batch_size}, "
@@ -67,14 +119,42 @@ def show(architecture: Architecture, profile: Profile) -> None:
     )
 
 
-def rows(architecture: Architecture) -> list[list[str]]:
-    """One row a part, and one for the head."""
-    shapes = [str(shape) for shape in architecture.shapes()[1:]]
-    kinds = [part.kind for _, part in architecture.parts]
-    counts = list(part_counts(architecture))
-    return [
-        [place, kind, shape, f"{count.params:,}", f"{count.macs:,}"]
-        for (place, count), kind, shape in zip(
-            counts, [*kinds, architecture.head.pool], [*shapes, str(architecture.classes)], strict=True
-        )
-    ]
+def row(record: dict[str, Any], families: list[str]) -> list[str]:
+    """One part as the table shows it."""
+    by_family = [amount(record["macs_by_family"][name]) for name in families]
+    reach = "-" if record["reach"] is None else f"{record['reach']:.3f}"
+    out = "x".join(map(str, record["out"]))
+    params, macs = f"{record['params']:,}", f"{record['macs']:,}"
+    return [record["part"], record["kind"], out, params, macs, *by_family, reach]
+
+
+def params_line(params: int, frozen: int) -> str:
+    """Trainable parameters, and all of them where some are frozen."""
+    return f"{params:,} parameters" + (
+        f" to train, {params + frozen:,} with the frozen ones" if frozen else ""
+    )
+
+
+def macs_line(profile: Profile) -> str:
+    """MACs in all, and without what papers leave out."""
+    macs = profile.macs
+    return f"{macs.total:,} MACs; {macs.total - macs.by_family['other']:,} without norms, as papers count"
+
+
+def published_line(published: Published, profile: Profile, frozen: int) -> str:
+    """What others print, and how far ours is from it."""
+    macs = profile.macs.total - profile.macs.by_family["other"]
+    figures = []
+    if (printed := published.params) is not None:
+        ours = min((profile.params, profile.params + frozen), key=lambda params: abs(params - printed))
+        figures.append(f"{amount(printed)} parameters ({deviation(ours, printed)})")
+    if published.macs is not None:
+        figures.append(f"{amount(published.macs)} MACs ({deviation(macs, published.macs)})")
+    if published.top1 is not None:
+        figures.append(f"top-1 {published.top1:.2%}")
+    return f"published: {', '.join(figures)} [{published.source}]"
+
+
+def deviation(ours: int, theirs: int) -> str:
+    """How much ours is above theirs."""
+    return f"ours {ours / theirs - 1:+.1%}"

@@ -65,7 +65,8 @@ class Progress(Watcher):
 
     def trial_line(self, number: int, record: TrialRecord) -> str:
         """What became of a trial, in one line."""
-        head = f"[{self.done:>3}/{self.trials}] trial {number:<4} {record.layout:<8} {amount(record.macs):>6} MACs"
+        name = record.reference or record.layout
+        head = f"[{self.done:>3}/{self.trials}] trial {number:<4} {name:<8} {amount(record.macs):>6} MACs"
         if record.outcome == "trained":
             latency = f"{record.latency_ms:7.3f} ms" if record.latency_ms is not None else ""
             took = f" ({duration(record.seconds)})" if record.seconds is not None else ""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from archsearch.api import write_all
 from archsearch.cli.tables import console, frontier_table, outcomes
-from archsearch.results import export_trial, load_run
+from archsearch.errors import InputError, Problem
+from archsearch.results import export_published, export_trial, load_run
 from archsearch.study.folder import disk_faults
 
 
@@ -19,10 +20,20 @@ def results_command(folder: Path, *, as_json: bool) -> None:
     screen.print(f"\n{outcomes(run)}; tables, picture and winners: {run.folder}")
 
 
-def export_command(folder: Path, trial: int, out: Path) -> None:
-    """Write one trial's architecture and weights."""
+def export_command(
+    folder: Path | None, trial: int | None, weights: Path | None, name: str | None, out: Path
+) -> None:
+    """Write the architecture and weights of one trial, or of a published network."""
+    from_run = folder is not None and trial is not None and weights is None and name is None
+    from_file = folder is None and trial is None and weights is not None and name is not None
     with disk_faults(out):
-        exported = export_trial(load_run(folder), trial, out)
+        if folder is not None and trial is not None and from_run:
+            exported = export_trial(load_run(folder), trial, out)
+        elif weights is not None and name is not None and from_file:
+            exported = export_published(name, weights, out)
+        else:
+            remedy = "write RUN --trial N, or --weights FILE --as NAME"
+            raise InputError("archsearch export", [Problem("", "what to export is not said", remedy)])
     screen = console()
     screen.print(str(exported.architecture))
     if exported.weights is None:

@@ -68,7 +68,7 @@ def outcomes(run: Run) -> str:
 def frontier_row(row: "pd.Series[Any]") -> list[str]:
     """One point of the frontier."""
     return [
-        str(row["architecture"]),
+        str(row["architecture"] if pd.isna(row["reference"]) else row["reference"]),
         str(row["number"]),
         str(row["layout"]),
         str(row["family"]),

@@ -1,6 +1,14 @@
 """What was found: a run folder as frames, files and pictures, and winners to take away."""
 
-from archsearch.results.export import Exported, export_frontier, export_trial
+from archsearch.results.export import Exported, export_frontier, export_published, export_trial
 from archsearch.results.run import Run, load_run, write_results
 
-__all__ = ["Exported", "Run", "export_frontier", "export_trial", "load_run", "write_results"]
+__all__ = [
+    "Exported",
+    "Run",
+    "export_frontier",
+    "export_published",
+    "export_trial",
+    "load_run",
+    "write_results",
+]

@@ -42,6 +42,26 @@ def export_trial(run: Run, number: int, out: Path) -> Exported:
     return Exported(target, weights)
 
 
+def export_published(name: str, weights: Path, out: Path) -> Exported:
+    """Write the published network ``name`` to ``out`` with the weights in the file ``weights``, under our names.
+
+    Raises:
+        InputError: there is no network of this name here.
+        WeightsError: the file cannot be read, or its tensors are not those of the network.
+    """
+    # Results need no torch until here.
+    from archsearch.published import load_published, read_weights, reference_file  # noqa: PLC0415
+    from archsearch.study.weights import save_weights  # noqa: PLC0415
+
+    description = reference_file(name).read_text(encoding="utf-8")
+    network = load_published(name, read_weights(weights))
+    out.mkdir(parents=True, exist_ok=True)
+    exported = Exported(out / f"{name}.yaml", out / f"{name}.safetensors")
+    write_atomically(exported.architecture, description)
+    save_weights(network, out / f"{name}.safetensors")
+    return exported
+
+
 def trained_row(run: Run, number: int) -> "pd.Series[Any]":
     """The row of a trained trial."""
     trained = run.trials[run.trials["outcome"].fillna("") == "trained"]

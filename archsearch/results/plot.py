@@ -45,6 +45,7 @@ def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -
             linewidths=1.1,
             zorder=2,
         )
+    name_references(axes, trained, cost)
     label_axes(axes, cost)
     if len(trained):
         axes.figure.colorbar(points, ax=axes, label="globality (0 local, 1 global)", shrink=0.9)
@@ -60,6 +61,15 @@ def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -
             loc="outside lower center",
             ncols=len(handles),
             frameon=False,
+        )
+
+
+def name_references(axes: Axes, trained: pd.DataFrame, cost: str) -> None:
+    """The known networks by their names."""
+    for _, row in trained[trained["reference"].notna()].iterrows():
+        place = (float(row[cost]), float(row["top1"]))
+        axes.annotate(
+            str(row["reference"]), place, xytext=(5, 4), textcoords="offset points", fontsize=7, zorder=3
         )
 
 

@@ -20,7 +20,7 @@ WHOLE_NUMBERS = (
     "latency_batch",
     "samples",
 )
-WORDS = ("state", "outcome", "architecture", "layout", "family", "device", "error")
+WORDS = ("state", "outcome", "architecture", "reference", "layout", "family", "device", "error")
 # The description travels in the storage and in the YAML files; a table is no place for it.
 SHOWN = tuple(name for name in FIELDS if name != "description")
 

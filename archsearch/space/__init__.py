@@ -2,12 +2,15 @@
 
 from archsearch.space.document import Table, plain, read_document
 from archsearch.space.load import load_architecture, load_space, parse_count
-from archsearch.space.space import Space, Trial
+from archsearch.space.point import choices_for
+from archsearch.space.space import Published, Space, Trial
 
 __all__ = [
+    "Published",
     "Space",
     "Table",
     "Trial",
+    "choices_for",
     "load_architecture",
     "load_space",
     "parse_count",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -12,10 +13,23 @@ from archsearch.space.buildable import dead_ends
 from archsearch.space.check_fields import field_problems, part_problems, required_fields
 from archsearch.space.document import Items, Node, Scalar, Table, plain, read_document
 from archsearch.space.grammar import Field, Listing, PartSpace, Reference, Unreadable, read_field
-from archsearch.space.space import COSTS, Space
+from archsearch.space.references import read_references
+from archsearch.space.space import COSTS, Published, Space
 from archsearch.stages import STAGE_KINDS, STEM_KINDS, Head, Part
 
-TOP_KEYS = ("name", "image", "classes", "params", "stem", "stages", "head", "limits", "study")
+TOP_KEYS = (
+    "name",
+    "image",
+    "classes",
+    "params",
+    "stem",
+    "stages",
+    "head",
+    "limits",
+    "references",
+    "published",
+    "study",
+)
 REQUIRED = ("name", "image", "classes", "stem", "stages")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)")
@@ -37,9 +51,11 @@ def load_architecture(path: str | Path) -> Architecture:
     Raises:
         SpaceError: with every problem of the file; a field left open is one.
     """
-    space, document = read_space(path)
+    space, document = read_alone(path)
     what, remedy = "left open, and an architecture is one point", "write one value"
     problems = [Problem(name, what, remedy) for name in space.open_fields()]
+    if "references" in document.entries:
+        problems.append(Problem("references", "an architecture has none", "remove them"))
     architecture = next(space.draws(seed=0, count=1))
     broken = space.broken_limits(architecture) if not problems else []
     if broken:
@@ -51,7 +67,20 @@ def load_architecture(path: str | Path) -> Architecture:
 
 
 def read_space(path: str | Path) -> tuple[Space, Table]:
-    """The space in ``path`` and the document that says it."""
+    """The space in ``path``, its references read and found in it, and the document that says it."""
+    space, document = read_alone(path)
+    node = document.entries.get("references")
+    if node is None:
+        return space, document
+    found = list(read_references(node, Path(path).parent, space, load_architecture))
+    problems = [problem for problem in found if isinstance(problem, Problem)]
+    if problems:
+        raise SpaceError(str(path), problems)
+    return replace(space, references=tuple(a for a in found if isinstance(a, Architecture))), document
+
+
+def read_alone(path: str | Path) -> tuple[Space, Table]:
+    """The space in ``path`` without its references, and the document that says it."""
     document = read_document(Path(path))
     reader = Reader(document)
     space = reader.space()
@@ -96,6 +125,7 @@ class Reader:
             stages=stages,
             head=self.read_head(entries.get("head")),
             limits=self.read_limits(entries.get("limits")),
+            published=self.read_published(entries.get("published")),
             study=self.read_study(entries.get("study")),
         )
         self.check_params()
@@ -235,6 +265,16 @@ class Reader:
             else:
                 limits[name] = count
         return limits
+
+    def read_published(self, node: Node | None) -> Published | None:
+        """What others printed about a network; a space of many has no such figures."""
+        written = self.read_fields("published", node)
+        amounts = {n: parse_count(field) or field for n, field in written.items() if n in COSTS}
+        fields = {**written, **amounts}
+        self.check_spec("published", "a published network", Published, fields)
+        if node is None or any(problem.key.startswith("published") for problem in self.problems):
+            return None
+        return Published.model_validate(fields)
 
     def read_study(self, node: Node | None) -> Table | None:
         """The file's own defaults for a search; ``archsearch.study`` reads what they say."""

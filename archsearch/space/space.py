@@ -6,7 +6,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as PydanticField
 
 from archsearch.architecture import Architecture, Image
 from archsearch.counting import count_macs, count_params
@@ -44,11 +47,24 @@ class RandomTrial:
         return self.generator.choice(choices)
 
 
+class Published(BaseModel):
+    """What others printed about a network, and where: amounts for one image, ``top1`` on ImageNet-1k in [0, 1]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    source: str
+    params: Annotated[int, PydanticField(ge=1)] | None = None
+    macs: Annotated[int, PydanticField(ge=1)] | None = None
+    top1: Annotated[float, PydanticField(gt=0, le=1)] | None = None
+
+
 @dataclass(frozen=True)
 class Space:
     """What may be built. A Space that was loaded can be sampled without errors.
 
-    ``limits`` bounds ``params`` and ``macs``; ``study`` holds the file's own defaults for a search, unread.
+    ``limits`` bounds ``params`` and ``macs``. ``references`` are points of it that a search evaluates first.
+    ``published`` is what others say of the one network of an architecture file. ``study`` holds the file's
+    own defaults for a search, unread.
     """
 
     name: str
@@ -59,6 +75,8 @@ class Space:
     stages: tuple[PartSpace, ...]
     head: Mapping[str, Field]
     limits: Mapping[str, int]
+    references: tuple[Architecture, ...] = ()
+    published: Published | None = field(default=None, compare=False)
     study: Table | None = field(default=None, compare=False)
 
     @property
@@ -73,7 +91,7 @@ class Space:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def canonical(self) -> dict[str, Any]:
-        """The space as plain data: no comments, no layout, no name, no study."""
+        """What may be built, as plain data: no comments, no layout, no name, no references, no study."""
         return {
             "image": self.image.model_dump(),
             "classes": self.classes,

@@ -73,7 +73,9 @@ class Loop:
         try:
             candidate = judge(proposal.architecture, slot, self.bench)
         except FailedTrialError as error:
-            record = replace(counted(proposal.architecture, slot), outcome="failed", error=str(error))
+            record = replace(
+                counted(proposal.architecture, slot, self.bench.space), outcome="failed", error=str(error)
+            )
             with undisturbed():
                 self.store(trial, record, {}, TrialState.FAIL)
             self.count_failure(str(error))

@@ -53,7 +53,7 @@ def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
     A candidate over a limit is never trained, and one over a counted limit never measured either.
     """
     start = time.perf_counter()
-    record = counted(architecture, slot)
+    record = counted(architecture, slot, bench.space)
     constraints = bench.space.violations(architecture)
     if over(constraints):
         return Candidate(record, constraints)
@@ -69,9 +69,11 @@ def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
     return Candidate(replace(record, seconds=time.perf_counter() - start), constraints, network)
 
 
-def counted(architecture: Architecture, slot: int) -> TrialRecord:
+def counted(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
     """What is known of an architecture without running it; infeasible until it is trained."""
+    names = {reference.id: reference.name for reference in space.references}
     return TrialRecord(
+        reference=names.get(architecture.id),
         slot=slot,
         outcome="infeasible",
         architecture=architecture.id,

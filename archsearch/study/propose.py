@@ -7,7 +7,7 @@ nothing and loses nothing, and the sampler can be changed without touching the r
 import hashlib
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.architecture import Architecture
-from archsearch.space import Space, Trial
+from archsearch.space import Space, Trial, choices_for
 from archsearch.space.space import RandomTrial
 from archsearch.study.config import StudyConfig
 from archsearch.study.record import OBJECTIVES
@@ -41,6 +41,17 @@ class Answers:
         """Ask the inner trial, and note the answer."""
         self.params[name] = self.inner.suggest_categorical(name, choices)
         return self.params[name]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A trial that chooses what is written down for each parameter."""
+
+    choices: Mapping[str, Any]
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:
+        """What is written."""
+        return self.choices[name]
 
 
 @dataclass(frozen=True)
@@ -84,12 +95,20 @@ class Given(BaseSampler):
 def propose(space: Space, config: StudyConfig, record: Sequence[FrozenTrial], slot: int) -> Proposal | None:
     """The next candidate for ``slot``: buildable, and not recorded as trained, failed or infeasible.
 
-    None means that chance found nothing new: the space is exhausted, or as good as.
+    The space's references come first. None means that chance found nothing new: the space is exhausted,
+    or as good as.
     """
     known = {t.user_attrs["architecture"] for t in record if t.user_attrs.get("outcome") in SETTLED}
     place = (config.seed, slot, infeasible_in(record, slot))
-    candidates = chain(guesses(space, config, record, place), draws(space, place))
+    candidates = chain(named(space), guesses(space, config, record, place), draws(space, place))
     return next((c for c in candidates if c.architecture.id not in known), None)
+
+
+def named(space: Space) -> Iterator[Proposal]:
+    """The space's references, in the order of its file."""
+    for architecture in space.references:
+        answers = Answers(Fixed(choices_for(space, architecture)))
+        yield Proposal(space.sample(answers), answers.params)
 
 
 def infeasible_in(record: Sequence[FrozenTrial], slot: int) -> int:

@@ -44,6 +44,7 @@ class TrialRecord:
         slot: the place in the budget, from 0; a candidate that is run again keeps it.
         outcome: what became of it.
         architecture: its id; ``description`` is the architecture itself as JSON.
+        reference: its name, if it is one of the space's references.
         layout: one letter a part, such as ``P-CMT``.
         family: ``all-conv``, ``all-token``, ``global-from-K`` or ``mixed``.
         globality: mean reach of its spatial mixers, in [0, 1].
@@ -74,6 +75,7 @@ class TrialRecord:
     global_tokens: int | None
     params: int
     macs: int
+    reference: str | None = None
     latency_ms: float | None = None
     latency_iqr_ms: float | None = None
     latency_repeats: int | None = None
