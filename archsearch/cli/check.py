@@ -21,12 +21,19 @@ def check_command(
     study = load_study(space.study, str(space_file), study_file, flags)
     device = pick_device(study.device)
     if as_json:
-        found = {"envelope": asdict(survey(space, draws)), "forecast": asdict(forecast(space, study, device))}
+        found = {
+            "references": [reference.name for reference in space.references],
+            "envelope": asdict(survey(space, draws)),
+            "forecast": asdict(forecast(space, study, device)),
+        }
         console().print_json(json.dumps(found))
         return
     screen = console()
     screen.print(f"{space_file}: {space.name} is well-formed, with {len(space.open_fields())} open fields")
     screen.print(f"distinct architectures: {space.size():,}")
+    if space.references:
+        names = ", ".join(reference.name for reference in space.references)
+        screen.print(f"references, points of it that are evaluated first: {names}")
     show_envelope(survey(space, draws))
     show_forecast(forecast(space, study, device), study.trials)
 

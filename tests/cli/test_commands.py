@@ -3,15 +3,20 @@
 import json
 import re
 import signal
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from command_line import ARCHSEARCH, TINY
+from safetensors.torch import load_file
 
+from archsearch.published.dialects import DIALECTS
 from archsearch.results import load_run
 from archsearch.space import load_architecture
 
 RUN = "runs/tiny/digits-seed0"
+REFERENCE = Path(__file__).parents[2] / "spaces" / "reference"
 
 
 def without_terminal(text):
@@ -169,6 +174,98 @@ def test_profile_shows_a_row_for_every_part(searched):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert {line.split()[0] for line in done.stdout.splitlines() if line} >= {"stem", "stages.0", "head"}
+
+
+def test_profile_shows_the_published_figures_of_a_network(searched):
+    done = searched.here("profile", REFERENCE / "resnet18.yaml")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "11,689,512 parameters" in done.stdout
+    assert "1,814,073,344 without norms" in done.stdout
+    assert "published: 11.7M parameters (ours +0.0%), 1.81G MACs (ours +0.0%), top-1 69.76%" in done.stdout
+
+
+def test_profile_as_json_has_every_part_with_its_families_and_reach(searched):
+    data = json.loads(searched.here("profile", REFERENCE / "t2t_vit_7.yaml", "--json").stdout)
+
+    assert [part["part"] for part in data["parts"]] == ["stem", "stages.0", "head"]
+    assert data["macs"] == sum(sum(part["macs_by_family"].values()) for part in data["parts"])
+    assert (data["params"], data["params"] + data["frozen_params"]) == (4_255_694, 4_310_222)
+    assert data["parts"][1]["reach"] == 1
+    assert data["published"]["macs"] == 1_100_000_000
+
+
+def test_profile_at_another_image_size(searched):
+    data = json.loads(
+        searched.here("profile", REFERENCE / "resnet18.yaml", "--image", "224x160", "--json").stdout
+    )
+
+    assert data["parts"][0]["out"] == [64, 56, 40]
+
+
+@pytest.mark.parametrize("size", ["0", "16x", "axb", "5000"])
+def test_profile_refuses_what_is_no_size(searched, size):
+    done = searched.here("profile", REFERENCE / "resnet18.yaml", "--image", size)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no size; write 160, or 224x160 for height x width" in done.stderr
+
+
+def test_profile_says_at_which_size_a_network_cannot_be(searched):
+    done = searched.here("profile", REFERENCE / "vit_tiny_patch16_224.yaml", "--image", "17x9")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "stem.size: 16 is larger than the 17x9 map that arrives here" in done.stderr
+
+
+def test_published_weights_are_exported_as_a_network_of_ours(searched):
+    source = torchvision_resnet18_weights(searched.folder / "resnet18.pth")
+
+    done = searched.here("export", "--weights", source, "--as", "resnet18", "--out", "taken")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    file, weights = (searched.folder / name for name in done.stdout.split())
+    network = load_architecture(file).build()
+    network.load_state_dict(load_file(weights))
+    assert torch.equal(network.head.linear.bias, torch.load(source)["fc.bias"])
+
+
+@pytest.mark.parametrize("arguments", [(), ("--weights", "x.pth"), (RUN, "--trial", 0, "--as", "resnet18")])
+def test_an_export_of_nothing_in_particular_says_what_to_write(searched, arguments):
+    done = searched.here("export", *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "write RUN --trial N, or --weights FILE --as NAME" in done.stderr
+
+
+def test_weights_of_another_network_are_refused_and_nothing_is_written(searched):
+    source = torchvision_resnet18_weights(searched.folder / "resnet18.pth")
+
+    done = searched.here("export", "--weights", source, "--as", "t2t_vit_7", "--out", "refused")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "t2t_vit_7: missing: " in done.stderr
+    assert not (searched.folder / "refused").exists()
+
+
+def torchvision_resnet18_weights(path):
+    """A state dict with the published names and shapes."""
+    network = load_architecture(REFERENCE / "resnet18.yaml").build()
+    dialect = next(d for d in DIALECTS if "torchvision and timm" in d.implementation)
+    names = dialect.translate(network.architecture, list(network.state_dict()))
+    torch.save({names[ours]: tensor for ours, tensor in network.state_dict().items()}, path)
+    return path
+
+
+def test_check_tells_the_references(searched):
+    known = "name: known\nimage: {channels: 1, height: 8, width: 8}\nclasses: 10\nstem: {kind: patch, channels: 6, size: 2}\n"
+    known += "stages:\n  - {kind: conv, channels: 8, depth: 1, kernel: 3, expansion: 0.5}\n"
+    (searched.folder / "known.yaml").write_text(known)
+    (searched.folder / "with.yaml").write_text(TINY + "references: [known.yaml]\n")
+
+    done = searched.here("check", "with.yaml", "--draws", 10)
+
+    assert "references, points of it that are evaluated first: known" in done.stdout
 
 
 def test_a_study_file_names_the_run(searched):
