@@ -16,6 +16,7 @@ from archsearch.errors import (
     SpaceError,
     StudyFileError,
     UncountedOperationError,
+    WeightsError,
     one_of,
     shown,
 )
@@ -140,6 +141,7 @@ EXIT_CODES = {
     StudyFileError: 2,
     ArchitectureError: 2,
     DataError: 2,
+    WeightsError: 2,
     UncountedOperationError: 2,
     InfeasibleError: 3,
     EnvironmentFaultError: 4,

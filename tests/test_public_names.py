@@ -18,7 +18,15 @@ def test_the_names_are_those_that_can_be_imported():
 
 
 def test_the_names_are_those_of_the_manual():
-    calls = {"count_macs", "count_params", "globality", "load_architecture", "load_run", "load_space"}
+    calls = {
+        "count_macs",
+        "count_params",
+        "globality",
+        "load_architecture",
+        "load_published",
+        "load_run",
+        "load_space",
+    }
     calls |= {"profile_architecture", "run_study"}
     nouns = {"Architecture", "Macs", "Network", "Profile", "Recipe", "Run", "Space", "StudyConfig"}
     errors = {"ArchsearchError", "InfeasibleError", "SpaceError"}

@@ -13,7 +13,7 @@ FOLDERS = (PACKAGE / "reference", PACKAGE.parent / "spaces" / "reference")
 
 def reference_names() -> list[str]:
     """The names of all of them."""
-    return sorted(path.stem for folder in FOLDERS for path in folder.glob("*.yaml"))
+    return sorted({path.stem for folder in FOLDERS for path in folder.glob("*.yaml")})
 
 
 def reference_file(name: str) -> Path:

@@ -17,7 +17,7 @@ from archsearch.counting import count_frozen
 REFERENCE = Path(__file__).parents[2] / "spaces" / "reference"
 
 
-def row(path):
+def row(path: Path) -> dict[str, object]:
     space = load_space(path)
     architecture = next(space.draws(seed=0, count=1))
     network = architecture.build()
@@ -41,7 +41,7 @@ def row(path):
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="write the rows as CSV")
     out = parser.parse_args().out

@@ -70,7 +70,7 @@ MISUSED = {
     "an argument too many": ("results", "one", "two"),
     "text for a number": ("run", "tiny.yaml", "--trials", "many"),
     "too few draws": ("check", "tiny.yaml", "--draws", "1"),
-    "an export without its trial": ("export", "run"),
+    "an export of a trial that is no number": ("export", "run", "--trial", "best"),
 }
 
 

@@ -142,10 +142,11 @@ def test_parts_know_their_trial(run):
     assert joined["top1"].equals(joined["top1_of_trial"])
 
 
+RESIDUAL = {"channels", "depth", "stride", "activation", "norm_eps", "shortcut", "shortcut_activation"}
 FIELDS_OF = {
     "patch": {"channels", "size"},
-    "conv": {"channels", "depth", "stride", "kernel", "expansion", "block", "groups"},
-    "mhsa": {"channels", "depth", "stride", "heads", "expansion", "position"},
+    "conv": {*RESIDUAL, "kernel", "expansion", "block", "groups"},
+    "mhsa": {*RESIDUAL, "heads", "expansion", "position", "qkv_bias"},
 }
 
 
