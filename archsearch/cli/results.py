@@ -24,16 +24,17 @@ def export_command(
     folder: Path | None, trial: int | None, weights: Path | None, name: str | None, out: Path
 ) -> None:
     """Write the architecture and weights of one trial, or of a published network."""
-    from_run = folder is not None and trial is not None and weights is None and name is None
-    from_file = folder is None and trial is None and weights is not None and name is not None
+    wanted = (folder is not None, trial is not None, weights is not None, name is not None)
+    if wanted not in ((True, True, False, False), (False, False, True, True)):
+        problem = Problem(
+            "", "what to export is not said", "write RUN --trial N, or --weights FILE --as NAME"
+        )
+        raise InputError("archsearch export", [problem])
     with disk_faults(out):
-        if folder is not None and trial is not None and from_run:
+        if folder is not None and trial is not None:
             exported = export_trial(load_run(folder), trial, out)
-        elif weights is not None and name is not None and from_file:
+        elif weights is not None and name is not None:
             exported = export_published(name, weights, out)
-        else:
-            remedy = "write RUN --trial N, or --weights FILE --as NAME"
-            raise InputError("archsearch export", [Problem("", "what to export is not said", remedy)])
     screen = console()
     screen.print(str(exported.architecture))
     if exported.weights is None:

@@ -84,6 +84,8 @@ def read_alone(path: str | Path) -> tuple[Space, Table]:
     document = read_document(Path(path))
     reader = Reader(document)
     space = reader.space()
+    if space.published is not None and space.open_fields():
+        reader.problem("published", "belongs to one network, and values are left open here", "remove it")
     problems = reader.problems or dead_ends(space)
     if problems:
         raise SpaceError(str(path), [located(problem, document) for problem in problems])

@@ -182,3 +182,13 @@ def test_bad_published_figures_are_told(tmp_path, figures, words):
         load_space(path)
 
     assert words in str(caught.value)
+
+
+def test_a_space_of_many_networks_has_no_published_figures(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE + "published: {params: 5M, source: x}\n")
+
+    with pytest.raises(SpaceError) as caught:
+        load_space(path)
+
+    assert "published: belongs to one network, and values are left open here; remove it" in str(caught.value)
