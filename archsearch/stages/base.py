@@ -112,9 +112,9 @@ def strided(size: int, stride: int) -> int:
     return -(-size // stride)
 
 
-def kernel_problems(kernel: int, shape: FeatureShape, field: str) -> list[Problem]:
-    """A window must fit into the map that it slides over; one of up to ``ALWAYS_FITS`` is never refused."""
-    largest = max(min(shape.height, shape.width), ALWAYS_FITS)
+def kernel_problems(kernel: int, shape: FeatureShape, field: str, always: int = ALWAYS_FITS) -> list[Problem]:
+    """A window must fit into the map that it slides over; one of up to ``always`` is never refused."""
+    largest = max(min(shape.height, shape.width), always)
     if kernel <= largest:
         return []
     what = f"{kernel} is larger than the {shape.height}x{shape.width} map that arrives here"

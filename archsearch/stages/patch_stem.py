@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, Kernel, Mixer, Mixing, Part, strided
+from archsearch.stages.base import Channels, Kernel, Mixer, Mixing, Part, kernel_problems, strided
 
 
 class PatchStem(Part):
@@ -27,11 +27,7 @@ class PatchStem(Part):
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """A patch that fits into the image."""
-        smaller = min(shape.height, shape.width)
-        if self.size <= smaller:
-            return []
-        what = f"{self.size} is larger than the {shape.height}x{shape.width} map that arrives here"
-        return [Problem("size", what, f"use at most {smaller}, or stride less before it")]
+        return kernel_problems(self.size, shape, "size", always=1)
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at one position for each square, started squares included."""
