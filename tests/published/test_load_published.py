@@ -149,7 +149,7 @@ def test_the_line_says_what_to_give_instead(resnet18):
         load_published("resnet18", resnet18)
 
     (line,) = caught.value.lines()
-    assert line.startswith("resnet18: missing: fc.bias; give the state dict of this network as ")
+    assert line.startswith("resnet18: missing: fc.bias; give the state dict of this network, named as in ")
     assert RESNETS in line
 
 
