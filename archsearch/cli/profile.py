@@ -138,12 +138,12 @@ def params_line(params: int, frozen: int) -> str:
 def macs_line(profile: Profile) -> str:
     """MACs in all, and without what papers leave out."""
     macs = profile.macs
-    return f"{macs.total:,} MACs; {macs.total - macs.by_family['other']:,} without norms, as papers count"
+    return f"{macs.total:,} MACs; {macs.without_norms:,} without norms, as papers count"
 
 
 def published_line(published: Published, profile: Profile, frozen: int) -> str:
     """What others print, and how far ours is from it."""
-    macs = profile.macs.total - profile.macs.by_family["other"]
+    macs = profile.macs.without_norms
     figures = []
     if (printed := published.params) is not None:
         ours = min((profile.params, profile.params + frozen), key=lambda params: abs(params - printed))

@@ -83,6 +83,11 @@ class Macs:
     by_stage: Mapping[str, int]
     by_family: Mapping[str, int]
 
+    @property
+    def without_norms(self) -> int:
+        """Convolutions, linear layers and attention products alone: what papers count."""
+        return self.total - self.by_family["other"]
+
 
 def count_macs(architecture: Architecture) -> Macs:
     """MACs of ``architecture`` for one image.

@@ -198,16 +198,21 @@ def torchvision_vit(architecture: Architecture) -> Names:
     yield f"{place}.class_token", "class_token"
     yield f"{place}.position.table", "encoder.pos_embedding"
     for index in range(stage.depth):
-        ours, theirs = f"{place}.blocks.{index}", f"encoder.layers.encoder_layer_{index}"
-        yield f"{ours}.attention_norm", f"{theirs}.ln_1"
-        yield f"{ours}.attention.qkv.weight", f"{theirs}.self_attention.in_proj_weight"
-        yield f"{ours}.attention.qkv.bias", f"{theirs}.self_attention.in_proj_bias"
-        yield f"{ours}.attention.project", f"{theirs}.self_attention.out_proj"
-        yield f"{ours}.mlp_norm", f"{theirs}.ln_2"
-        yield f"{ours}.mlp.0", f"{theirs}.mlp.0"
-        yield f"{ours}.mlp.2", f"{theirs}.mlp.3"
+        for ours, theirs in TORCHVISION_BLOCK.items():
+            yield f"{place}.blocks.{index}.{ours}", f"encoder.layers.encoder_layer_{index}.{theirs}"
     yield f"{place}.norm", "encoder.ln"
     yield "head.linear", "heads.head"
+
+
+TORCHVISION_BLOCK = {
+    "attention_norm": "ln_1",
+    "attention.qkv.weight": "self_attention.in_proj_weight",
+    "attention.qkv.bias": "self_attention.in_proj_bias",
+    "attention.project": "self_attention.out_proj",
+    "mlp_norm": "ln_2",
+    "mlp.0": "mlp.0",
+    "mlp.2": "mlp.3",
+}
 
 
 def t2t_vit(architecture: Architecture) -> Names:

@@ -1,6 +1,6 @@
 """Where an architecture stands in a space: the choices that lead to it, or the first field that differs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from archsearch.architecture import Architecture
@@ -16,7 +16,7 @@ from archsearch.space.grammar import (
     same,
     values_of,
 )
-from archsearch.space.space import Space
+from archsearch.space.space import Space, open_choices
 from archsearch.stages import Part
 
 MAX_VALUES_SHOWN = 8
@@ -103,14 +103,3 @@ class Comparison:
         what = f"{has}, and {self.space.name} has {', '.join(some)}{more}"
         problem = Problem(key, what, "open the space to it, or leave it out")
         return ArchitectureError(shown(self.architecture.name), [problem])
-
-
-def open_choices(place: str, field: Field, params: Mapping[str, Field]) -> Iterator[tuple[str, Choice]]:
-    """The choices that one field asks for, with their parameter names."""
-    if isinstance(field, Choice):
-        yield place, field
-    elif isinstance(field, Reference):
-        yield from open_choices(f"params.{field.name}", params[field.name], params)
-    elif isinstance(field, Listing):
-        for index, item in enumerate(field.items):
-            yield from open_choices(f"{place}.{index}", item, params)

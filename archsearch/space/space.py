@@ -208,13 +208,18 @@ class Walk:
 
 def asked(place: str, field: Field, params: Mapping[str, Field]) -> list[str]:
     """The parameters that one field asks for."""
+    return [name for name, _ in open_choices(place, field, params)]
+
+
+def open_choices(place: str, field: Field, params: Mapping[str, Field]) -> Iterator[tuple[str, Choice]]:
+    """The choices that one field asks for, with their parameter names."""
     if isinstance(field, Choice):
-        return [place]
-    if isinstance(field, Reference):
-        return asked(f"params.{field.name}", params[field.name], params)
-    if isinstance(field, Listing):
-        return [n for index, item in enumerate(field.items) for n in asked(f"{place}.{index}", item, params)]
-    return []
+        yield place, field
+    elif isinstance(field, Reference):
+        yield from open_choices(f"params.{field.name}", params[field.name], params)
+    elif isinstance(field, Listing):
+        for index, item in enumerate(field.items):
+            yield from open_choices(f"{place}.{index}", item, params)
 
 
 def part_as_written(part: PartSpace) -> dict[str, Any]:

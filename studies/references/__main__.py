@@ -26,16 +26,17 @@ def row(path: Path) -> dict[str, object]:
     params, frozen = count_params(architecture), count_frozen(architecture)
     if params + frozen != sum(p.numel() for p in network.parameters()):
         raise SystemExit(f"{path.stem}: the count is not that of the built network")
-    without_norms = macs.total - macs.by_family["other"]
     return {
         "network": path.stem,
         "params": params + frozen,
         "trainable": params,
         "macs": macs.total,
-        "macs_without_norms": without_norms,
+        "macs_without_norms": macs.without_norms,
         "published_params": published.params,
         "published_macs": published.macs,
-        "macs_deviation": None if published.macs is None else round(without_norms / published.macs - 1, 4),
+        "macs_deviation": None
+        if published.macs is None
+        else round(macs.without_norms / published.macs - 1, 4),
         "globality": round(globality(architecture), 3),
         "source": published.source,
     }
