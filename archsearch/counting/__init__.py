@@ -1,11 +1,20 @@
 """What an architecture costs and how global it is, exactly: no data, no device, no clock."""
 
 from archsearch.counting.globality import family, global_depth, global_tokens, globality, mean_reach, reach
-from archsearch.counting.macs import Macs, PartCount, count_frozen, count_macs, count_params, part_counts
+from archsearch.counting.macs import (
+    Macs,
+    PartCount,
+    count_activations,
+    count_frozen,
+    count_macs,
+    count_params,
+    part_counts,
+)
 
 __all__ = [
     "Macs",
     "PartCount",
+    "count_activations",
     "count_frozen",
     "count_macs",
     "count_params",

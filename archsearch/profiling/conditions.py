@@ -1,39 +1,92 @@
-"""Under which conditions a cost was measured: a latency without its device is no number."""
+"""Under which conditions a cost is measured: a latency without them is no number."""
 
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 
-from archsearch.errors import InputError, Problem
+from archsearch.errors import InputError, Problem, one_of
+
+Mode = Literal["eager", "compiled", "cuda_graph"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Everything that a measured cost depends on beside the architecture."""
+    """Everything that a measured cost depends on beside the architecture.
+
+    Attributes:
+        device: ``cpu`` or ``cuda:N``; ``device_name`` is the model.
+        batch_size: images in the batch that is timed as a whole.
+        dtype: of weights and images.
+        memory_format: of weights and images; ``contiguous`` is batch, channels, height, width.
+        mode: ``eager``, ``compiled`` (torch.compile) or ``cuda_graph`` (captured once, replayed).
+        threads: CPU threads of an operator.
+        torch_version, cuda_version: the latter None where there is no GPU.
+    """
 
     device: str
     device_name: str
     batch_size: int
-    dtype: str
-    memory_format: str
-    compiled: bool
+    dtype: Dtype
+    memory_format: MemoryFormat
+    mode: Mode
     threads: int
     torch_version: str
+    cuda_version: str | None
+
+    def __str__(self) -> str:
+        threads = "" if self.device != "cpu" else f", {self.threads} CPU thread{'s'[: self.threads > 1]}"
+        cuda = f", CUDA {self.cuda_version}" if self.cuda_version else ""
+        return (
+            f"batch {self.batch_size}, {self.dtype}, {self.memory_format}, {self.mode}, {self.device_name}{threads}, "
+            f"torch {self.torch_version}{cuda}"
+        )
 
 
-def conditions_of(device: torch.device, batch_size: int) -> Conditions:
-    """The conditions of an eager float32 measurement here and now."""
+def conditions_of(
+    device: torch.device | str,
+    *,
+    batch_size: int = 1,
+    dtype: Dtype = "float32",
+    memory_format: MemoryFormat = "contiguous",
+    mode: Mode = "eager",
+    threads: int = 1,
+) -> Conditions:
+    """The conditions of a measurement here and now.
+
+    One CPU thread is the default: two that wait for each other beside a busy neighbour tell more of the
+    neighbour.
+
+    Raises:
+        InputError: there is no such mode, dtype or memory format, or not on this device.
+    """
+    device = torch.device(device)
+    for name, value, known in (
+        ("dtype", dtype, get_args(Dtype)),
+        ("memory_format", memory_format, get_args(MemoryFormat)),
+        ("mode", mode, get_args(Mode)),
+    ):
+        if value not in known:
+            raise InputError("conditions", [Problem(name, f"{value} is not known", one_of(known, value))])
+    if mode == "cuda_graph" and device.type != "cuda":
+        problem = Problem("mode", f"cuda_graph needs a CUDA device, not {device}", "use eager or compiled")
+        raise InputError("conditions", [problem])
+    on_gpu = device.type == "cuda"
     return Conditions(
         device=str(device),
         device_name=device_name(device),
         batch_size=batch_size,
-        dtype="float32",
-        memory_format="contiguous",
-        compiled=False,
-        threads=1,
+        dtype=dtype,
+        memory_format=memory_format,
+        mode=mode,
+        threads=threads,
         torch_version=torch.__version__,
+        cuda_version=torch.version.cuda if on_gpu else None,
     )
 
 
@@ -50,6 +103,12 @@ def processor_name() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def pick_device(wanted: str) -> torch.device:

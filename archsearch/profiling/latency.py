@@ -1,36 +1,52 @@
-"""Latency of one forward pass: median and spread over many repeats, after a warm-up.
+"""Latency of one forward pass: median and spread over many repeats, beside an anchor that watches the machine.
 
-On a GPU the device's own events are read, behind a synchronisation; on a CPU a monotonic clock, with
-one thread: two threads that wait for each other beside a busy neighbour tell more of the neighbour.
-Repeats go on until the interval of the median is narrow or the time is spent, as the benchmark
-guide of Hoefler and Belli 2015 (SC15, "Scientific benchmarking of parallel computing systems",
-section 4.2) recommends for skewed timings: order statistics, no mean, no normal assumption.
+On a GPU the device's own events are read, behind a synchronisation; on a CPU a monotonic clock. Warm-up
+goes on until the passes have stopped getting faster. Repeats go on until the interval of the median is
+narrow or the time is spent, as Hoefler and Belli 2015 recommend for skewed timings (SC15, "Scientific
+benchmarking of parallel computing systems", section 4.2): order statistics, no mean, no normal assumption.
 """
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from archsearch.profiling.anchor import Witness, anchor
+from archsearch.profiling.conditions import Conditions
+from archsearch.profiling.runner import Pass, measuring, runner, timer_of
 from archsearch.shapes import FeatureShape
 
 MIN_REPEATS = 11
 NARROW = 0.02
+# An interval of the median, as a share of it, that is worth a word.
+WIDE = 0.10
+WINDOW = 5
+# The anchor's share of the time.
+ANCHOR_SHARE = 0.15
+ANCHOR_PASSES = 3
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one forward pass of a whole batch: median, quartiles and number of repeats."""
+    """Milliseconds of one forward pass of a whole batch: median, quartiles and number of repeats.
+
+    Attributes:
+        interval: width of the median's 95 % interval, as a share of the median.
+        anchor_ms: median of the anchor, timed between the passes.
+        flags: what was wrong with the machine meanwhile, in words; empty if nothing was seen.
+    """
 
     median_ms: float
     lower_quartile_ms: float
     upper_quartile_ms: float
     repeats: int
+    interval: float | None = None
+    anchor_ms: float | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def iqr_ms(self) -> float:
@@ -39,60 +55,55 @@ class Latency:
 
 
 def measure_latency(
-    network: nn.Module,
-    image: FeatureShape,
-    device: torch.device,
-    *,
-    batch_size: int = 1,
-    seconds: float = 0.5,
+    network: nn.Module, image: FeatureShape, conditions: Conditions, *, seconds: float = 0.5
 ) -> Latency:
-    """Time ``network`` in eval mode on zeros ``(batch_size, *image)``, for about ``seconds``.
+    """Time ``network`` in eval mode on noise ``(batch_size, *image)``, for about ``seconds``.
 
-    The network is moved to ``device`` and stays there.
+    The network itself is left as it is: a copy of it is measured.
     """
-    network = network.eval().to(device)
-    images = torch.zeros(batch_size, image.channels, image.height, image.width, device=device)
-    timer = time_on_gpu if device.type == "cuda" else time_on_cpu
-
-    def forward() -> None:
-        network(images)
-
-    with torch.inference_mode(), one_thread():
-        warm_up(forward, timer, seconds / 5)
-        return summarise(repeat(forward, timer, seconds))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Operators run on one CPU thread; as many as before afterwards."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    timer = timer_of(torch.device(conditions.device))
+    with measuring(conditions):
+        run, steady = runner(network, image, conditions), anchor(conditions)
+        warm_up(steady, timer, seconds / 10)
+        warm_up(run, timer, seconds / 2)
+        witness = Witness(conditions)
+        wall, own = time.perf_counter(), time.process_time()
+        timings = repeat(run, steady, timer, seconds, witness)
+        flags = witness.flags(time.perf_counter() - wall, time.process_time() - own)
+    return summarise(timings, witness.anchor_ms, flags)
 
 
-def warm_up(
-    forward: Callable[[], None], timer: Callable[[Callable[[], None]], float], seconds: float
-) -> None:
-    """Run until caches, clocks and the allocator have settled: some passes, and some time."""
+def warm_up(run: Pass, timer: Callable[[Pass], float], seconds: float) -> None:
+    """Run until caches, clocks and the allocator have settled: five passes as fast as the five before."""
     end = time.perf_counter() + seconds
-    passes = 0
-    while passes < 3 or (time.perf_counter() < end and passes < 100):
-        timer(forward)
-        passes += 1
+    before, now = math.inf, statistics.median(timer(run) for _ in range(WINDOW))
+    while now < before * (1 - NARROW) and time.perf_counter() < end:
+        before, now = now, statistics.median(timer(run) for _ in range(WINDOW))
 
 
 def repeat(
-    forward: Callable[[], None], timer: Callable[[Callable[[], None]], float], seconds: float
+    run: Pass, steady: Pass, timer: Callable[[Pass], float], seconds: float, witness: Witness
 ) -> list[float]:
-    """Timings in ms, until the median is known to 2 % or the time is spent; at least eleven."""
+    """Timings in ms, until the median is known to 2 % or the time is spent; at least eleven.
+
+    The anchor is timed first, last, and in between whenever it has had less than its share.
+    """
     end = time.perf_counter() + seconds
     timings: list[float] = []
+    spent = 0.0
+    witness.timings += [anchor_time(steady, timer) for _ in range(WINDOW)]
     while len(timings) < MIN_REPEATS or (time.perf_counter() < end and median_interval(timings) > NARROW):
-        timings.append(timer(forward))
+        timings.append(timer(run))
+        spent += timings[-1]
+        if ANCHOR_PASSES * sum(witness.timings) < ANCHOR_SHARE * spent:
+            witness.timings.append(anchor_time(steady, timer))
+    witness.timings += [anchor_time(steady, timer) for _ in range(WINDOW)]
     return timings
+
+
+def anchor_time(steady: Pass, timer: Callable[[Pass], float]) -> float:
+    """The best of a few passes in a row: the first ones find the caches full of another network."""
+    return min(timer(steady) for _ in range(ANCHOR_PASSES))
 
 
 def median_interval(timings: list[float]) -> float:
@@ -104,24 +115,9 @@ def median_interval(timings: list[float]) -> float:
     return (ordered[high] - ordered[low]) / statistics.median(ordered)
 
 
-def summarise(timings: list[float]) -> Latency:
-    """Median and quartiles."""
+def summarise(timings: list[float], anchor_ms: float | None = None, flags: tuple[str, ...] = ()) -> Latency:
+    """Median, quartiles and the interval of the median."""
     lower, median, upper = statistics.quantiles(timings, n=4, method="inclusive")
-    return Latency(median, lower, upper, len(timings))
-
-
-def time_on_cpu(forward: Callable[[], None]) -> float:
-    """Milliseconds by the monotonic clock."""
-    start = time.perf_counter()
-    forward()
-    return (time.perf_counter() - start) * 1e3
-
-
-def time_on_gpu(forward: Callable[[], None]) -> float:
-    """Milliseconds by the device's events, read when the device has finished."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    start.record()
-    forward()
-    end.record()
-    end.synchronize()
-    return float(start.elapsed_time(end))
+    interval = median_interval(timings)
+    wide = (f"the median is known to {interval:.0%} only",) if interval > WIDE else ()
+    return Latency(median, lower, upper, len(timings), interval, anchor_ms, (*wide, *flags))

@@ -6,23 +6,26 @@ from typing import Any
 import torch
 
 from archsearch.architecture import Architecture
-from archsearch.counting import Macs, count_macs, count_params
+from archsearch.counting import Macs, count_activations, count_macs, count_params
 from archsearch.profiling.conditions import Conditions, conditions_of
 from archsearch.profiling.latency import Latency, measure_latency
-from archsearch.profiling.memory import peak_memory_mib
+from archsearch.profiling.memory import inference_memory_mib, training_memory_mib
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Costs of one forward pass. ``params`` and ``macs`` are for one image, the rest for the whole batch.
+    """Costs of one forward pass. ``params``, ``macs`` and ``activations`` are for one image, the rest for the batch.
 
-    ``peak_memory_mib`` is None on a CPU, whose allocator does not tell.
+    ``peak_memory_mib`` (inference) and ``training_memory_mib`` (one step of AdamW) are None on a CPU, whose
+    allocator does not tell.
     """
 
     params: int
     macs: Macs
+    activations: int
     latency: Latency
     peak_memory_mib: float | None
+    training_memory_mib: float | None
     conditions: Conditions
 
     @property
@@ -47,18 +50,27 @@ def profile_architecture(
     device: torch.device | str = "cpu",
     batch_size: int = 1,
     seconds: float = 0.5,
+    conditions: Conditions | None = None,
 ) -> Profile:
     """Count and measure ``architecture`` on ``device``; latency takes about ``seconds``.
+
+    ``conditions`` (``profiling.conditions_of``) say more than the device and the batch, and then stand for them.
 
     Raises:
         ArchitectureError: no network can be built from it.
         UncountedOperationError: its MACs cannot be counted in full.
     """
-    device = torch.device(device)
-    macs, params = count_macs(architecture), count_params(architecture)
+    conditions = conditions or conditions_of(device, batch_size=batch_size)
+    macs = count_macs(architecture)
     with torch.random.fork_rng(devices=[]):
         network = architecture.build()
     image = architecture.image.shape
-    latency = measure_latency(network, image, device, batch_size=batch_size, seconds=seconds)
-    memory = peak_memory_mib(network, image, device, batch_size=batch_size)
-    return Profile(params, macs, latency, memory, conditions_of(device, batch_size))
+    return Profile(
+        params=count_params(architecture),
+        macs=macs,
+        activations=count_activations(architecture),
+        latency=measure_latency(network, image, conditions, seconds=seconds),
+        peak_memory_mib=inference_memory_mib(network, image, conditions),
+        training_memory_mib=training_memory_mib(network, image, architecture.classes, conditions),
+        conditions=conditions,
+    )

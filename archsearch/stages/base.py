@@ -86,6 +86,10 @@ class Part(BaseModel, ABC):
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """Its spatial mixers in order, for an input of ``shape``; 1x1 convolutions and MLPs are none."""
 
+    def settled(self) -> "Part":
+        """This part as it goes on behind its first block, to follow its own map; itself if it has no blocks."""
+        return self
+
     def active(self) -> dict[str, Any]:
         """The fields that mean something here, ``kind`` first."""
         return {

@@ -55,6 +55,10 @@ class ResidualStage(Part):
         first = self._block(shape, self.stride)
         return nn.Sequential(first, *(self._block(inside, 1) for _ in range(self.depth - 1)))
 
+    def settled(self) -> "ResidualStage":
+        """Blocks that keep their map."""
+        return self.model_copy(update={"stride": 1})
+
     def shortcut_mixers(self, shape: FeatureShape) -> list[Mixer]:
         """The convolution of the first block's shortcut, where it is one that mixes."""
         projects = self.stride > 1 or shape.channels != self.channels

@@ -104,6 +104,10 @@ class TokenTransformerStage(Part):
         """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, tokens, channels)`` beside it if it has its own."""
         return TokenTransformer(self, shape)
 
+    def settled(self) -> "TokenTransformerStage":
+        """Blocks that take the tokens as they are."""
+        return self.model_copy(update={"entry": "direct", "stride": 1})
+
     def _split_problems(self, shape: FeatureShape) -> list[Problem]:
         return split_problems(self.split_kernel, self.stride, shape, "split_kernel")
 
