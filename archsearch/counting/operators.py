@@ -172,17 +172,26 @@ def work_of(build: Callable[[], nn.Module], shape: FeatureShape) -> tuple[nn.Mod
     Raises:
         UncountedOperationError: it calls an operator that has no handle and is not negligible.
     """
-    with OnPaper():
-        module = build().eval()
-    images = torch.empty(1, shape.channels, shape.height, shape.width, device="meta")
-    with torch.inference_mode(), Recorder() as recorder, recorder.watching(module):
-        module(images)
+    recorder = Recorder()
+    module = pass_on_paper(build, shape, recorder)
     if recorder.uncounted:
         raise UncountedOperationError(
             f"no MAC counter for {', '.join(sorted(recorder.uncounted))}: the total would be too low; give it a "
             "handle in archsearch/counting/operators.py, or write the layer with counted operators"
         )
     return module, dict(recorder.work)
+
+
+def pass_on_paper(
+    build: Callable[[], nn.Module], shape: FeatureShape, recorder: "Recorder", *, batch_size: int = 1
+) -> nn.Module:
+    """One pass of the module that ``build`` makes, for maps of ``shape``, under the eyes of ``recorder``."""
+    with OnPaper():
+        module = build().eval()
+    images = torch.empty(batch_size, shape.channels, shape.height, shape.width, device="meta")
+    with torch.inference_mode(), recorder, recorder.watching(module):
+        module(images)
+    return module
 
 
 class OnPaper(TorchFunctionMode):
@@ -214,15 +223,19 @@ class Recorder(TorchFunctionMode):
         name, kwargs = func.__name__, kwargs or {}
         name = name if name.endswith("__") else name.removesuffix("_")
         if name in SHAPE_ONLY:
+            self.seen("shape", func, args, kwargs)
             return func(*args, **kwargs)
         out = shape_of(name, args)
         if out is None:
             out = func(*args, **on_meta(name, kwargs))
         if name in HANDLES:
             arguments = [*args, *(kwargs.get(key) for key in NAMES.get(name, ())[len(args) :])]
-            self.note(self.group(name, arguments), HANDLES[name](arguments, out), out)
+            group = self.group(name, arguments)
+            self.note(group, HANDLES[name](arguments, out), out)
+            self.seen(group, func, args, kwargs)
         elif name in NEGLIGIBLE:
             self.note(NEGLIGIBLE[name], 0, out)
+            self.seen(NEGLIGIBLE[name], func, args, kwargs)
         else:
             self.uncounted.add(resolve_name(func) or name)
         return out
@@ -238,6 +251,9 @@ class Recorder(TorchFunctionMode):
                     stack.callback(inner.register_forward_pre_hook(enter).remove)
                     stack.callback(inner.register_forward_hook(leave).remove)
             yield
+
+    def seen(self, group: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """What a recorder that wants the calls themselves may keep."""
 
     def note(self, group: str, macs: int, out: Any) -> None:
         """One call more."""

@@ -30,9 +30,11 @@ def runner(network: nn.Module, image: FeatureShape, conditions: Conditions) -> P
     images = noise(image, conditions).contiguous(memory_format=layout)
     if conditions.mode == "compiled":
         ready = torch.compile(ready)  # type: ignore[assignment]
-    if conditions.mode == "cuda_graph":
-        return captured(ready, images)
-    return lambda: ready(images)
+
+    def run() -> None:
+        ready(images)
+
+    return captured(run, device) if conditions.mode == "cuda_graph" else run
 
 
 def noise(image: FeatureShape, conditions: Conditions) -> Tensor:
@@ -44,18 +46,18 @@ def noise(image: FeatureShape, conditions: Conditions) -> Tensor:
     )
 
 
-def captured(network: nn.Module, images: Tensor) -> Pass:
+def captured(run: Pass, device: torch.device) -> Pass:
     """The pass as a CUDA graph: captured once behind a few passes on a side stream, then replayed."""
-    with torch.cuda.device(images.device):
+    with torch.cuda.device(device):
         beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
             for _ in range(GRAPH_WARM_UP):
-                network(images)
+                run()
         torch.cuda.current_stream().wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            network(images)
+            run()
     return graph.replay
 
 

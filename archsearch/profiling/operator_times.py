@@ -1,0 +1,166 @@
+"""How long each distinct call of torch takes on a device, by replaying it there.
+
+A space has few of them: 200 candidates of ``spaces/hybrid.yaml`` make 1,400 distinct calls, and measuring
+all takes seconds. The finest of lookup tables (ProxylessNAS, Cai et al. 2019,
+https://arxiv.org/abs/1812.00332, has one a block), so that it closes soonest: a candidate that was never
+measured hardly ever brings a call that was not.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archsearch.counting.operators import GROUPS, Recorder, pass_on_paper
+from archsearch.profiling.conditions import Conditions
+from archsearch.profiling.runner import DTYPES, Pass, captured, measuring, time_on_gpu
+from archsearch.shapes import FeatureShape
+
+CALL_GROUPS = (*GROUPS, "shape")
+# Questions about a tensor start nothing on a device.
+ASKS = frozenset(["__get__", "__len__", "dim", "size", "numel"])
+MIN_REPEATS, MAX_REPEATS = 7, 60
+SECONDS = 0.014
+# Swept between two replays, so that a call finds its weights where it does inside a network: out of the first
+# caches. Of 0.25, 2 and 6 MiB, 2 (a core's second-level cache) predicted best (studies/bench_predictor).
+SWEPT_MIB = 2
+GPU_CALLS = 20
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of the calls of some blocks by group, each timed alone, and how many calls there are."""
+
+    by_group: Mapping[str, float]
+    calls: int
+
+    def __add__(self, other: "Times") -> "Times":
+        groups = dict.fromkeys([*self.by_group, *other.by_group])
+        by_group = {g: self.by_group.get(g, 0.0) + other.by_group.get(g, 0.0) for g in groups}
+        return Times(by_group, self.calls + other.calls)
+
+    def __mul__(self, times: int) -> "Times":
+        return Times({group: ms * times for group, ms in self.by_group.items()}, self.calls * times)
+
+    def __sub__(self, other: "Times") -> "Times":
+        return self + other * -1
+
+
+@dataclass
+class OperatorTable:
+    """Milliseconds of each call that was timed under ``conditions``, by its key; grows as calls are met."""
+
+    conditions: Conditions
+    ms: dict[str, float] = field(default_factory=dict)
+
+    def times(self, build: Callable[[], nn.Module], shape: FeatureShape) -> Times:
+        """The calls of one pass of the module that ``build`` makes; those that are new are timed first."""
+        transcript = Transcript()
+        pass_on_paper(build, shape, transcript, batch_size=self.conditions.batch_size)
+        by_group: dict[str, float] = {}
+        for group, call in transcript.calls:
+            if call.key not in self.ms:
+                self.ms[call.key] = replayed(call, self.conditions)
+            by_group[group] = by_group.get(group, 0.0) + self.ms[call.key]
+        return Times(by_group, len(transcript.calls))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of torch, with arguments on paper."""
+
+    func: Any
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What makes it distinct: the operator, the shapes and strides of its tensors, its settings."""
+        settings = ", ".join(
+            [*map(written, self.args), *(f"{k}={written(v)}" for k, v in self.kwargs.items())]
+        )
+        return f"{self.func.__name__}({settings})"
+
+
+class Transcript(Recorder):
+    """Keeps every call that a device would be given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, Call]] = []
+
+    def seen(self, group: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """One call more, unless it only asks."""
+        if func.__name__ not in ASKS:
+            self.calls.append((group, Call(func, args, kwargs)))
+
+
+def written(argument: Any) -> str:
+    """An argument as part of a key."""
+    if isinstance(argument, Tensor):
+        return f"{list(argument.shape)}/{list(argument.stride())}"
+    if isinstance(argument, tuple | list):
+        return f"[{', '.join(map(written, argument))}]"
+    return repr(argument)
+
+
+def replayed(call: Call, conditions: Conditions) -> float:
+    """Milliseconds of one call on tensors of noise, on the device of ``conditions``."""
+    args = [real(argument, conditions) for argument in call.args]
+    kwargs = {name: real(argument, conditions) for name, argument in call.kwargs.items()}
+
+    def run() -> None:
+        call.func(*args, **kwargs)
+
+    with measuring(conditions):
+        run()
+        return replay_on_cpu(run) if conditions.device == "cpu" else replay_on_gpu(run, conditions)
+
+
+def real(argument: Any, conditions: Conditions) -> Any:
+    """A tensor on the device for one on paper, of the same shape and strides; anything else as it is."""
+    if isinstance(argument, tuple | list):
+        return type(argument)(real(inner, conditions) for inner in argument)
+    if not isinstance(argument, Tensor):
+        return argument
+    device = torch.device(conditions.device)
+    if not argument.dtype.is_floating_point:
+        return torch.zeros(argument.shape, dtype=argument.dtype, device=device)
+    tensor = torch.empty_strided(
+        argument.shape, argument.stride(), dtype=DTYPES[conditions.dtype], device=device
+    )
+    if 0 not in argument.stride():
+        tensor.normal_()
+    if conditions.memory_format == "channels_last" and tensor.ndim == 4:
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor
+
+
+def replay_on_cpu(run: Pass) -> float:
+    """The median of some replays, other memory being swept between each two."""
+    swept = torch.zeros(SWEPT_MIB * 2**18)
+    run()
+    timings: list[float] = []
+    end = time.perf_counter() + SECONDS
+    while len(timings) < MIN_REPEATS or (time.perf_counter() < end and len(timings) < MAX_REPEATS):
+        swept.add_(1)
+        start = time.perf_counter()
+        run()
+        timings.append(time.perf_counter() - start)
+    return statistics.median(timings) * 1e3
+
+
+def replay_on_gpu(run: Pass, conditions: Conditions) -> float:
+    """The median of some rows of replays: launched one after another, or captured as one graph."""
+
+    def row() -> None:
+        for _ in range(GPU_CALLS):
+            run()
+
+    rows = captured(row, torch.device(conditions.device)) if conditions.mode == "cuda_graph" else row
+    rows()
+    return statistics.median(time_on_gpu(rows) for _ in range(MIN_REPEATS)) / GPU_CALLS
