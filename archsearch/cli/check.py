@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.cli.tables import amount, console, duration, grid
-from archsearch.profiling import pick_device
+from archsearch.profiling import load_fitted, pick_device
 from archsearch.space import load_space
 from archsearch.study.config import load_study
 from archsearch.study.envelope import Envelope, Forecast, Spread, forecast, survey
@@ -20,10 +20,11 @@ def check_command(
     space = load_space(space_file)
     study = load_study(space.study, str(space_file), study_file, flags)
     device = pick_device(study.device)
+    predictor = load_fitted(space.fingerprint, study.conditions(device))
     if as_json:
         found = {
             "references": [reference.name for reference in space.references],
-            "envelope": asdict(survey(space, draws)),
+            "envelope": asdict(survey(space, draws, predictor=predictor)),
             "forecast": asdict(forecast(space, study, device)),
         }
         console().print_json(json.dumps(found))
@@ -34,7 +35,13 @@ def check_command(
     if space.references:
         names = ", ".join(reference.name for reference in space.references)
         screen.print(f"references, points of it that are evaluated first: {names}")
-    show_envelope(survey(space, draws))
+    show_envelope(survey(space, draws, predictor=predictor))
+    if predictor is None:
+        screen.print(
+            f"latency: not fitted here; archsearch profile {space_file} --fit 60 measures and fits it"
+        )
+    else:
+        screen.print(f"latency is predicted for {predictor.conditions}: {predictor.accuracy}")
     show_forecast(forecast(space, study, device), study.trials)
 
 
@@ -46,22 +53,26 @@ def show_envelope(envelope: Envelope) -> None:
         f"feasible: {envelope.feasible} of {envelope.drawn} drawn ({low:.0%} to {high:.0%} of the space)"
         + "".join(f"; {reason}: {count}" for reason, count in envelope.failures.items())
     )
+    costs = {"params": envelope.params, "MACs": envelope.macs, "activations": envelope.activations}
+    if envelope.latency_ms is not None:
+        costs["ms"] = envelope.latency_ms
+    columns = [column for cost in costs for column in (f"{cost} min", "median", "max")]
     rows = [
-        [name, str(envelope.counts[name]), *three(envelope.params[name]), *three(envelope.macs[name])]
+        [name, str(envelope.counts[name]), *(text for cost in costs.values() for text in three(cost[name]))]
         for name in sorted(envelope.counts)
     ]
-    columns = ["family", "drawn", "params min", "median", "max", "MACs min", "median", "max"]
-    screen.print(grid("Costs of the feasible ones", columns, rows))
+    screen.print(grid("Costs of the feasible ones", ["family", "drawn", *columns], rows))
 
 
 def three(spread: Spread) -> list[str]:
     """Smallest, median, largest."""
-    return [amount(spread.low), amount(spread.median), amount(spread.high)]
+    return [amount(value) for value in (spread.low, spread.median, spread.high)]
 
 
 def show_forecast(expected: Forecast, trials: int) -> None:
     """How long a study will take here."""
     console().print(
+        f"built, profiled and trained for {expected.steps} steps each: {', '.join(expected.timed)}\n"
         f"forecast: about {duration(expected.seconds_per_trial)} a trial, {duration(expected.seconds)} for {trials} "
-        f"trials here (from a few steps of {', '.join(expected.timed)})"
+        "trials here"
     )

@@ -59,20 +59,28 @@ class Memory:
 
 def remembered(text: str, compute: Callable[[], Any]) -> Any:
     """What ``compute`` gave for ``text`` at some time, here or in another process: data that JSON holds."""
-    memory = memory_in(os.environ.get("ARCHSEARCH_CACHE"))
+    memory = memory_in(cache_folder())
     key = hashlib.sha256(text.encode()).hexdigest()[:24]
     if key not in memory.counts:
         memory.add(key, compute())
     return memory.counts[key]
 
 
+def cache_folder() -> Path | None:
+    """Where things are kept that may be deleted at any time; None if the user wants nothing kept."""
+    named = os.environ.get("ARCHSEARCH_CACHE")
+    if named is not None:
+        return Path(named) if named else None
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archsearch"
+    except RuntimeError:  # a user without a home
+        return None
+
+
 @lru_cache(maxsize=8)
-def memory_in(folder: str | None) -> Memory:
-    """The counts remembered in ``folder``: ``None`` is the user's cache, an empty name is none."""
-    if folder is None:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = str(base / "archsearch")
-    memory = Memory(Path(folder) / f"counts-{fingerprint()}.jsonl" if folder else None)
+def memory_in(folder: Path | None) -> Memory:
+    """The counts that are remembered in ``folder``."""
+    memory = Memory(folder / f"counts-{fingerprint()}.jsonl" if folder is not None else None)
     try:
         memory.read()
     except OSError:
@@ -83,7 +91,7 @@ def memory_in(folder: str | None) -> Memory:
 def checked(line: bytes) -> tuple[str, Any] | None:
     """Key and value of a line that is whole; None for any other."""
     checksum, _, body = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(body):
+    if not body or checksum != b"%08x" % zlib.crc32(body):
         return None
     key, value = json.loads(body)
     return key, value

@@ -23,6 +23,7 @@ from fvcore.nn.jit_handles import (
     batchnorm_flop_jit,
     bmm_flop_jit,
     conv_flop_count,
+    elementwise_flop_counter,
     linear_flop_jit,
     matmul_flop_jit,
     norm_flop_counter,
@@ -97,10 +98,18 @@ def convolution(arguments: Sequence[Any], out: Any, *, transposed: bool = False)
     return int(conv_flop_count(list(image.shape), list(weight.shape), list(out.shape), transposed=transposed))
 
 
-def attention(arguments: Sequence[Any], _out: Any) -> int:
+def attention(arguments: Sequence[Any], out: Any) -> int:
     """``B h N M (d + d_v)``: query-key and weight-value products; softmax, scale and bias are negligible."""
     query, key, value = arguments[:3]
-    return int(math.prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
+    return int(math.prod(out.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
+
+
+def product(arguments: Sequence[Any], out: Any) -> int:
+    """One MAC for each element of the product and each place of the axis that is summed over.
+
+    fvcore's own handle forgets a left factor that is repeated for a batch on the right.
+    """
+    return int(out.numel() * arguments[0].shape[-1])
 
 
 HANDLES: Mapping[str, Handle] = {
@@ -109,7 +118,7 @@ HANDLES: Mapping[str, Handle] = {
         ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), partial(convolution, transposed=True)
     ),
     "linear": by_fvcore(linear_flop_jit),
-    "matmul": by_fvcore(matmul_flop_jit),
+    "matmul": product,
     "mm": by_fvcore(matmul_flop_jit),
     "bmm": by_fvcore(bmm_flop_jit),
     "addmm": by_fvcore(addmm_flop_jit),
@@ -118,17 +127,29 @@ HANDLES: Mapping[str, Handle] = {
     "batch_norm": by_fvcore(batchnorm_flop_jit, 0, 3, 4, 1, 2, 5),
     "layer_norm": by_fvcore(norm_flop_counter(2)),
     "group_norm": by_fvcore(norm_flop_counter(2)),
+    "adaptive_avg_pool2d": by_fvcore(elementwise_flop_counter(1, 0), 0),
 }
 SHAPE_ONLY = frozenset(
     "__get__ __len__ __getitem__ dim size numel reshape view flatten permute transpose unbind chunk split "
-    "squeeze unsqueeze expand contiguous".split()
+    "squeeze unsqueeze expand contiguous detach to float _set_grad_enabled".split()
 )
 # Work that grows with the elements of a map and not with their products: leaving it out changes no ranking.
 ACTIVATIONS = frozenset(["relu", "silu", "gelu"])
-ELEMENTWISE = frozenset("add sub mul div pow square sqrt rsqrt exp softmax".split())
+ELEMENTWISE = frozenset(
+    "add sub rsub mul div pow neg abs reciprocal square sqrt rsqrt exp softmax dropout "
+    "__rsub__ __rtruediv__ __rdiv__ __rpow__".split()
+)
 # What makes a tensor from nothing.
-MAKERS = frozenset("empty zeros ones full arange linspace eye rand randn tensor".split())
-COPIES = MAKERS | frozenset("unfold fold pad cat stack repeat tile clone".split())
+MAKERS = frozenset(
+    "empty zeros ones full arange linspace eye rand randn randint randperm normal tensor".split()
+)
+COPIES = MAKERS | frozenset("unfold fold pad cat stack repeat tile clone zeros_like ones_like".split())
+# What gives a tensor other numbers in place, and leaves the rest of it alone.
+FILLS = frozenset(
+    "fill_ zero_ copy_ normal_ uniform_ bernoulli_ exponential_ random_ mul_ add_ div_ erfinv_ clamp_ constant_ "
+    "ones_ zeros_ eye_ dirac_ trunc_normal_ orthogonal_ sparse_ xavier_normal_ xavier_uniform_ kaiming_normal_ "
+    "kaiming_uniform_".split()
+)
 POOLS = frozenset(["sum", "mean", "avg_pool2d", "max_pool2d"])
 NEGLIGIBLE: Mapping[str, str] = {
     name: group
@@ -155,14 +176,26 @@ WRITES_ACTIVATIONS = frozenset(GROUPS) - frozenset(FAMILIES["other"])
 SCOPES = {"mlp": "linear mlp", "split": "linear split"}
 # Arguments of counted calls that may come by name, in the order of torch.nn.functional.
 NAMES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys((name for name in HANDLES if name.startswith("conv")), ("input", "weight")),
     "linear": ("input", "weight"),
+    "matmul": ("input", "other"),
+    "mm": ("input", "mat2"),
+    "bmm": ("input", "mat2"),
+    "addmm": ("input", "mat1", "mat2"),
     "scaled_dot_product_attention": ("query", "key", "value"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias", "training"),
     "layer_norm": ("input", "normalized_shape", "weight"),
     "group_norm": ("input", "num_groups", "weight"),
 }
+HANDLE_GROUPS = {
+    "scaled_dot_product_attention": "attention",
+    "batch_norm": "batch norm",
+    "layer_norm": "layer norm",
+    "group_norm": "layer norm",
+    "adaptive_avg_pool2d": "pool",
+}
 # What returns a map of its argument's shape needs no calculation on paper.
-SAME_SHAPE = ACTIVATIONS | {"batch_norm", "layer_norm", "group_norm", "exp", "square", "sqrt", "rsqrt"}
+SAME_SHAPE = ACTIVATIONS | frozenset("batch_norm layer_norm group_norm exp square sqrt rsqrt dropout".split())
 SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
 
 
@@ -200,9 +233,9 @@ class OnPaper(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, _types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Calls whose name ends as torch's in-place ones do return their tensor as it is."""
+        """Calls that only fill their first argument return it as it is."""
         name, kwargs = func.__name__, kwargs or {}
-        if name.endswith("_") and not name.endswith("__") and (args or kwargs):
+        if name in FILLS and (args or "tensor" in kwargs):
             return args[0] if args else kwargs["tensor"]
         return func(*args, **on_meta(name, kwargs))
 
@@ -225,12 +258,14 @@ class Recorder(TorchFunctionMode):
         if name in SHAPE_ONLY:
             self.seen("shape", func, args, kwargs)
             return func(*args, **kwargs)
-        out = shape_of(name, args)
+        arguments = [*args, *(kwargs.get(key) for key in NAMES.get(name, ())[len(args) :])]
+        out = shape_of(name, arguments)
         if out is None:
             out = func(*args, **on_meta(name, kwargs))
-        if name in HANDLES:
-            arguments = [*args, *(kwargs.get(key) for key in NAMES.get(name, ())[len(args) :])]
-            group = self.group(name, arguments)
+        if func is torch.batch_norm:  # whose arguments stand in another order than those of F.batch_norm
+            self.uncounted.add("torch.batch_norm")
+        elif name in HANDLES:
+            group = self.group(name, arguments, out)
             self.note(group, HANDLES[name](arguments, out), out)
             self.seen(group, func, args, kwargs)
         elif name in NEGLIGIBLE:
@@ -260,14 +295,13 @@ class Recorder(TorchFunctionMode):
         elements = out.numel() if isinstance(out, Tensor) else 0
         self.work[group] = self.work.get(group, Work()) + Work(1, macs, elements)
 
-    def group(self, name: str, arguments: Sequence[Any]) -> str:
+    def group(self, name: str, arguments: Sequence[Any], out: Tensor) -> str:
         """The group of a counted call."""
         if name == "linear":
             return self.scopes[-1]
         if name.startswith("conv"):
-            return convolution_group(arguments)
-        named = {"scaled_dot_product_attention": "attention", "batch_norm": "batch norm"}
-        return named.get(name, "layer norm" if name.endswith("norm") else "matmul")
+            return convolution_group(arguments[1], out if "transpose" in name else arguments[0])
+        return HANDLE_GROUPS.get(name, "matmul")
 
     def _enter(self, group: str, _module: nn.Module, _arguments: Any) -> None:
         self.scopes.append(group)
@@ -278,13 +312,20 @@ class Recorder(TorchFunctionMode):
 
 def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:
     """A tensor of the shape that a plain call returns; None where torch has to work it out."""
-    if name in SAME_SHAPE or (name in SAME_AS_BOTH and getattr(args[1], "shape", None) == args[0].shape):
-        return args[0]  # type: ignore[no-any-return]
+    if not args or not isinstance(args[0], Tensor):
+        return None
+    if name in SAME_SHAPE or (name in SAME_AS_BOTH and len(args) > 1 and same_shape(*args[:2])):
+        return args[0]
     if name == "linear":
         return like(args[0], len(args[1]))
-    if name == "scaled_dot_product_attention":
+    if name == "scaled_dot_product_attention" and args[0].shape[:-2] == args[1].shape[:-2]:
         return like(args[0], args[2].shape[-1])
     return None
+
+
+def same_shape(one: Any, other: Any) -> bool:
+    """Whether both are tensors of one shape."""
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape
 
 
 def like(tensor: Tensor, width: int) -> Tensor:
@@ -297,9 +338,12 @@ def on_meta(name: str, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**kwargs, "device": "meta"} if name in MAKERS else kwargs
 
 
-def convolution_group(arguments: Sequence[Any]) -> str:
-    """Pointwise, grouped or spatial: devices take different time for the same MACs."""
-    image, weight = arguments[:2]
+def convolution_group(weight: Tensor, image: Tensor) -> str:
+    """Pointwise, grouped or spatial: devices take different time for the same MACs.
+
+    ``image`` is the side whose channels the weight's second axis should have: what arrives, or what leaves
+    a transposed convolution.
+    """
     if weight.shape[1] != image.shape[1]:
         return "conv grouped"
     return "conv 1x1" if math.prod(weight.shape[2:]) == 1 else "conv spatial"

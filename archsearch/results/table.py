@@ -16,11 +16,22 @@ WHOLE_NUMBERS = (
     "global_tokens",
     "params",
     "macs",
+    "activations",
     "latency_repeats",
     "latency_batch",
     "samples",
 )
-WORDS = ("state", "outcome", "architecture", "reference", "layout", "family", "device", "error")
+WORDS = (
+    "state",
+    "outcome",
+    "architecture",
+    "reference",
+    "layout",
+    "family",
+    "latency_flags",
+    "device",
+    "error",
+)
 # The description travels in the storage and in the YAML files; a table is no place for it.
 SHOWN = tuple(name for name in FIELDS if name != "description")
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from archsearch.errors import Problem, StudyFileError, one_of, shown
+from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
@@ -32,6 +34,8 @@ class StudyConfig(BaseModel):
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         latency_batch: images in the batch whose latency is measured.
+        latency_dtype: ``float32``, ``bfloat16`` or ``float16``.
+        latency_mode: ``eager``, ``compiled`` or ``cuda_graph``; which it is moves ranks more than the GPU does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,12 +49,20 @@ class StudyConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     device: str = "auto"
     latency_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
+    latency_dtype: Dtype = "float32"
+    latency_mode: Mode = "eager"
 
     def identity(self) -> dict[str, Any]:
         """What a run folder belongs to, as flat data: everything but the budget and the device."""
         settings = self.model_dump(mode="json", exclude={"trials", "device", "recipe"})
         recipe = {f"recipe.{name}": value for name, value in self.recipe.model_dump(mode="json").items()}
         return {**settings, **recipe}
+
+    def conditions(self, device: torch.device) -> Conditions:
+        """Under which latency is measured on ``device``."""
+        return conditions_of(
+            device, batch_size=self.latency_batch, dtype=self.latency_dtype, mode=self.latency_mode
+        )
 
     @property
     def fingerprint(self) -> str:

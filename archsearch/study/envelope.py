@@ -4,22 +4,23 @@ import math
 import statistics
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 
 from archsearch.architecture import Architecture
-from archsearch.counting import count_macs, count_params, family
+from archsearch.counting import count_activations, count_macs, count_params, family
+from archsearch.profiling import LatencyPredictor, profile_architecture
 from archsearch.proxy import ImageData, Normalisation, Split, train_proxy
 from archsearch.space import Space
 from archsearch.study.config import StudyConfig
 from archsearch.study.objective import seeded_network
 
-TIMED_CANDIDATES = 3
-TIMED_STEPS = 6
+TIMED_CANDIDATES = 8
+TIMED_STEPS = 12
 TIMED_BATCH = 16
-PROFILE_SECONDS = 0.7
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Envelope:
         feasible: those of them that can be built and are within the limits.
         share: interval (95 %, Wilson 1927) of the feasible share.
         failures: why the others are not, with counts.
-        params, macs: for each family, the spread over the feasible ones.
+        params, macs, activations: for each family, the spread over the feasible ones.
+        latency_ms: the same by the space's predictor; None if none is fitted.
         counts: feasible points of each family.
     """
 
@@ -52,11 +54,13 @@ class Envelope:
     failures: dict[str, int]
     params: dict[str, Spread]
     macs: dict[str, Spread]
+    activations: dict[str, Spread]
+    latency_ms: dict[str, Spread] | None
     counts: dict[str, int]
 
 
-def survey(space: Space, draws: int, seed: int = 0) -> Envelope:
-    """Draw ``draws`` points and count what they cost."""
+def survey(space: Space, draws: int, seed: int = 0, predictor: LatencyPredictor | None = None) -> Envelope:
+    """Draw ``draws`` points, count what they cost, and predict their latency where that is possible."""
     failures: Counter[str] = Counter()
     feasible: list[Architecture] = []
     for architecture in space.draws(seed, draws):
@@ -66,19 +70,25 @@ def survey(space: Space, draws: int, seed: int = 0) -> Envelope:
     by_family: dict[str, list[Architecture]] = {}
     for architecture in feasible:
         by_family.setdefault(family(architecture), []).append(architecture)
+
+    def spreads(cost: Callable[[Architecture], float]) -> dict[str, Spread]:
+        return {name: spread([cost(a) for a in members]) for name, members in by_family.items()}
+
     return Envelope(
         size=space.size(),
         drawn=draws,
         feasible=len(feasible),
         share=wilson(len(feasible), draws),
         failures=dict(failures.most_common()),
-        params={name: spread([count_params(a) for a in members]) for name, members in by_family.items()},
-        macs={name: spread([count_macs(a).total for a in members]) for name, members in by_family.items()},
+        params=spreads(count_params),
+        macs=spreads(lambda a: count_macs(a).total),
+        activations=spreads(count_activations),
+        latency_ms=spreads(predictor.predict) if predictor is not None else None,
         counts={name: len(members) for name, members in by_family.items()},
     )
 
 
-def spread(amounts: list[int]) -> Spread:
+def spread(amounts: Sequence[float]) -> Spread:
     """Smallest, median, largest."""
     return Spread(min(amounts), statistics.median(amounts), max(amounts))
 
@@ -94,22 +104,32 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds a candidate will take by a few timed steps of a few candidates, and the whole study."""
+    """Seconds that a candidate will take, by a few that were profiled and trained for a few steps, and the study.
+
+    Attributes:
+        timed: the layouts of those few.
+        steps: training steps that each of them took.
+    """
 
     seconds_per_trial: float
     seconds: float
     timed: tuple[str, ...]
+    steps: int
 
 
 def forecast(space: Space, config: StudyConfig, device: torch.device) -> Forecast:
-    """Train a few candidates for a few steps on noise of the right shape, and scale up."""
+    """Profile and train a few random candidates for a few steps on noise of the right shape, and scale up."""
     timed = [space.draw(seed) for seed in range(TIMED_CANDIDATES)]
-    seconds = statistics.mean(seconds_of(architecture, config, device) for architecture in timed)
-    return Forecast(seconds, seconds * config.trials, tuple(architecture.layout for architecture in timed))
+    each = statistics.mean(seconds_of(architecture, config, device) for architecture in timed)
+    layouts = tuple(architecture.layout for architecture in timed)
+    return Forecast(each, each * config.trials, layouts, TIMED_STEPS)
 
 
 def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.device) -> float:
     """Profiling, training and validation of one candidate, from the steps behind the first (it sets things up)."""
+    start = time.perf_counter()
+    profile_architecture(architecture, conditions=config.conditions(device))
+    profiling = time.perf_counter() - start
     batch = config.recipe.batch_size
     if device.type == "cpu":  # whose time an image hardly depends on the batch
         batch = min(batch, TIMED_BATCH)
@@ -121,7 +141,7 @@ def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.de
     per_image = statistics.median(later - earlier for earlier, later in pairwise(ticks)) / batch
     # A forward pass is a third of a training step.
     images = config.recipe.samples + config.recipe.validation_images / 3
-    return PROFILE_SECONDS + per_image * images
+    return profiling + per_image * images
 
 
 def noise(architecture: Architecture, batch: int) -> ImageData:

@@ -35,6 +35,11 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def predictor(self) -> Path:
+        """The latency predictor that the run began with, if there was one."""
+        return self.path / "latency_predictor.json"
+
+    @property
     def weights(self) -> Path:
         """Trained weights of the candidates on the current frontier."""
         return self.path / "weights"

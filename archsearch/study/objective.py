@@ -1,6 +1,7 @@
 """The front window of the house: how a candidate becomes a record."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,17 @@ from typing import Any
 import torch
 
 from archsearch.architecture import Architecture, Network
-from archsearch.counting import count_macs, count_params, family, global_depth, global_tokens, globality
+from archsearch.counting import (
+    count_activations,
+    count_macs,
+    count_params,
+    family,
+    global_depth,
+    global_tokens,
+    globality,
+)
 from archsearch.errors import ArchsearchError, FailedTrialError
-from archsearch.profiling import Profile, profile_architecture
+from archsearch.profiling import LatencyPredictor, Profile, profile_architecture
 from archsearch.proxy import ImageData, Recipe, train_proxy
 from archsearch.space import Space
 from archsearch.study.config import StudyConfig
@@ -27,7 +36,8 @@ class Bench:
     """What candidates are judged with: the same for all of a run.
 
     ``evaluate`` stands in for training if it is given: a table, a cluster job, a user's own loop. It
-    takes the architecture and the recipe, and returns top-1 accuracy in [0, 1].
+    takes the architecture and the recipe, and returns top-1 accuracy in [0, 1]. ``predictor`` spares
+    candidates that cannot meet a limit of latency their measurement.
     """
 
     space: Space
@@ -36,6 +46,7 @@ class Bench:
     data: ImageData | None
     evaluate: Evaluate | None
     watcher: Watcher
+    predictor: LatencyPredictor | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,8 @@ class Candidate:
 def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
     """Count, measure, check the limits, train: in the order of what each costs.
 
-    A candidate over a limit is never trained, and one over a counted limit never measured either.
+    A candidate over a limit is never trained, and one over a counted limit never measured either, nor one
+    whose predicted latency is over the limit by more than the predictor's worst error.
     """
     start = time.perf_counter()
     record = counted(architecture, slot, bench.space)
@@ -58,6 +70,10 @@ def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
     if over(constraints):
         return Candidate(record, constraints)
     bench.watcher.phase(slot, f"profiling {record.layout}")
+    with phase("predict"):
+        record, excess = predicted(record, architecture, bench)
+    if excess > 0:
+        return Candidate(record, constraints | {"latency_ms": excess})
     with phase("profile"):
         profile = measure(architecture, bench)
     record = measured(record, profile, bench)
@@ -85,12 +101,22 @@ def counted(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
         global_tokens=global_tokens(architecture),
         params=count_params(architecture),
         macs=count_macs(architecture).total,
+        activations=count_activations(architecture),
     )
+
+
+def predicted(record: TrialRecord, architecture: Architecture, bench: Bench) -> tuple[TrialRecord, float]:
+    """The record with its predicted latency, and by how many ms it is over the limit at the very least."""
+    if bench.predictor is None:
+        return record, 0.0
+    limit = bench.config.limits.get("latency_ms", math.inf)
+    record = replace(record, predicted_latency_ms=bench.predictor.predict(architecture))
+    return record, bench.predictor.at_least(architecture) - limit
 
 
 def measure(architecture: Architecture, bench: Bench) -> Profile:
     """Latency and memory on the run's device."""
-    return profile_architecture(architecture, device=bench.device, batch_size=bench.config.latency_batch)
+    return profile_architecture(architecture, conditions=bench.config.conditions(bench.device))
 
 
 def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord:
@@ -101,6 +127,8 @@ def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord
         latency_iqr_ms=profile.latency.iqr_ms,
         latency_repeats=profile.latency.repeats,
         latency_batch=bench.config.latency_batch,
+        latency_flags="; ".join(profile.latency.flags) or None,
+        anchor_ms=profile.latency.anchor_ms,
         peak_memory_mib=profile.peak_memory_mib,
         device=profile.conditions.device_name,
     )

@@ -52,9 +52,13 @@ class TrialRecord:
         global_tokens: tokens of the first grid that is mixed globally.
         params: trainable parameters.
         macs: multiply-adds for one image.
+        activations: elements that convolutions, linear layers and matrix products write for one image.
+        predicted_latency_ms: what the space's fitted predictor says of ``latency_ms``.
         latency_ms: median of one forward pass of a batch of ``latency_batch``.
         latency_iqr_ms: distance between the quartiles of that.
         latency_repeats: how often it was timed.
+        latency_flags: what was wrong with the machine meanwhile, in words.
+        anchor_ms: median of the anchor network, timed between the passes: drifts with the machine alone.
         peak_memory_mib: most memory of one forward pass, on a GPU.
         device: on what it was measured and trained.
         top1: share of validation images classified right.
@@ -75,11 +79,15 @@ class TrialRecord:
     global_tokens: int | None
     params: int
     macs: int
+    activations: int | None = None
     reference: str | None = None
+    predicted_latency_ms: float | None = None
     latency_ms: float | None = None
     latency_iqr_ms: float | None = None
     latency_repeats: int | None = None
     latency_batch: int | None = None
+    latency_flags: str | None = None
+    anchor_ms: float | None = None
     peak_memory_mib: float | None = None
     device: str | None = None
     top1: float | None = None

@@ -5,12 +5,19 @@ from pathlib import Path
 import torch
 
 from archsearch.errors import InputError, Problem
-from archsearch.profiling import device_name, pick_device
+from archsearch.profiling import (
+    Conditions,
+    LatencyPredictor,
+    device_name,
+    load_fitted,
+    pick_device,
+    read_predictor,
+)
 from archsearch.proxy import ImageData, load_data
 from archsearch.space import Space
 from archsearch.study.config import StudyConfig
 from archsearch.study.finals import judge_on_test
-from archsearch.study.folder import RunFolder
+from archsearch.study.folder import RunFolder, disk_faults, write_atomically
 from archsearch.study.loop import Ending, Loop
 from archsearch.study.objective import Bench, Evaluate
 from archsearch.study.storage import close, open_study, storage_faults
@@ -38,10 +45,11 @@ def search(
     device = pick_device(config.device)
     refuse_unmeasurable(config, device)
     data = None if evaluate is not None else load_images(space, config)
-    bench = Bench(space, config, device, data, evaluate, watcher or Watcher())
     folder = RunFolder(Path(out))
     with folder.owned():
+        predictor = predictor_of(folder, space, config.conditions(device))
         folder.claim(identity(space, config, data), device_name(device))
+        bench = Bench(space, config, device, data, evaluate, watcher or Watcher(), predictor)
         study = open_study(folder.database, space.name, config.objectives)
         try:
             with storage_faults(folder.database):
@@ -50,6 +58,17 @@ def search(
                 return ending
         finally:
             close(study)
+
+
+def predictor_of(folder: RunFolder, space: Space, conditions: Conditions) -> LatencyPredictor | None:
+    """The predictor that is fitted when a run begins; the run keeps it, or its lack, to its end."""
+    if folder.manifest.exists():
+        return read_predictor(folder.predictor)
+    predictor = load_fitted(space.fingerprint, conditions)
+    if predictor is not None:
+        with disk_faults(folder.predictor):
+            write_atomically(folder.predictor, predictor.to_json())
+    return predictor
 
 
 def refuse_unmeasurable(config: StudyConfig, device: torch.device) -> None:

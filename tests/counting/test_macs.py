@@ -1,15 +1,26 @@
-"""MACs and parameters are checked against arithmetic done by hand; counting refuses what it cannot count."""
+"""MACs, activations and parameters are checked against arithmetic done by hand, and against fvcore."""
+
+import json
+import warnings
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import nn
+from fvcore.nn import ActivationCountAnalysis
+from fvcore.nn.jit_handles import generic_activation_jit
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch.jit import TracerWarning
 
 from archsearch.architecture import Architecture, Image
-from archsearch.counting import count_frozen, count_macs, count_params, part_counts
-from archsearch.counting.macs import analyse, count_head, count_module, count_part
-from archsearch.errors import ArchitectureError, UncountedOperationError
+from archsearch.counting import count_activations, count_frozen, count_macs, count_params, part_counts
+from archsearch.counting.macs import PartCount, count, count_head, count_part
+from archsearch.counting.operators import GROUPS, Work
+from archsearch.counting.traced import traced_macs
+from archsearch.errors import ArchitectureError
 from archsearch.shapes import FeatureShape
+from archsearch.space import load_space
 from archsearch.stages import (
     STAGE_KINDS,
     STEM_KINDS,
@@ -58,6 +69,8 @@ NETWORKS = {
         head=Head(pool="distilled"),
     ),
 }
+SPACES = Path(__file__).parents[2] / "spaces"
+
 every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
 
 
@@ -268,7 +281,9 @@ def test_an_activation_is_free(kind):
         for active in (False, True)
     )
 
-    assert others == [usual] * 5
+    assert {other.macs for other in others} == {usual.macs}
+    assert {other.activations for other in others} == {usual.activations}
+    assert {other.params for other in others} == {usual.params}
 
 
 def test_positions_of_the_article_by_hand():
@@ -346,6 +361,107 @@ def test_parameters_by_hand():
     }
 
 
+# --- activations by hand --------------------------------------------------------------------------
+
+
+def test_the_activations_of_a_conv_stage_by_hand():
+    stage = ConvStage(channels=32, depth=2, stride=2, expansion=0.25, groups=2)
+
+    before, behind, width = 12 * 10, 6 * 5, 32 // 4
+    first = before * width + behind * width + behind * 32
+    shortcut = behind * 32
+    second = behind * (width + width + 32)
+
+    counted = count_part(stage, FeatureShape(16, 12, 10))
+    assert counted.activations == counted.activations_by_family["convolution"] == first + shortcut + second
+
+
+def test_the_activations_of_an_mhsa_stage_by_hand():
+    stage = MHSAStage(channels=32, depth=1, stride=2, heads=2, expansion=0.5)
+
+    height, width, inner = 6, 5, 16
+    before, behind = height * width, 3 * 3
+    reduce, qkv = before * inner, before * (3 * inner)
+    expand, shortcut = behind * 32, behind * 32
+    queries_by_rows, queries_by_columns = 2 * before * height, 2 * before * width
+    mixed_values = before * inner
+
+    counted = count_part(stage, FeatureShape(16, height, width))
+    assert counted.activations_by_family == {
+        "convolution": reduce + qkv + expand + shortcut,
+        "projection": 0,
+        "attention product": queries_by_rows + queries_by_columns + mixed_values,
+        "MLP": 0,
+        "soft split": 0,
+    }
+
+
+def test_the_activations_of_a_token_transformer_stage_by_hand():
+    stage = TokenTransformerStage(channels=16, depth=2, stride=2, mlp_ratio=3.0, class_token=True)
+
+    places = 3 * 3
+    tokens = places + 1
+    split = places * 16
+    qkv, mixed_values, project = tokens * (3 * 16), tokens * 16, tokens * 16
+    mlp = tokens * (3 * 16) + tokens * 16
+
+    counted = count_part(stage, FeatureShape(8, 6, 5))
+    assert counted.activations_by_family == {
+        "convolution": 0,
+        "projection": 2 * (qkv + project),
+        "attention product": 2 * mixed_values,
+        "MLP": 2 * mlp,
+        "soft split": split,
+    }
+
+
+def test_the_activations_of_a_t2t_stem_with_a_performer_by_hand():
+    stem = T2TStem(channels=16, kernels=(7, 3), strides=(4, 2), token_channels=8, features=5)
+
+    kqv, project = FIRST_TOKENS * (3 * 8), FIRST_TOKENS * 8
+    features_of_keys_and_queries = 2 * FIRST_TOKENS * 5
+    keys_by_values = 5 * 8
+    queries_by_that, queries_by_sum_of_keys = FIRST_TOKENS * 8, FIRST_TOKENS
+    products = features_of_keys_and_queries + keys_by_values + queries_by_that + queries_by_sum_of_keys
+
+    counted = count_part(stem, FeatureShape(3, 32, 24))
+    assert counted.activations_by_family == {
+        "convolution": 0,
+        "projection": kqv + project,
+        "attention product": products,
+        "MLP": 2 * FIRST_TOKENS * 8,
+        "soft split": LAST_TOKENS * 16,
+    }
+
+
+def test_norms_and_what_works_element_by_element_write_no_activations():
+    shape = FeatureShape(8, 6, 5)
+    plain, pooled = (ConvStem(channels=8, pool=pool) for pool in ("none", "max"))
+
+    counted = count_part(plain, shape)
+
+    assert counted.activations == (6 * 5) * 8
+    assert count_part(pooled, shape).activations == counted.activations
+
+
+def traced_activations(network):
+    """Elements that fvcore sees written in one pass over the whole network."""
+    shape = network.image.shape
+    analysis = ActivationCountAnalysis(
+        network.build().eval(), torch.zeros(1, shape.channels, shape.height, shape.width)
+    )
+    analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
+    analysis.set_op_handle("aten::scaled_dot_product_attention", generic_activation_jit())
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", category=TracerWarning)
+        return analysis.total()
+
+
+@every_network
+def test_the_activations_of_the_parts_are_those_of_one_pass_over_the_whole_network(network):
+    assert count_activations(network) == traced_activations(network)
+
+
 # --- the sum of the parts is the whole ------------------------------------------------------------
 
 
@@ -360,9 +476,9 @@ def test_the_networks_below_hold_every_kind():
 
 @every_network
 def test_the_sum_of_the_parts_is_one_count_of_the_whole_network(network):
-    whole = analyse(network.build().eval(), network.image.shape)
+    whole = traced_macs(network.build(), network.image.shape)
 
-    assert count_macs(network).total == whole.total()
+    assert count_macs(network).total == whole
 
 
 @every_network
@@ -437,17 +553,6 @@ def test_a_part_behind_another_map_is_counted_anew():
     assert large == 4 * small
 
 
-def test_counting_leaves_the_random_state_as_it_was():
-    count_part.cache_clear()
-    count_head.cache_clear()
-    torch.manual_seed(3)
-    before = torch.get_rng_state()
-
-    count_macs(MIXED)
-
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_an_architecture_that_cannot_be_is_refused_before_it_is_counted():
     impossible = architecture(ConvStem(channels=8), MHSAStage(channels=8, depth=1, heads=3))
 
@@ -455,76 +560,130 @@ def test_an_architecture_that_cannot_be_is_refused_before_it_is_counted():
         count_macs(impossible)
 
 
-# --- operators ------------------------------------------------------------------------------------
+# --- blocks behind the first ----------------------------------------------------------------------
+
+DEEP = {
+    "conv": ConvStage(channels=16, depth=1),
+    "conv, stride 2": ConvStage(channels=16, depth=1, stride=2, groups=2, expansion=0.5),
+    "conv, basic": ConvStage(channels=16, depth=1, stride=2, kernel=5, block="basic", activation="gelu"),
+    "conv, active 3x3 shortcut": ConvStage(
+        channels=16, depth=1, shortcut="conv3x3", shortcut_activation=True, activation="silu"
+    ),
+    "mhsa": MHSAStage(channels=16, depth=1, heads=2),
+    "mhsa, stride 2": MHSAStage(channels=16, depth=1, stride=2, shortcut="avgpool_conv1x1"),
+    "mhsa, article": MHSAStage(channels=16, depth=1, stride=2, position="article", qkv_bias=True),
+    "mhsa, no position": MHSAStage(channels=16, depth=1, stride=3, position="none"),
+    "token_transformer": TokenTransformerStage(channels=16, depth=1, position="none"),
+    "token_transformer, direct": TokenTransformerStage(channels=16, depth=1, entry="direct"),
+    "token_transformer, stride 2": TokenTransformerStage(
+        channels=16, depth=1, stride=2, split_kernel=4, class_token=True, position="sinusoid"
+    ),
+    "token_transformer, two tokens": TokenTransformerStage(
+        channels=16, depth=1, stride=2, class_token=True, distillation_token=True, qkv_bias=False
+    ),
+}
+
+ARRIVING = [FeatureShape(16, 13, 10), FeatureShape(6, 13, 10)]
+ON_A_MAP = [
+    pytest.param(stage, shape, id=f"{name} on {shape}")
+    for name, stage in DEEP.items()
+    for shape in ARRIVING
+    if not stage.problems(shape)
+]
 
 
-class Pairwise(nn.Module):
-    def forward(self, x):
-        flat = x.flatten(2)
-        return torch.cdist(flat, flat)
+def test_the_stages_below_hold_every_kind():
+    assert {stage.kind for stage in DEEP.values()} == STAGE_KINDS.keys()
 
 
-class Exponential(nn.Module):
-    def forward(self, x):
-        return torch.linalg.matrix_exp(x)
+@pytest.mark.parametrize(("stage", "shape"), ON_A_MAP)
+@pytest.mark.parametrize("depth", [2, 3, 6])
+def test_a_deep_stage_costs_what_the_whole_of_it_costs_when_it_is_built(stage, shape, depth):
+    """Calls, MACs and elements of every group, and both kinds of parameters."""
+    deep = stage.model_copy(update={"depth": depth})
+
+    assert count_part(deep, shape) == count(lambda: deep.build(shape), shape)
 
 
-class Fourier(nn.Module):
-    def forward(self, x):
-        return torch.fft.rfft2(x).abs()
+@pytest.mark.parametrize(("stage", "shape"), ON_A_MAP)
+def test_a_settled_stage_keeps_its_map(stage, shape):
+    behind = stage.out_shape(shape)
+
+    assert stage.settled().problems(behind) == []
+    assert stage.settled().out_shape(behind) == behind
 
 
-class BiasedProduct(nn.Module):
-    def forward(self, x):
-        return torch.baddbmm(x[0], x[0], x[0])
+def test_a_deep_stage_is_built_no_deeper_than_two(monkeypatch):
+    depths = []
+    build = ConvStage.build
+
+    def noted(stage, shape):
+        depths.append(stage.depth)
+        return build(stage, shape)
+
+    monkeypatch.setattr(ConvStage, "build", noted)
+    monkeypatch.setenv("ARCHSEARCH_CACHE", "")
+    count_part(ConvStage(channels=28, depth=64, stride=2), FeatureShape(20, 9, 7))
+
+    assert sorted(depths) == [1, 1, 2]
 
 
-class Attention(nn.Module):
-    """Two heads over a map whose rows are the tokens; ``bias`` is added to their logits."""
+# --- any point of the shipped spaces --------------------------------------------------------------
 
-    def __init__(self, bias):
-        super().__init__()
-        self.bias = bias
-
-    def forward(self, x):
-        return F.scaled_dot_product_attention(x, x, x, attn_mask=self.bias)
+# Tracing runs the network, which takes seconds at ImageNet's size.
+LARGE = {"botnet", "imagenet"}
+every_space = pytest.mark.parametrize("name", sorted(path.stem for path in SPACES.glob("*.yaml")))
 
 
-class Elementwise(nn.Module):
-    def forward(self, x):
-        return F.gelu(F.relu(x) + x * x).softmax(dim=-1).mean(dim=(2, 3))
+@cache
+def space(name):
+    return load_space(SPACES / f"{name}.yaml")
 
 
-@pytest.mark.parametrize(
-    ("module", "operator"),
-    [
-        (Pairwise(), "aten::cdist"),
-        (Exponential(), "aten::linalg_matrix_exp"),
-        (Fourier(), "aten::fft_rfft2"),
-        (BiasedProduct(), "aten::baddbmm"),
-    ],
-    ids=["cdist", "matrix_exp", "rfft2", "baddbmm"],
+@every_space
+def test_any_point_of_a_shipped_space_costs_what_its_network_does(name):
+    @settings(max_examples=2 if name in LARGE else 4, deadline=None, derandomize=True)
+    @given(seed=st.integers(0, 2**32 - 1))
+    def costs_what_its_network_does(seed):
+        (point,) = space(name).draws(seed=seed, count=1)
+        assume(not point.problems())
+        network = point.build()
+        parameters = list(network.parameters())
+
+        assert count_macs(point).total == traced_macs(network, point.image.shape)
+        assert count_params(point) == sum(p.numel() for p in parameters if p.requires_grad)
+        assert count_frozen(point) == sum(p.numel() for p in parameters if not p.requires_grad)
+
+    costs_what_its_network_does()
+
+
+# --- counts as amounts ----------------------------------------------------------------------------
+
+amounts = st.integers(0, 2**63)
+some_counts = st.builds(
+    PartCount,
+    amounts,
+    amounts,
+    st.dictionaries(st.sampled_from(GROUPS), st.builds(Work, amounts, amounts, amounts)),
 )
-def test_an_operator_without_a_counter_is_refused_by_name(module, operator):
-    with pytest.raises(UncountedOperationError) as raised:
-        count_module(module, FeatureShape(2, 4, 4))
-
-    (line,) = raised.value.lines()
-    assert line.startswith("no MAC counter for ")
-    assert operator in line
 
 
-def test_elementwise_work_is_left_out():
-    assert count_module(Elementwise(), FeatureShape(2, 4, 4)).macs == 0
+@given(some_counts)
+def test_a_count_comes_back_from_json_as_it_was(counted):
+    assert PartCount.from_data(json.loads(json.dumps(counted.as_data()))) == counted
 
 
-@pytest.mark.parametrize("bias", [None, torch.zeros(6, 6)], ids=["without bias", "with bias"])
-def test_attention_is_two_products_with_or_without_a_bias(bias):
-    heads, tokens, head_width = 2, 6, 5
+@given(some_counts)
+def test_a_count_and_itself_is_twice_the_count(counted):
+    assert counted + counted == counted * 2
+    assert counted * 2 - counted == counted
 
-    queries_by_keys = heads * tokens * tokens * head_width
-    weights_by_values = heads * tokens * tokens * head_width
 
-    count = count_module(Attention(bias), FeatureShape(heads, tokens, head_width))
-    assert count.by_family["attention product"] == queries_by_keys + weights_by_values
-    assert count.macs == queries_by_keys + weights_by_values
+@given(some_counts, some_counts)
+def test_every_amount_of_a_sum_is_the_sum_of_the_amounts(one, other):
+    both = one + other
+
+    assert both.params == one.params + other.params
+    assert both.frozen == one.frozen + other.frozen
+    assert both.macs == one.macs + other.macs == sum(both.by_family.values())
+    assert both.activations == one.activations + other.activations
