@@ -78,14 +78,31 @@ def profile(
     architecture: Annotated[Path, typer.Argument(metavar="FILE", help="An architecture file, or a space.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in the batch that is timed.")] = 1,
-    seed: Annotated[int, typer.Option(help="Which random point of a space.")] = 0,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    mode: Annotated[str, typer.Option(help="eager, compiled or cuda_graph.")] = "eager",
+    memory_format: Annotated[str, typer.Option(help="contiguous or channels_last.")] = "contiguous",
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads of an operator.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.0, max=600, help="Time for one latency, at most.")] = 0.5,
     image: Annotated[str | None, typer.Option(help="Another image size: 160, or 224x160.")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="Of a space: this random point alone.")] = None,  # noqa: UP045
+    draws: Annotated[int, typer.Option(min=10, max=100_000, help="Of a space: points to count.")] = 100,
+    fit: Annotated[Optional[int], typer.Option(help="Of a space: measure so many, fit a predictor.")] = None,  # noqa: UP045
     as_json: Json = False,
 ) -> None:
-    """Count and measure an architecture: shapes, parameters, MACs, globality, latency. Of a space, a random point."""
-    from archsearch.cli.profile import profile_command
+    """Count and measure: an architecture part by part; of a space, random points, or --fit its latency predictor."""
+    from archsearch.cli.profile import Asked, profile_command
+    from archsearch.profiling import conditions_of, pick_device
 
-    profile_command(architecture, device, batch, seed, image, as_json=as_json)
+    conditions = conditions_of(
+        pick_device(device),
+        batch_size=batch,
+        dtype=dtype,  # type: ignore[arg-type]  # checked there
+        memory_format=memory_format,  # type: ignore[arg-type]
+        mode=mode,  # type: ignore[arg-type]
+        threads=threads,
+    )
+    asked = Asked(seconds=seconds, image=image, seed=seed, draws=draws, fit=fit)
+    profile_command(architecture, conditions, asked, as_json=as_json)
 
 
 @app.command()

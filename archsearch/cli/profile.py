@@ -2,29 +2,47 @@
 
 import json
 import re
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from archsearch.architecture import Architecture, Image
+from archsearch.cli.profile_space import checked_fit, fit_command, summary_command
 from archsearch.cli.tables import amount, console, grid
 from archsearch.counting import count_frozen, family, global_depth, globality, mean_reach, part_counts
 from archsearch.errors import InputError, Problem, shown
-from archsearch.profiling import Profile, pick_device, profile_architecture
+from archsearch.profiling import Conditions, Profile, profile_architecture
 from archsearch.space import Published, Space, load_space
 
 SIZE = re.compile(r"(\d{1,4})(?:x(\d{1,4}))?")
 
 
-def profile_command(
-    file: Path, device: str, batch: int, seed: int, image: str | None, *, as_json: bool
-) -> None:
-    """Count and measure the architecture in ``file``, or one random point of the space in it."""
+@dataclass(frozen=True)
+class Asked:
+    """What of a file is to be profiled: all of it as it is, another image size, one point, many, a fit."""
+
+    seconds: float = 0.5
+    image: str | None = None
+    seed: int | None = None
+    draws: int = 100
+    fit: int | None = None
+
+
+def profile_command(file: Path, conditions: Conditions, asked: Asked, *, as_json: bool) -> None:
+    """Count and measure the architecture in ``file``, or one or many random points of the space in it."""
     space = load_space(file)
-    if image is not None:
-        space = replace(space, image=resized(space.image, image))
-    architecture = point(space, seed)
-    profile = profile_architecture(architecture, device=pick_device(device), batch_size=batch)
+    if asked.image is not None:
+        space = replace(space, image=resized(space.image, asked.image))
+    if asked.fit is not None:
+        fit_command(
+            open_space(space, file), conditions, checked_fit(asked.fit), asked.seconds, as_json=as_json
+        )
+        return
+    if space.open_fields() and asked.seed is None:
+        summary_command(space, file, conditions, asked.draws, asked.seconds, as_json=as_json)
+        return
+    architecture = point(space, asked.seed or 0)
+    profile = profile_architecture(architecture, conditions=conditions, seconds=asked.seconds)
     if as_json:
         console().print_json(json.dumps(as_data(architecture, profile, space.published)))
         return
@@ -34,6 +52,14 @@ def profile_command(
             f"{file} is a space: this is its random point {seed}\n\n{architecture.to_yaml()}", markup=False
         )
     show(architecture, profile, space.published)
+
+
+def open_space(space: Space, file: Path) -> Space:
+    """The space, if it leaves anything open."""
+    if not space.open_fields():
+        problem = Problem("--fit", "nothing is open in this file", "give a space, such as spaces/hybrid.yaml")
+        raise InputError(str(file), [problem])
+    return space
 
 
 def point(space: Space, seed: int) -> Architecture:
@@ -65,11 +91,13 @@ def as_data(architecture: Architecture, profile: Profile, published: Published |
         "macs": profile.macs.total,
         "macs_by_stage": dict(profile.macs.by_stage),
         "macs_by_family": dict(profile.macs.by_family),
+        "activations": profile.activations,
         "parts": parts(architecture),
         "published": None if published is None else published.model_dump(),
         "latency_ms": profile.latency_ms,
         "latency": asdict(profile.latency),
         "peak_memory_mib": profile.peak_memory_mib,
+        "training_memory_mib": profile.training_memory_mib,
         "conditions": asdict(profile.conditions),
     }
 
@@ -92,6 +120,8 @@ def parts(architecture: Architecture) -> list[dict[str, Any]]:
                 "frozen_params": count.frozen,
                 "macs": count.macs,
                 "macs_by_family": dict(count.by_family),
+                "activations": count.activations,
+                "activations_by_family": dict(count.activations_by_family),
                 "mixers": len(mixers),
                 "reach": mean_reach(mixers) if mixers else None,
             }
@@ -103,20 +133,27 @@ def show(architecture: Architecture, profile: Profile, published: Published | No
     """A table of the parts, then the totals beside what others print."""
     screen = console()
     families = [name for name, macs in profile.macs.by_family.items() if macs]
-    columns = ["part", "kind", "out", "params", "MACs", *families, "reach"]
+    columns = ["part", "kind", "out", "params", "MACs", *families, "activations", "reach"]
     rows = [row(record, families) for record in parts(architecture)]
     screen.print(grid(f"{architecture.name} ({architecture.id})", columns, rows))
     screen.print(f"\n{params_line(profile.params, count_frozen(architecture))}")
     screen.print(macs_line(profile))
+    screen.print(f"{profile.activations:,} activations: what convolutions, linear layers and products write")
     if published is not None:
-        screen.print(published_line(published, profile, count_frozen(architecture)))
+        screen.print(published_line(published, profile, count_frozen(architecture)), markup=False)
     screen.print(f"{family(architecture)}, globality {globality(architecture):.3f} (0 local, 1 global)")
-    latency, conditions = profile.latency, profile.conditions
+    latency = profile.latency
     screen.print(
         f"latency {latency.median_ms:.3f} ms (quartiles {latency.lower_quartile_ms:.3f} to "
-        f"{latency.upper_quartile_ms:.3f}, {latency.repeats} repeats), batch {conditions.batch_size}, "
-        f"{conditions.dtype}, eager, {conditions.device_name}, one CPU thread, torch {conditions.torch_version}"
+        f"{latency.upper_quartile_ms:.3f}, {latency.repeats} repeats), {profile.conditions}"
     )
+    for flag in latency.flags:
+        screen.print(f"flagged: {flag}")
+    if profile.peak_memory_mib is not None and profile.training_memory_mib is not None:
+        screen.print(
+            f"peak memory {profile.peak_memory_mib:.1f} MiB for inference, {profile.training_memory_mib:.1f} MiB for a "
+            "step of training"
+        )
 
 
 def row(record: dict[str, Any], families: list[str]) -> list[str]:
@@ -125,7 +162,8 @@ def row(record: dict[str, Any], families: list[str]) -> list[str]:
     reach = "-" if record["reach"] is None else f"{record['reach']:.3f}"
     out = "x".join(map(str, record["out"]))
     params, macs = f"{record['params']:,}", f"{record['macs']:,}"
-    return [record["part"], record["kind"], out, params, macs, *by_family, reach]
+    activations = amount(record["activations"])
+    return [record["part"], record["kind"], out, params, macs, *by_family, activations, reach]
 
 
 def params_line(params: int, frozen: int) -> str:

@@ -179,7 +179,6 @@ def test_a_file_of_garbage_is_counted_into(folder):
     assert remembered("a part", Counting(3)) == 2
 
 
-@pytest.mark.xfail(reason="eight zeros are the checksum of the nothing behind them")
 def test_eight_zeros_are_no_line():
     assert checked(b"00000000") is None
     assert checked(b"00000000 ") is None
@@ -305,7 +304,6 @@ def test_without_a_name_it_is_the_cache_of_the_user(tmp_path, monkeypatch):
     assert [path.parent for path in tmp_path.rglob("*.jsonl")] == [tmp_path / "xdg" / "archsearch"]
 
 
-@pytest.mark.xfail(reason="Path.home() raises RuntimeError, which is no OSError")
 def test_a_user_without_a_home_costs_nothing(monkeypatch):
     def homeless():
         raise RuntimeError("Could not determine home directory.")

@@ -117,7 +117,6 @@ def test_a_convolution_is_pointwise_spatial_or_grouped(weight, groups, name):
     assert list(work(lambda x, w: F.conv2d(x, w, groups=groups), (4, 6, 5), weight)) == [name]
 
 
-@pytest.mark.xfail(reason="its weight holds the channels that arrive first, unlike other convolutions'")
 def test_a_transposed_convolution_that_changes_the_width_is_not_grouped():
     assert list(work(F.conv_transpose2d, (4, 6, 5), (4, 8, 3, 3))) == ["conv spatial"]
 
@@ -146,7 +145,6 @@ def test_a_matrix_that_is_shared_is_multiplied_with_each():
     assert work(lambda x, m: x @ m, (4, 6, 5), (5, 7)) == {"matmul": expected}
 
 
-@pytest.mark.xfail(reason="fvcore goes by the shape on the left alone, and so does its trace")
 def test_a_shared_matrix_on_the_left_is_multiplied_with_each():
     expected = Work(1, 4 * (3 * 6 * 5), 4 * (3 * 5))
 
@@ -178,6 +176,17 @@ def test_attention_is_two_products_with_or_without_a_mask(mask):
     shapes = [(1, 2, 9, 5), (1, 2, 9, 3), *([mask] if mask else [])]
     assert work(attention, (2, 6, 5), *shapes) == {
         "attention": Work(1, queries_by_keys + weights_by_values, 2 * 6 * 3)
+    }
+
+
+def test_one_query_may_ask_a_batch_of_keys():
+    """Six queries of width five, the same for each of three images with nine keys; two heads, values of three."""
+    queries_by_keys = 3 * 2 * (6 * 5 * 9)
+    weights_by_values = 3 * 2 * (6 * 9 * 3)
+    expected = Work(1, queries_by_keys + weights_by_values, 3 * 2 * 6 * 3)
+
+    assert work(F.scaled_dot_product_attention, (2, 6, 5), (3, 2, 9, 5), (3, 2, 9, 3)) == {
+        "attention": expected
     }
 
 
@@ -235,6 +244,24 @@ def test_elementwise_work_is_left_out():
         "elementwise": Work(3, 0, 3 * 32),
         "pool": Work(1, 0, 2),
     }
+
+
+@pytest.mark.parametrize(
+    "negligible",
+    [lambda x: 1 - x, lambda x: 1 / x, lambda x: F.dropout(x, training=False), nn.Dropout(0.5).eval()],
+    ids=["1 - x", "1 / x", "F.dropout", "nn.Dropout"],
+)
+def test_a_number_less_a_map_and_dropout_in_eval_mode_are_elementwise(negligible):
+    assert work(negligible, (4, 6, 5)) == {"elementwise": Work(1, 0, 4 * 6 * 5)}
+
+
+@pytest.mark.parametrize("size", [1, (2, 3), (6, 5)])
+def test_an_adaptive_pooling_costs_what_the_trace_of_it_does(size):
+    shape = FeatureShape(4, 6, 5)
+
+    _, found = work_of(partial(nn.AdaptiveAvgPool2d, size), shape)
+
+    assert found["pool"].macs == traced_macs(nn.AdaptiveAvgPool2d(size), shape) == 4 * 6 * 5
 
 
 def test_a_soft_split_is_a_copy():
@@ -349,7 +376,6 @@ def test_an_argument_by_name_is_the_same_argument(by_name, by_place, shapes):
     ],
     ids="linear linear-input conv2d conv2d-input attention matmul bmm mm addmm add exp gelu".split(),
 )
-@pytest.mark.xfail(reason="shape_of and the handles look for their tensors by place alone")
 def test_an_argument_by_name_of_an_operator_in_c_is_the_same_argument(by_name, by_place, shapes):
     assert work(by_name, (4, 6, 5), *shapes) == work(by_place, (4, 6, 5), *shapes)
 
@@ -442,11 +468,33 @@ def test_a_network_is_counted_as_it_runs_behind_its_training():
     assert work_of(lambda: nn.BatchNorm2d(4).train(), FeatureShape(4, 6, 5))[1]["batch norm"].macs == 2 * 120
 
 
-@pytest.mark.xfail(reason="on paper, what ends in an underscore does nothing")
 def test_a_layer_that_was_frozen_is_frozen_on_paper():
     module, _ = work_of(lambda: nn.Linear(5, 5).requires_grad_(requires_grad=False), FeatureShape(1, 1, 5))
 
     assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_an_axis_that_is_added_in_place_is_added_on_paper():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(4).unsqueeze_(1).unsqueeze_(2))
+
+        def forward(self, x):
+            return x * self.scale
+
+    module, found = work_of(Scaled, FeatureShape(4, 6, 5))
+
+    assert module.scale.shape == (4, 1, 1)
+    assert found == {"elementwise": Work(1, 0, 4 * 6 * 5)}
+
+
+def test_a_forward_without_gradients_is_counted():
+    def frozen(x, weight):
+        with torch.no_grad():
+            return F.linear(x, weight)
+
+    assert work(frozen, (4, 6, 5), (7, 5)) == work(F.linear, (4, 6, 5), (7, 5))
 
 
 # --- shapes that are told without torch -----------------------------------------------------------
@@ -476,6 +524,7 @@ PLAIN = {
     "square": by_itself(torch.square),
     "sqrt": by_itself(torch.sqrt),
     "rsqrt": by_itself(torch.rsqrt),
+    "dropout": by_itself(lambda x: F.dropout(x, training=False)),
     "batch_norm": normed,
     "layer_norm": by_itself(lambda x: F.layer_norm(x, x.shape[-1:])),
     "group_norm": by_itself(lambda x: F.group_norm(x, 1)),
@@ -560,6 +609,14 @@ def test_an_operator_without_a_counter_is_refused_by_name(name):
     assert line.startswith("no MAC counter for torch.")
     assert f"{name}: the total would be too low" in line
     assert "operators.py" in line
+
+
+def test_a_batch_norm_whose_arguments_stand_in_another_order_is_refused_by_name():
+    def normed(x, weight, bias, mean, variance):
+        return torch.batch_norm(x, weight, bias, mean, variance, False, 0.1, 1e-5, False)
+
+    with pytest.raises(UncountedOperationError, match=r"no MAC counter for torch\.batch_norm: "):
+        work(normed, (4, 6, 5), *[(4,)] * 4)
 
 
 def test_every_operator_without_a_counter_is_named_at_once():
