@@ -49,7 +49,8 @@ def profile_command(file: Path, conditions: Conditions, asked: Asked, *, as_json
     screen = console()
     if space.open_fields():
         screen.print(
-            f"{file} is a space: this is its random point {asked.seed}\n\n{architecture.to_yaml()}", markup=False
+            f"{file} is a space: this is its random point {asked.seed}\n\n{architecture.to_yaml()}",
+            markup=False,
         )
     show(architecture, profile, space.published)
 

@@ -66,11 +66,8 @@ class PartCount:
         return cls(params, frozen, {group: Work(*amounts) for group, amounts in work.items()})
 
     def __add__(self, other: "PartCount") -> "PartCount":
-        work = {
-            group: self.work.get(group, Work()) + other.work.get(group, Work())
-            for group in GROUPS
-            if group in self.work or group in other.work
-        }
+        both = {group: self.work.get(group, Work()) + other.work.get(group, Work()) for group in GROUPS}
+        work = {group: amount for group, amount in both.items() if amount != Work()}
         return PartCount(self.params + other.params, self.frozen + other.frozen, work)
 
     def __mul__(self, times: int) -> "PartCount":
@@ -146,28 +143,16 @@ def part_counts(architecture: Architecture) -> Iterator[tuple[str, PartCount]]:
 
 @lru_cache(maxsize=16_384)
 def count_part(part: Part, shape: FeatureShape) -> PartCount:
-    """The cost of one part behind a map of ``shape``; remembered.
-
-    Blocks behind the first are alike in every kind, whatever arrives at the stage: one more of them is
-    what two settled blocks cost more than one.
-    """
-    depth = getattr(part, "depth", 1)
-    if depth == 1:
-        return count_built(part, shape)
-    first = part.model_copy(update={"depth": 1})
-    return count_built(first, shape) + count_repeated(part.settled(), part.out_shape(shape)) * (depth - 1)
-
-
-@lru_cache(maxsize=4_096)
-def count_repeated(part: Part, shape: FeatureShape) -> PartCount:
-    """What one more block of a settled part costs."""
-    one, two = (count_built(part.model_copy(update={"depth": depth}), shape) for depth in (1, 2))
-    return two - one
+    """The cost of one part behind a map of ``shape``, by its pieces; remembered."""
+    return sum(
+        (count_built(piece.part, piece.shape) * piece.times for piece in part.pieces(shape)),
+        start=PartCount(0, 0, {}),
+    )
 
 
 @lru_cache(maxsize=16_384)
 def count_built(part: Part, shape: FeatureShape) -> PartCount:
-    """The cost of one part as a whole; remembered, on the disk too."""
+    """The cost of one part, built as a whole; remembered, on the disk too."""
     text = f"{part.model_dump_json()} {shape}"
     return PartCount.from_data(remembered(text, lambda: count(lambda: part.build(shape), shape).as_data()))
 

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from archsearch.errors import UncountedOperationError
-from archsearch.shapes import FeatureShape
+from archsearch.shapes import FeatureShape, windows
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,8 @@ HANDLE_GROUPS = {
 }
 # What returns a map of its argument's shape needs no calculation on paper.
 SAME_SHAPE = ACTIVATIONS | frozenset("batch_norm layer_norm group_norm exp square sqrt rsqrt dropout".split())
+# The arguments that nn.Conv2d hands to conv2d, all by place.
+PLAIN_CONV2D = 7
 SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
 
 
@@ -318,9 +320,32 @@ def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:
         return args[0]
     if name == "linear":
         return like(args[0], len(args[1]))
+    if name == "conv2d" and len(args) == PLAIN_CONV2D:
+        return convolved(*args)
     if name == "scaled_dot_product_attention" and args[0].shape[:-2] == args[1].shape[:-2]:
         return like(args[0], args[2].shape[-1])
     return None
+
+
+def convolved(
+    image: Tensor,
+    weight: Tensor,
+    _bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int] | str,
+    dilation: tuple[int, int],
+    _groups: int,
+) -> Tensor | None:
+    """A tensor of the shape that ``conv2d`` returns, called as ``nn.Conv2d`` calls it."""
+    if isinstance(padding, str) or image.ndim != 4:
+        return None
+    sides = [
+        windows(size, reach * (kernel - 1) + 1, step, pad)
+        for size, kernel, step, pad, reach in zip(
+            image.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
+        )
+    ]
+    return image.new_empty(image.shape[0], weight.shape[0], *sides)
 
 
 def same_shape(one: Any, other: Any) -> bool:

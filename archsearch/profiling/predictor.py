@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -178,20 +179,14 @@ def part_times(
     table: OperatorTable,
     blocks: dict[tuple[Part, FeatureShape], Times],
 ) -> Times:
-    """The times of a part: of its first block, and of as many settled ones as it has beside."""
-
-    def built(part: Part, shape: FeatureShape) -> Times:
-        if (part, shape) not in blocks:
-            blocks[part, shape] = table.times(lambda: part.build(shape), shape)
-        return blocks[part, shape]
-
-    depth = getattr(part, "depth", 1)
-    first = built(part if depth == 1 else part.model_copy(update={"depth": 1}), shape)
-    if depth == 1:
-        return first
-    settled, inside = part.settled(), part.out_shape(shape)
-    one, two = (built(settled.model_copy(update={"depth": n}), inside) for n in (1, 2))
-    return first + (two - one) * (depth - 1)
+    """The times of a part, by its pieces."""
+    total = Times({}, 0)
+    for piece in part.pieces(shape):
+        key = (piece.part, piece.shape)
+        if key not in blocks:
+            blocks[key] = table.times(partial(piece.part.build, piece.shape), piece.shape)
+        total += blocks[key] * piece.times
+    return total
 
 
 def features_of(times: Times) -> Floats:

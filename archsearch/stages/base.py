@@ -47,6 +47,14 @@ class Meaningless:
     at: tuple[object, ...]
 
 
+class Piece(NamedTuple):
+    """A part behind a map, counted ``times`` times; below zero where it stands for what another one lacks."""
+
+    part: "Part"
+    shape: FeatureShape
+    times: int
+
+
 class MapAndTokens(NamedTuple):
     """What a last stage with tokens of its own returns: the map ``(B, C, H, W)``, its tokens ``(B, T, C)``.
 
@@ -86,9 +94,12 @@ class Part(BaseModel, ABC):
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """Its spatial mixers in order, for an input of ``shape``; 1x1 convolutions and MLPs are none."""
 
-    def settled(self) -> "Part":
-        """This part as it goes on behind its first block, to follow its own map; itself if it has no blocks."""
-        return self
+    def pieces(self, shape: FeatureShape) -> list["Piece"]:
+        """Simpler parts whose costs, each so many times, add up to this one's behind a map of ``shape``.
+
+        The fewer distinct pieces the parts of a space have, the less there is to count or to time.
+        """
+        return [Piece(self, shape, 1)]
 
     def active(self) -> dict[str, Any]:
         """The fields that mean something here, ``kind`` first."""

@@ -24,6 +24,7 @@ from archsearch.stages.base import (
     Mixer,
     Mixing,
     Part,
+    Piece,
     Ratio,
     Stride,
     attention_problems,
@@ -104,9 +105,28 @@ class TokenTransformerStage(Part):
         """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, tokens, channels)`` beside it if it has its own."""
         return TokenTransformer(self, shape)
 
-    def settled(self) -> "TokenTransformerStage":
-        """Blocks that take the tokens as they are."""
-        return self.model_copy(update={"entry": "direct", "stride": 1})
+    def pieces(self, shape: FeatureShape) -> list[Piece]:
+        """One block that is entered directly, what each further one adds to it, and the entry.
+
+        The entry is what the plainest stage of this width costs more than the same one without it.
+        """
+        inside = self.out_shape(shape)
+        direct = {"entry": "direct", "stride": 1, "split_kernel": 3}
+        one = self.model_copy(update={**direct, "depth": 1})
+        two = self.model_copy(update={**direct, "depth": 2})
+        pieces = [Piece(one, inside, 2 - self.depth), Piece(two, inside, self.depth - 1)]
+        if self.entry == "split":
+            plain = TokenTransformerStage(
+                channels=self.channels,
+                depth=1,
+                stride=self.stride,
+                split_kernel=self.split_kernel,
+                heads=1,
+                mlp_ratio=1.0,
+                position="none",
+            )
+            pieces += [Piece(plain, shape, 1), Piece(plain.model_copy(update=direct), inside, -1)]
+        return [piece for piece in pieces if piece.times]
 
     def _split_problems(self, shape: FeatureShape) -> list[Problem]:
         return split_problems(self.split_kernel, self.stride, shape, "split_kernel")

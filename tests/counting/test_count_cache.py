@@ -34,7 +34,7 @@ class Counting:
 
 def as_a_new_process():
     """Forget what this process remembers."""
-    for function in (memory_in, macs.count_part, macs.count_repeated, macs.count_built, macs.count_head):
+    for function in (memory_in, macs.count_part, macs.count_built, macs.count_head):
         function.cache_clear()
 
 

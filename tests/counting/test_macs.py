@@ -606,14 +606,31 @@ def test_a_deep_stage_costs_what_the_whole_of_it_costs_when_it_is_built(stage, s
 
 
 @pytest.mark.parametrize(("stage", "shape"), ON_A_MAP)
-def test_a_settled_stage_keeps_its_map(stage, shape):
-    behind = stage.out_shape(shape)
+def test_every_piece_of_a_stage_can_be_built_where_it_stands(stage, shape):
+    for piece in stage.model_copy(update={"depth": 5}).pieces(shape):
+        assert piece.part.problems(piece.shape) == []
+        assert piece.part.depth <= 2
+        assert piece.part.pieces(piece.shape)
 
-    assert stage.settled().problems(behind) == []
-    assert stage.settled().out_shape(behind) == behind
+
+def test_stages_that_differ_in_what_arrives_share_all_pieces_but_the_first():
+    narrow, wide = (ConvStage(channels=16, depth=4).pieces(FeatureShape(c, 8, 8)) for c in (8, 32))
+
+    assert len(narrow) == len(wide) == 2
+    assert narrow[1] == wide[1]
 
 
-def test_a_deep_stage_is_built_no_deeper_than_two(monkeypatch):
+def test_the_entry_of_a_token_stage_is_the_same_piece_whatever_its_heads_and_its_depth():
+    fields = {"channels": 16, "stride": 2}
+    shape = FeatureShape(8, 8, 8)
+    one = TokenTransformerStage(**fields, depth=1, heads=2).pieces(shape)
+    other = TokenTransformerStage(**fields, depth=3, heads=4, mlp_ratio=2.0, class_token=True).pieces(shape)
+
+    assert one[-2:] == other[-2:]
+    assert [piece.times for piece in other] == [-1, 2, 1, -1]
+
+
+def test_a_deep_residual_stage_is_built_one_block_at_a_time(monkeypatch):
     depths = []
     build = ConvStage.build
 
@@ -625,7 +642,7 @@ def test_a_deep_stage_is_built_no_deeper_than_two(monkeypatch):
     monkeypatch.setenv("ARCHSEARCH_CACHE", "")
     count_part(ConvStage(channels=28, depth=64, stride=2), FeatureShape(20, 9, 7))
 
-    assert sorted(depths) == [1, 1, 2]
+    assert depths == [1, 1]
 
 
 # --- any point of the shipped spaces --------------------------------------------------------------

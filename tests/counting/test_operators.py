@@ -536,6 +536,10 @@ PLAIN = {
     },
     **{f"{name} a number": by_itself(lambda x, name=name: getattr(x, name)(2)) for name in SAME_AS_BOTH},
     "linear": lambda shape: (F.linear, [shape, (7, shape[-1])]),
+    "conv2d": lambda shape: (
+        lambda x, w: F.conv2d(x, w, None, (2, 1), (1, 3), (1, 2), 1),
+        [shape, (7, shape[1], 2, 3)],
+    ),
     "scaled_dot_product_attention": lambda shape: (
         F.scaled_dot_product_attention,
         [shape, (*shape[:-2], 9, shape[-1]), (*shape[:-2], 9, 3)],
