@@ -150,11 +150,12 @@ def show(architecture: Architecture, profile: Profile, published: Published | No
     )
     for flag in latency.flags:
         screen.print(f"flagged: {flag}")
-    if profile.peak_memory_mib is not None and profile.training_memory_mib is not None:
-        screen.print(
-            f"peak memory {profile.peak_memory_mib:.1f} MiB for inference, {profile.training_memory_mib:.1f} MiB for a "
-            "step of training"
-        )
+    for what, mib in (
+        ("inference", profile.peak_memory_mib),
+        ("a step of training", profile.training_memory_mib),
+    ):
+        if mib is not None:
+            screen.print(f"peak memory of {what}: {mib:,.1f} MiB")
 
 
 def row(record: dict[str, Any], families: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ throttled, a neighbour on the same core or cache. Nothing is corrected by it; wh
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,8 +22,8 @@ DRIFT = 0.10
 SLOWER = 0.10
 # Of one core, used by others while a measurement ran.
 OTHERS = 0.25
-CPU_IMAGE, CPU_WIDTH = FeatureShape(32, 24, 24), 32
-GPU_IMAGE, GPU_WIDTH = FeatureShape(256, 56, 56), 256
+CPU_IMAGE, CPU_BATCH = FeatureShape(32, 24, 24), 1
+GPU_IMAGE, GPU_BATCH = FeatureShape(256, 56, 56), 8
 PROC_STAT = Path("/proc/stat")
 TICKS_PER_SECOND = 100
 # The fastest median of the anchor that this process has seen, under each conditions.
@@ -41,11 +41,17 @@ def busy_seconds() -> float | None:
     return ticks / TICKS_PER_SECOND
 
 
+def anchored(conditions: Conditions) -> Conditions:
+    """Under which the anchor runs beside a network under ``conditions``: the same device and threads, else fixed."""
+    batch = CPU_BATCH if conditions.device == "cpu" else GPU_BATCH
+    return replace(conditions, batch_size=batch, dtype="float32", memory_format="contiguous", mode="eager")
+
+
 @lru_cache(maxsize=8)
 def anchor(conditions: Conditions) -> Pass:
-    """The anchor's pass: two 3x3 convolutions, of 11M MACs on a CPU and 3.7G an image on a GPU."""
-    on_gpu = conditions.device != "cpu"
-    image, width = (GPU_IMAGE, GPU_WIDTH) if on_gpu else (CPU_IMAGE, CPU_WIDTH)
+    """The anchor's pass: two 3x3 convolutions, of 11M MACs on a CPU and of 3.7G an image on a GPU."""
+    image = CPU_IMAGE if conditions.device == "cpu" else GPU_IMAGE
+    width = image.channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(*(nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(2)))
@@ -54,7 +60,10 @@ def anchor(conditions: Conditions) -> Pass:
 
 @dataclass
 class Witness:
-    """What was seen of the machine while something was measured: the anchor's timings, others' use of the CPU."""
+    """What was seen of the machine while something was measured: the anchor's timings, others' use of the CPU.
+
+    ``conditions`` are the anchor's.
+    """
 
     conditions: Conditions
     timings: list[float] = field(default_factory=list)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from archsearch.profiling.anchor import Witness, anchor
+from archsearch.profiling.anchor import Witness, anchor, anchored
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.runner import Pass, measuring, runner, timer_of
 from archsearch.shapes import FeatureShape
@@ -63,10 +63,11 @@ def measure_latency(
     """
     timer = timer_of(torch.device(conditions.device))
     with measuring(conditions):
-        run, steady = runner(network, image, conditions), anchor(conditions)
+        fixed = anchored(conditions)
+        run, steady = runner(network, image, conditions), anchor(fixed)
         warm_up(steady, timer, seconds / 10)
         warm_up(run, timer, seconds / 2)
-        witness = Witness(conditions)
+        witness = Witness(fixed)
         wall, own = time.perf_counter(), time.process_time()
         timings = repeat(run, steady, timer, seconds, witness)
         flags = witness.flags(time.perf_counter() - wall, time.process_time() - own)

@@ -17,7 +17,7 @@ class Profile:
     """Costs of one forward pass. ``params``, ``macs`` and ``activations`` are for one image, the rest for the batch.
 
     ``peak_memory_mib`` (inference) and ``training_memory_mib`` (one step of AdamW) are None on a CPU, whose
-    allocator does not tell.
+    allocator does not tell, and the latter where it was not asked for.
     """
 
     params: int
@@ -51,10 +51,12 @@ def profile_architecture(
     batch_size: int = 1,
     seconds: float = 0.5,
     conditions: Conditions | None = None,
+    training: bool = True,
 ) -> Profile:
     """Count and measure ``architecture`` on ``device``; latency takes about ``seconds``.
 
     ``conditions`` (``profiling.conditions_of``) say more than the device and the batch, and then stand for them.
+    ``training=False`` leaves out the memory of a training step.
 
     Raises:
         ArchitectureError: no network can be built from it.
@@ -71,6 +73,8 @@ def profile_architecture(
         activations=count_activations(architecture),
         latency=measure_latency(network, image, conditions, seconds=seconds),
         peak_memory_mib=inference_memory_mib(network, image, conditions),
-        training_memory_mib=training_memory_mib(network, image, architecture.classes, conditions),
+        training_memory_mib=(
+            training_memory_mib(network, image, architecture.classes, conditions) if training else None
+        ),
         conditions=conditions,
     )

@@ -128,7 +128,7 @@ def forecast(space: Space, config: StudyConfig, device: torch.device) -> Forecas
 def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.device) -> float:
     """Profiling, training and validation of one candidate, from the steps behind the first (it sets things up)."""
     start = time.perf_counter()
-    profile_architecture(architecture, conditions=config.conditions(device))
+    profile_architecture(architecture, conditions=config.conditions(device), training=False)
     profiling = time.perf_counter() - start
     batch = config.recipe.batch_size
     if device.type == "cpu":  # whose time an image hardly depends on the batch

@@ -116,7 +116,8 @@ def predicted(record: TrialRecord, architecture: Architecture, bench: Bench) -> 
 
 def measure(architecture: Architecture, bench: Bench) -> Profile:
     """Latency and memory on the run's device."""
-    return profile_architecture(architecture, conditions=bench.config.conditions(bench.device))
+    conditions = bench.config.conditions(bench.device)
+    return profile_architecture(architecture, conditions=conditions, training=False)
 
 
 def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord:
