@@ -14,7 +14,8 @@ from torch import nn
 
 from archsearch.architecture import Architecture
 from archsearch.counting.cache import remembered
-from archsearch.counting.operators import FAMILIES, GROUPS, WRITES_ACTIVATIONS, Work, work_of
+from archsearch.counting.handles import FAMILIES, GROUPS, WRITES_ACTIVATIONS
+from archsearch.counting.operators import Work, work_of
 from archsearch.shapes import FeatureShape
 from archsearch.stages import Head, Part
 

@@ -1,6 +1,6 @@
 """The same count by one fvcore pass over a whole network: what the counts of its parts are held against.
 
-fvcore traces the network, that is, runs it. Slow and independent: tests and ``studies/bench_counting``
+fvcore traces the network, that is, runs it. Slow and independent: tests and ``studies/bench_profiling``
 compare with it, and nothing else uses it.
 """
 

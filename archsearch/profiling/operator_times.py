@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archsearch.counting.operators import GROUPS, Recorder, pass_on_paper
+from archsearch.counting.handles import GROUPS
+from archsearch.counting.operators import Recorder, pass_on_paper
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.runner import DTYPES, Pass, captured, measuring, time_on_gpu
 from archsearch.shapes import FeatureShape
@@ -26,7 +27,7 @@ ASKS = frozenset(["__get__", "__len__", "dim", "size", "numel"])
 MIN_REPEATS, MAX_REPEATS = 7, 60
 SECONDS = 0.014
 # Swept between two replays, so that a call finds its weights where it does inside a network: out of the first
-# caches. Of 0.25, 2 and 6 MiB, 2 (a core's second-level cache) predicted best (studies/bench_predictor).
+# caches. Of 0.25, 2 and 6 MiB, 2 (a core's second-level cache) predicted best (studies/bench_profiling).
 SWEPT_MIB = 2
 GPU_CALLS = 20
 

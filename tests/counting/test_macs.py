@@ -15,8 +15,9 @@ from torch.jit import TracerWarning
 
 from archsearch.architecture import Architecture, Image
 from archsearch.counting import count_activations, count_frozen, count_macs, count_params, part_counts
+from archsearch.counting.handles import GROUPS
 from archsearch.counting.macs import PartCount, count, count_head, count_part
-from archsearch.counting.operators import GROUPS, Work
+from archsearch.counting.operators import Work
 from archsearch.counting.traced import traced_macs
 from archsearch.errors import ArchitectureError
 from archsearch.shapes import FeatureShape

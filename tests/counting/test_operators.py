@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from archsearch.architecture import Architecture, Image
-from archsearch.counting.operators import (
-    HANDLES,
-    NEGLIGIBLE,
-    SAME_AS_BOTH,
-    SAME_SHAPE,
-    SHAPE_ONLY,
-    Recorder,
-    Work,
-    work_of,
-)
+from archsearch.counting.handles import HANDLES, NEGLIGIBLE, SHAPE_ONLY
+from archsearch.counting.operators import SAME_AS_BOTH, SAME_SHAPE, Recorder, Work, work_of
 from archsearch.counting.traced import traced_macs
 from archsearch.errors import UncountedOperationError
 from archsearch.shapes import FeatureShape
