@@ -61,30 +61,30 @@ SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
 
 
 def work_of(build: Callable[[], nn.Module], shape: FeatureShape) -> tuple[nn.Module, dict[str, Work]]:
-    """The module that ``build`` makes, on paper, and its work for one map of ``shape``, by group.
-
-    Raises:
-        UncountedOperationError: it calls an operator that has no handle and is not negligible.
-    """
+    """The module that ``build`` makes, on paper, and its work for one map of ``shape``, by group."""
     recorder = Recorder()
     module = pass_on_paper(build, shape, recorder)
-    if recorder.uncounted:
-        raise UncountedOperationError(
-            f"no MAC counter for {', '.join(sorted(recorder.uncounted))}: the total would be too low; give it a "
-            "handle in archsearch/counting/handles.py, or write the layer with counted operators"
-        )
-    return module, dict(recorder.work)
+    return module, recorder.work
 
 
 def pass_on_paper(
     build: Callable[[], nn.Module], shape: FeatureShape, recorder: "Recorder", *, batch_size: int = 1
 ) -> nn.Module:
-    """One pass of the module that ``build`` makes, for maps of ``shape``, under the eyes of ``recorder``."""
+    """One pass of the module that ``build`` makes, for maps of ``shape``, under the eyes of ``recorder``.
+
+    Raises:
+        UncountedOperationError: it calls an operator that has no handle and is not negligible.
+    """
     with OnPaper():
         module = build().eval()
     images = torch.empty(batch_size, shape.channels, shape.height, shape.width, device="meta")
     with torch.inference_mode(), recorder, recorder.watching(module):
         module(images)
+    if recorder.uncounted:
+        raise UncountedOperationError(
+            f"no MAC counter for {', '.join(sorted(recorder.uncounted))}: the total would be too low; give it a "
+            "handle in archsearch/counting/handles.py, or write the layer with counted operators"
+        )
     return module
 
 
@@ -204,7 +204,7 @@ def convolved(
             image.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
         )
     ]
-    return image.new_empty(image.shape[0], weight.shape[0], *sides)
+    return image.new_empty(image.shape[0], weight.shape[0], *sides) if min(sides) > 0 else None
 
 
 def same_shape(one: Any, other: Any) -> bool:
@@ -228,6 +228,6 @@ def convolution_group(weight: Tensor, image: Tensor) -> str:
     ``image`` is the side whose channels the weight's second axis should have: what arrives, or what leaves
     a transposed convolution.
     """
-    if weight.shape[1] != image.shape[1]:
+    if weight.shape[1] != image.shape[1 - weight.ndim]:
         return "conv grouped"
     return "conv 1x1" if math.prod(weight.shape[2:]) == 1 else "conv spatial"

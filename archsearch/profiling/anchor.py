@@ -34,8 +34,9 @@ def busy_seconds() -> float | None:
     """CPU seconds spent since the machine started, on the cores of this process; None where nothing tells."""
     if not PROC_STAT.exists():
         return None
+    ours = {f"cpu{core}" for core in cores()}
     lines = [line.split() for line in PROC_STAT.read_text().splitlines()]
-    cpus = [fields for fields in lines if fields[0].startswith("cpu") and fields[0] != "cpu"]
+    cpus = [fields for fields in lines if fields and fields[0] in ours]
     # user, nice, system, (idle, iowait,) irq, softirq, steal
     ticks = sum(int(fields[place]) for fields in cpus for place in (1, 2, 3, 6, 7, 8))
     return ticks / TICKS_PER_SECOND
@@ -100,4 +101,4 @@ def drift_flag(timings: Sequence[float]) -> str:
 
 def busy_flag(others: float) -> str:
     """Cores that other processes used on average."""
-    return f"other processes used {others:.1f} of {cores()} CPU cores" if others > OTHERS else ""
+    return f"other processes used {others:.1f} of {len(cores())} CPU cores" if others > OTHERS else ""

@@ -63,9 +63,12 @@ def conditions_of(
     neighbour.
 
     Raises:
-        InputError: there is no such mode, dtype or memory format, or not on this device.
+        InputError: there is no such mode, dtype or memory format, or not on this device; no image, no thread.
     """
-    device = torch.device(device)
+    device = numbered(torch.device(device))
+    for name, amount in (("batch_size", batch_size), ("threads", threads)):
+        if amount < 1:
+            raise InputError("conditions", [Problem(name, f"{amount} is below 1", "use 1 or more")])
     for name, value, known in (
         ("dtype", dtype, get_args(Dtype)),
         ("memory_format", memory_format, get_args(MemoryFormat)),
@@ -90,6 +93,15 @@ def conditions_of(
     )
 
 
+def numbered(device: torch.device) -> torch.device:
+    """``cpu`` or ``cuda:N``; InputError for a device of another kind."""
+    if device.type == "cuda":
+        return torch.device("cuda", device.index or 0)
+    if device.type != "cpu":
+        raise InputError("conditions", [Problem("device", f"{device} is not measured", "use cpu or cuda:N")])
+    return torch.device("cpu")
+
+
 def device_name(device: torch.device) -> str:
     """The model of the GPU, or of the processor."""
     if device.type == "cuda":
@@ -105,10 +117,10 @@ def processor_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
+def cores() -> set[int]:
+    """The CPU cores that this process may use, by number."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return set(affinity(0)) if affinity else set(range(os.cpu_count() or 1))
 
 
 def pick_device(wanted: str) -> torch.device:

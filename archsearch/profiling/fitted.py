@@ -6,17 +6,20 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from archsearch.counting.cache import cache_folder
+from archsearch.counting.cache import cache_folder, fingerprint
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.predictor import LatencyPredictor
 
 
 def predictor_file(space_fingerprint: str, conditions: Conditions) -> Path | None:
-    """Where the predictor of a space under ``conditions`` lies, or would; None if there is no cache."""
+    """Where the predictor of a space under ``conditions`` lies, or would; None if there is no cache.
+
+    Other code has other calls: its predictors lie elsewhere.
+    """
     folder = cache_folder()
     if folder is None:
         return None
-    text = json.dumps([space_fingerprint, asdict(conditions)], sort_keys=True)
+    text = json.dumps([space_fingerprint, fingerprint(), asdict(conditions)], sort_keys=True)
     return folder / f"latency-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 
@@ -39,6 +42,9 @@ def keep_fitted(predictor: LatencyPredictor, space_fingerprint: str) -> Path | N
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(predictor.to_json())
-        beside.replace(file)
+        try:
+            beside.write_text(predictor.to_json())
+            beside.replace(file)
+        finally:
+            beside.unlink(missing_ok=True)
     return file

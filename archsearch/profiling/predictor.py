@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
@@ -41,7 +42,7 @@ class Accuracy:
 
     Attributes:
         candidates: how many.
-        spearman: rank correlation of predicted and measured.
+        spearman: rank correlation of predicted and measured; 0 where one of them is always the same.
         within_5, within_10, within_20: shares whose prediction is off by at most so many percent.
         worst: the largest of predicted / measured and measured / predicted.
     """
@@ -58,9 +59,10 @@ class Accuracy:
         """The accuracy of some predictions, both in ms."""
         off = np.abs(predicted / measured - 1)
         ranks = [pd.Series(values).rank() for values in (predicted, measured)]
+        constant = any(len(set(values)) == 1 for values in ranks)
         return cls(
             candidates=len(measured),
-            spearman=float(ranks[0].corr(ranks[1])),
+            spearman=0.0 if constant else float(ranks[0].corr(ranks[1])),
             within_5=float((off <= 0.05).mean()),
             within_10=float((off <= 0.10).mean()),
             within_20=float((off <= 0.20).mean()),
@@ -116,13 +118,26 @@ class LatencyPredictor:
     @classmethod
     def from_json(cls, text: str) -> "LatencyPredictor":
         """What ``to_json`` wrote; ValueError, KeyError or TypeError if it is no such text."""
-        data: dict[str, Any] = json.loads(text)
-        table = OperatorTable(Conditions(**data["conditions"]), dict(data["calls_ms"]))
-        weights = {name: float(data["weights"][name]) for name in FEATURES}
+        data = json.loads(text)
+        if not all(isinstance(data[name], dict) for name in ("calls_ms", "weights", "accuracy")):
+            raise TypeError("a mapping is missing")
+        calls = {key: finite(ms) for key, ms in data["calls_ms"].items()}
+        weights = {name: finite(data["weights"][name]) for name in FEATURES}
+        for value in data["accuracy"].values():
+            finite(value)
+        table = OperatorTable(Conditions(**data["conditions"]), calls)
         return cls(table, weights, Accuracy(**data["accuracy"]))
 
 
 FEATURES = (*CALL_GROUPS, "call", "pass")
+
+
+def finite(value: Any) -> float:
+    """A number that can be reckoned with; ValueError or TypeError for anything else."""
+    number = float(value)
+    if not math.isfinite(number) or isinstance(value, str | bool):
+        raise ValueError(f"{value!r} is no finite number")
+    return number
 
 
 def fit_predictor(
@@ -143,7 +158,9 @@ def fit_predictor(
         )
     measured = np.empty(len(architectures))
     for index, architecture in enumerate(architectures):
-        latency = measure_latency(architecture.build(), architecture.image.shape, conditions, seconds=seconds)
+        with torch.random.fork_rng(devices=[]):
+            network = architecture.build()
+        latency = measure_latency(network, architecture.image.shape, conditions, seconds=seconds)
         measured[index] = latency.median_ms
         if on_measured is not None:
             on_measured(architecture, latency)

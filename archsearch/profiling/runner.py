@@ -29,6 +29,7 @@ def runner(network: nn.Module, image: FeatureShape, conditions: Conditions) -> P
     ready.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's annotations
     images = noise(image, conditions).contiguous(memory_format=layout)
     if conditions.mode == "compiled":
+        torch.compiler.reset()  # which gives up on a module's code after some versions of it, and runs it eagerly
         ready = torch.compile(ready)  # type: ignore[assignment]
 
     def run() -> None:
@@ -58,7 +59,11 @@ def captured(run: Pass, device: torch.device) -> Pass:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             run()
-    return graph.replay
+
+    def replay(_reads_memory_of: Pass = run) -> None:
+        graph.replay()
+
+    return replay
 
 
 def timer_of(device: torch.device) -> Callable[[Pass], float]:

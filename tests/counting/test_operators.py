@@ -604,7 +604,7 @@ def test_an_operator_without_a_counter_is_refused_by_name(name):
     (line,) = raised.value.lines()
     assert line.startswith("no MAC counter for torch.")
     assert f"{name}: the total would be too low" in line
-    assert "operators.py" in line
+    assert "handles.py" in line
 
 
 def test_a_batch_norm_whose_arguments_stand_in_another_order_is_refused_by_name():
