@@ -84,8 +84,10 @@ def profile(
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads of an operator.")] = 1,
     seconds: Annotated[float, typer.Option(min=0.0, max=600, help="Time for one latency, at most.")] = 0.5,
     image: Annotated[str | None, typer.Option(help="Another image size: 160, or 224x160.")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Of a space: this random point alone.")] = None,  # noqa: UP045
-    draws: Annotated[int, typer.Option(min=10, max=100_000, help="Of a space: points to count.")] = 100,
+    seed: Annotated[Optional[int], typer.Option(help="Of a space: profile this random point alone.")] = None,  # noqa: UP045
+    draws: Annotated[
+        int, typer.Option(min=10, max=100_000, help="Of a space's summary: points to count.")
+    ] = 100,
     fit: Annotated[Optional[int], typer.Option(help="Of a space: measure so many, fit a predictor.")] = None,  # noqa: UP045
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.cli.tables import amount, console, duration, grid
-from archsearch.profiling import load_fitted, pick_device
+from archsearch.profiling import Conditions, conditions_of, load_fitted, pick_device
 from archsearch.space import load_space
 from archsearch.study.config import load_study
 from archsearch.study.envelope import Envelope, Forecast, Spread, forecast, survey
@@ -30,19 +30,34 @@ def check_command(
         console().print_json(json.dumps(found))
         return
     screen = console()
-    screen.print(f"{space_file}: {space.name} is well-formed, with {len(space.open_fields())} open fields")
+    fields = len(space.open_fields())
+    screen.print(f"{space_file}: {space.name} is well-formed, with {fields} open fields", markup=False)
     screen.print(f"distinct architectures: {space.size():,}")
     if space.references:
         names = ", ".join(reference.name for reference in space.references)
         screen.print(f"references, points of it that are evaluated first: {names}")
     show_envelope(survey(space, draws, predictor=predictor))
     if predictor is None:
-        screen.print(
-            f"latency: not fitted here; archsearch profile {space_file} --fit 60 measures and fits it"
-        )
+        hint = fit_hint(space_file, study.conditions(device))
+        screen.print(f"latency: not fitted here; {hint} measures and fits it", markup=False)
     else:
         screen.print(f"latency is predicted for {predictor.conditions}: {predictor.accuracy}")
     show_forecast(forecast(space, study, device), study.trials)
+
+
+def fit_hint(file: Path, conditions: Conditions) -> str:
+    """The command that fits a predictor under these conditions."""
+    usual = conditions_of("cpu")
+    flags = {
+        "--device": (conditions.device, usual.device),
+        "--batch": (conditions.batch_size, usual.batch_size),
+        "--dtype": (conditions.dtype, usual.dtype),
+        "--mode": (conditions.mode, usual.mode),
+        "--memory-format": (conditions.memory_format, usual.memory_format),
+        "--threads": (conditions.threads, usual.threads),
+    }
+    given = "".join(f" {flag} {value}" for flag, (value, default) in flags.items() if value != default)
+    return f"archsearch profile {file} --fit 60{given}"
 
 
 def show_envelope(envelope: Envelope) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from archsearch.architecture import Architecture
-from archsearch.cli.check import show_envelope
+from archsearch.cli.check import fit_hint, show_envelope
 from archsearch.cli.tables import amount, console, grid
 from archsearch.counting import count_macs, family
 from archsearch.errors import EnvironmentFaultError, InfeasibleError, InputError, Problem
@@ -89,7 +89,7 @@ def summary_command(
         + correlation_line(correlation)
     )
     screen.print(flags_line([point.latency for point in points]), end="")
-    screen.print(fitted_line(predictor, file))
+    screen.print(fitted_line(predictor, file, conditions), markup=False)
 
 
 def fit_command(space: Space, conditions: Conditions, count: int, seconds: float, *, as_json: bool) -> None:
@@ -132,7 +132,7 @@ def fit_command(space: Space, conditions: Conditions, count: int, seconds: float
     if correlation is not None:
         screen.print(f"MACs alone rank the same candidates with Spearman {correlation:.3f}")
     screen.print(
-        f"kept in {kept}; archsearch check and run use it on this device"
+        f"kept in {kept}; archsearch check and run use it for studies under these conditions"
         if kept is not None
         else "not kept: ARCHSEARCH_CACHE is empty"
     )
@@ -152,7 +152,7 @@ def feasible(space: Space, count: int, *, at_least: int) -> list[Architecture]:
     if len(found) < at_least:
         raise InfeasibleError(
             f"{space.name}: {len(found)} distinct feasible architectures in {DRAWS_EACH * count:,} draws, and "
-            f"{at_least} are wanted; raise the limits, or ask for fewer"
+            f"{at_least} are wanted; raise the limits{', or ask for fewer' if at_least > 1 else ''}"
         )
     return list(found.values())
 
@@ -192,10 +192,10 @@ def flags_line(latencies: Sequence[Latency]) -> str:
     return f"flagged: {len(flagged)} of {len(latencies)} measurements, most often because {flag}\n"
 
 
-def fitted_line(predictor: LatencyPredictor | None, file: Path) -> str:
+def fitted_line(predictor: LatencyPredictor | None, file: Path, conditions: Conditions) -> str:
     """Whether latency can be predicted here."""
     if predictor is None:
-        return f"no predictor is fitted here: archsearch profile {file} --fit 60"
+        return f"no predictor is fitted for this: {fit_hint(file, conditions)}"
     return f"the table's latency is predicted; on candidates unseen by the fit: {predictor.accuracy}"
 
 

@@ -16,10 +16,11 @@ PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 def amount(value: float) -> str:
     """An amount as one reads it: 12.3M, 640, 0.482."""
+    rounded = float(f"{value:.3g}")
     for factor, letter in PREFIXES:
-        if value >= factor:
-            return f"{value / factor:.3g}{letter}"
-    return f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+        if rounded >= factor:
+            return f"{rounded / factor:.3g}{letter}"
+    return f"{rounded:.3g}"
 
 
 def duration(seconds: float) -> str:

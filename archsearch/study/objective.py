@@ -59,14 +59,15 @@ class Candidate:
 
 
 def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
-    """Count, measure, check the limits, train: in the order of what each costs.
+    """Count, predict, measure, check the limits, train: in the order of what each costs.
 
     A candidate over a limit is never trained, and one over a counted limit never measured either, nor one
-    whose predicted latency is over the limit by more than the predictor's worst error.
+    whose predicted latency is over the limit by more than the predictor's worst error. Its constraints are
+    those that were known by then.
     """
     start = time.perf_counter()
     record = counted(architecture, slot, bench.space)
-    constraints = bench.space.violations(architecture)
+    constraints = counted_excess(record, architecture, bench)
     if over(constraints):
         return Candidate(record, constraints)
     bench.watcher.phase(slot, f"profiling {record.layout}")
@@ -77,7 +78,8 @@ def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
     with phase("profile"):
         profile = measure(architecture, bench)
     record = measured(record, profile, bench)
-    constraints |= {n: profile.objective(n) - limit for n, limit in sorted(bench.config.limits.items())}
+    limits = sorted(bench.config.limits.items())
+    constraints |= {n: profile.objective(n) - limit for n, limit in limits if n not in constraints}
     if over(constraints):
         return Candidate(record, constraints)
     bench.watcher.phase(slot, f"training {record.layout}")
@@ -112,6 +114,15 @@ def predicted(record: TrialRecord, architecture: Architecture, bench: Bench) -> 
     limit = bench.config.limits.get("latency_ms", math.inf)
     record = replace(record, predicted_latency_ms=bench.predictor.predict(architecture))
     return record, bench.predictor.at_least(architecture) - limit
+
+
+def counted_excess(record: TrialRecord, architecture: Architecture, bench: Bench) -> dict[str, float]:
+    """Cost minus limit of what is counted, by the stricter of the space's limit and the study's."""
+    excess = bench.space.violations(architecture)
+    for name, cost in (("macs", record.macs), ("params", record.params)):
+        if name in bench.config.limits:
+            excess[name] = max(cost - bench.config.limits[name], excess.get(name, -math.inf))
+    return excess
 
 
 def measure(architecture: Architecture, bench: Bench) -> Profile:

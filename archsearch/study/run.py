@@ -45,9 +45,10 @@ def search(
     device = pick_device(config.device)
     refuse_unmeasurable(config, device)
     data = None if evaluate is not None else load_images(space, config)
+    conditions = config.conditions(device)
     folder = RunFolder(Path(out))
     with folder.owned():
-        predictor = predictor_of(folder, space, config.conditions(device))
+        predictor = predictor_of(folder, space, conditions)
         folder.claim(identity(space, config, data), device_name(device))
         bench = Bench(space, config, device, data, evaluate, watcher or Watcher(), predictor)
         study = open_study(folder.database, space.name, config.objectives)
@@ -65,9 +66,11 @@ def predictor_of(folder: RunFolder, space: Space, conditions: Conditions) -> Lat
     if folder.manifest.exists():
         return read_predictor(folder.predictor)
     predictor = load_fitted(space.fingerprint, conditions)
-    if predictor is not None:
-        with disk_faults(folder.predictor):
+    with disk_faults(folder.predictor):
+        if predictor is not None:
             write_atomically(folder.predictor, predictor.to_json())
+        else:
+            folder.predictor.unlink(missing_ok=True)
     return predictor
 
 

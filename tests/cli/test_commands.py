@@ -132,10 +132,11 @@ def test_check_as_json_tells_size_costs_and_time(searched):
     data = json.loads(searched.here("check", "tiny.yaml", "--draws", 10, "--json").stdout)
 
     assert data["envelope"].keys() == {
-        *("size", "drawn", "feasible", "share", "failures", "params", "macs", "counts")
+        *("size", "drawn", "feasible", "share", "failures", "params", "macs", "activations", "latency_ms"),
+        "counts",
     }
     assert (data["envelope"]["size"], data["envelope"]["drawn"]) == (36, 10)
-    assert data["forecast"].keys() == {"seconds_per_trial", "seconds", "timed"}
+    assert data["forecast"].keys() == {"seconds_per_trial", "seconds", "timed", "steps"}
     assert data["forecast"]["seconds"] == pytest.approx(3 * data["forecast"]["seconds_per_trial"])
 
 
@@ -170,7 +171,7 @@ def test_profile_of_a_winner_is_what_the_search_counted(searched):
 
 
 def test_profile_shows_a_row_for_every_part(searched):
-    done = searched.here("profile", "tiny.yaml")
+    done = searched.here("profile", "tiny.yaml", "--seed", 0)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert {line.split()[0] for line in done.stdout.splitlines() if line} >= {"stem", "stages.0", "head"}

@@ -1,5 +1,7 @@
 """Files and settings that cannot be used: one line a problem with its place, code 2, nothing written."""
 
+import re
+
 import pytest
 from command_line import TINY
 
@@ -90,6 +92,19 @@ def test_what_is_not_there_is_told_in_one_line(archsearch, name):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("archsearch: error: gone")
     assert done.stderr.count("\n") == 1
+    assert list(archsearch.folder.iterdir()) == []
+
+
+def test_a_study_that_the_device_cannot_measure_is_told_and_nothing_is_written(archsearch, tmp_path_factory):
+    path = tmp_path_factory.mktemp("spaces") / "tiny.yaml"
+    path.write_text(TINY + "  latency_mode: cuda_graph\n")
+
+    for command in ("check", "run"):
+        done = archsearch.here(command, path, "--device", "cpu")
+        assert done.returncode == 2
+        assert re.fullmatch(
+            r"archsearch: error: .*mode: cuda_graph needs a CUDA device, not cpu; .*\n", done.stderr
+        )
     assert list(archsearch.folder.iterdir()) == []
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from archsearch.study.record import FIELDS
 
-MEASURED = ["latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "device"]
+MEASURED = ["latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "anchor_ms", "device"]
+LATENCIES = ["latency_iqr_ms", "predicted_latency_ms", "anchor_ms"]
 TRAINED = ["val_loss", "train_loss", "samples", "train_seconds"]
 
 
@@ -44,6 +45,7 @@ def test_counts_are_whole_numbers(run):
         "global_tokens",
         "params",
         "macs",
+        "activations",
         "latency_repeats",
         "latency_batch",
         "samples",
@@ -53,7 +55,7 @@ def test_counts_are_whole_numbers(run):
 
 
 def test_words_are_words(run):
-    names = ["state", "outcome", "architecture", "layout", "family", "device", "error"]
+    names = ["state", "outcome", "architecture", "layout", "family", "device", "latency_flags", "error"]
 
     assert types(run.trials, names) == {"string"}
 
@@ -61,7 +63,9 @@ def test_words_are_words(run):
 def test_measures_are_decimal_numbers(run):
     names = ["top1", "test_top1", "globality", "global_depth", "latency_ms", "val_loss", "seconds"]
 
-    assert types(run.trials, [*names, "peak_memory_mib", "train_loss", "train_seconds"]) == {"Float64"}
+    assert types(run.trials, [*names, "peak_memory_mib", "train_loss", "train_seconds", *LATENCIES]) == {
+        "Float64"
+    }
 
 
 def test_being_on_the_frontier_is_a_truth_value(run):
@@ -100,11 +104,11 @@ def test_trained_and_infeasible_trials_were_measured_and_say_where(run):
 
 
 def test_what_was_not_measured_is_missing_and_not_nought(run):
-    assert run.trials[TRAINED].isna().all(axis=None)
+    assert run.trials[[*TRAINED, "predicted_latency_ms"]].isna().all(axis=None)
 
 
 def test_every_trial_is_counted(run):
-    assert run.trials[["params", "macs", "globality"]].notna().all(axis=None)
+    assert run.trials[["params", "macs", "activations", "globality"]].notna().all(axis=None)
 
 
 def test_the_excess_over_a_limit_is_cost_minus_limit(run):

@@ -1,13 +1,16 @@
 """How a search is described: in the space, in a study file, by flags; the later one wins, and all are checked."""
 
 import pytest
+import torch
 from searching import SIX
 
 from archsearch.errors import StudyFileError
+from archsearch.profiling import conditions_of
 from archsearch.proxy import Recipe
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
 
+CPU = torch.device("cpu")
 STUDY_LINE = SIX.count("\n") + 1
 
 
@@ -95,7 +98,7 @@ BAD = {
         "trils: 3",
         (
             "trils: a study has no such field; did you mean trials? (known: data, recipe, objectives, limits, "
-            "trials, sampler, seed, device, latency_batch)"
+            "trials, sampler, seed, device, latency_batch, latency_dtype, latency_mode)"
         ),
     ),
     "text for a number": ('trials: "8"', "trials: 8 is text; write an integer"),
@@ -109,6 +112,14 @@ BAD = {
         "sampler: tpee is unknown; did you mean tpe? (known: tpe, random)",
     ),
     "an empty batch": ("latency_batch: 0", "latency_batch: 0 is too small; write at least 1"),
+    "an unknown type of numbers": (
+        "latency_dtype: float64",
+        "latency_dtype: float64 is unknown; did you mean float16? (known: float32, bfloat16, float16)",
+    ),
+    "an unknown way to run": (
+        "latency_mode: graph",
+        "latency_mode: graph is unknown; did you mean cuda_graph? (known: eager, compiled, cuda_graph)",
+    ),
     "no accuracy": ("objectives: [macs]", "objectives: the first objective is not top1; write top1 first"),
     "accuracy second": (
         "objectives: [macs, top1]",
@@ -255,6 +266,8 @@ CHANGES = {
     "sampler": {"sampler": "random"},
     "seed": {"seed": 1},
     "latency batch": {"latency_batch": 8},
+    "latency dtype": {"latency_dtype": "bfloat16"},
+    "latency mode": {"latency_mode": "compiled"},
 }
 
 
@@ -262,6 +275,13 @@ def test_everything_else_is_part_of_the_identity():
     fingerprints = {StudyConfig(**change).fingerprint for change in CHANGES.values()}
 
     assert len(fingerprints | {StudyConfig().fingerprint}) == len(CHANGES) + 1
+
+
+def test_latency_is_measured_as_the_study_says_else_as_anywhere():
+    config = StudyConfig(latency_batch=8, latency_dtype="bfloat16", latency_mode="compiled")
+
+    assert StudyConfig().conditions(CPU) == conditions_of(CPU)
+    assert config.conditions(CPU) == conditions_of(CPU, batch_size=8, dtype="bfloat16", mode="compiled")
 
 
 def test_the_identity_is_flat():

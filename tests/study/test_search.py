@@ -150,9 +150,9 @@ def test_attributes_of_a_trial_are_flat_and_complete(six, out):
     (trial,) = recorded(out)
     assert trial.user_attrs.keys() == {
         *("slot", "outcome", "architecture", "description", "layout", "family"),
-        *("globality", "params", "macs", "top1", "seconds", "device"),
-        *("latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch"),
-    } | ({"global_depth", "global_tokens"} & trial.user_attrs.keys())
+        *("globality", "params", "macs", "activations", "top1", "seconds", "device"),
+        *("latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "anchor_ms"),
+    } | ({"global_depth", "global_tokens", "latency_flags"} & trial.user_attrs.keys())
     assert all(isinstance(value, str | int | float) for value in trial.user_attrs.values())
 
 
@@ -274,6 +274,13 @@ def test_memory_is_refused_where_the_device_does_not_tell_it(six, out, settings)
 def test_a_device_that_is_not_here_is_refused_before_anything_is_written(six, out):
     with pytest.raises(InputError, match="tpu is not here"):
         search(six, blind(device="tpu"), out, evaluate=table)
+
+    assert not out.exists()
+
+
+def test_a_way_to_measure_that_the_device_has_not_is_refused_before_anything_is_written(six, out):
+    with pytest.raises(InputError, match="cuda_graph needs a CUDA device, not cpu"):
+        search(six, blind(device="cpu", latency_mode="cuda_graph"), out, evaluate=table)
 
     assert not out.exists()
 
