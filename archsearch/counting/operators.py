@@ -54,7 +54,7 @@ class Work:
 
 
 # What returns a map of its argument's shape needs no calculation on paper.
-SAME_SHAPE = ACTIVATIONS | frozenset("batch_norm layer_norm group_norm exp square sqrt rsqrt dropout".split())
+SAME_SHAPE = ACTIVATIONS | frozenset("batch_norm group_norm exp square sqrt rsqrt dropout".split())
 # The arguments that nn.Conv2d hands to conv2d, all by place.
 PLAIN_CONV2D = 7
 SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
@@ -177,13 +177,14 @@ def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:
         return None
     if name in SAME_SHAPE or (name in SAME_AS_BOTH and len(args) > 1 and same_shape(*args[:2])):
         return args[0]
+    if name == "layer_norm":
+        return args[0] if args[0].is_contiguous() else like(args[0], args[0].shape[-1])
     if name == "linear":
         return like(args[0], len(args[1]))
     if name == "conv2d" and len(args) == PLAIN_CONV2D:
         return convolved(*args)
-    if name == "scaled_dot_product_attention" and args[0].shape[:-2] == args[1].shape[:-2]:
-        return like(args[0], args[2].shape[-1])
-    return None
+    fits = name == "scaled_dot_product_attention" and args[0].shape[:-2] == args[1].shape[:-2]
+    return attended(*args[:3]) if fits else None
 
 
 def convolved(
@@ -195,7 +196,7 @@ def convolved(
     dilation: tuple[int, int],
     _groups: int,
 ) -> Tensor | None:
-    """A tensor of the shape that ``conv2d`` returns, called as ``nn.Conv2d`` calls it."""
+    """A tensor of the shape and the memory format that ``conv2d`` returns, called as ``nn.Conv2d`` calls it."""
     if isinstance(padding, str) or image.ndim != 4:
         return None
     sides = [
@@ -204,12 +205,31 @@ def convolved(
             image.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
         )
     ]
-    return image.new_empty(image.shape[0], weight.shape[0], *sides) if min(sides) > 0 else None
+    if min(sides) < 1:
+        return None
+    out = image.new_empty(image.shape[0], weight.shape[0], *sides)
+    last = torch.channels_last
+    keeps_last = image.is_contiguous(memory_format=last) and not image.is_contiguous()
+    return out.to(memory_format=last) if keeps_last else out
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """A tensor of the shape and the strides that attention returns.
+
+    A fused kernel takes tokens whose channels lie together and leaves the heads of a token together too;
+    where they do not, torch multiplies matrices one after another.
+    """
+    if query.ndim == 4 and query.stride(-1) == key.stride(-1) == value.stride(-1) == 1:
+        batch, heads, tokens, _ = query.shape
+        return query.new_empty(batch, tokens, heads, value.shape[-1]).transpose(1, 2)
+    return like(query, value.shape[-1])
 
 
 def same_shape(one: Any, other: Any) -> bool:
-    """Whether both are tensors of one shape."""
-    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape
+    """Whether both are tensors of one shape, and the first has no gaps in memory that a result would not have."""
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
+        return False
+    return one.is_contiguous() or (one.ndim == 4 and one.is_contiguous(memory_format=torch.channels_last))
 
 
 def like(tensor: Tensor, width: int) -> Tensor:

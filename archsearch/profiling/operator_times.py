@@ -9,18 +9,18 @@ measured hardly ever brings a call that was not.
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from archsearch.architecture import Architecture
 from archsearch.counting.handles import GROUPS
 from archsearch.counting.operators import Recorder, pass_on_paper
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.runner import DTYPES, Pass, captured, measuring, time_on_gpu
-from archsearch.shapes import FeatureShape
 
 CALL_GROUPS = (*GROUPS, "shape")
 # Questions about a tensor start nothing on a device.
@@ -40,17 +40,6 @@ class Times:
     by_group: Mapping[str, float]
     calls: int
 
-    def __add__(self, other: "Times") -> "Times":
-        groups = dict.fromkeys([*self.by_group, *other.by_group])
-        by_group = {g: self.by_group.get(g, 0.0) + other.by_group.get(g, 0.0) for g in groups}
-        return Times(by_group, self.calls + other.calls)
-
-    def __mul__(self, times: int) -> "Times":
-        return Times({group: ms * times for group, ms in self.by_group.items()}, self.calls * times)
-
-    def __sub__(self, other: "Times") -> "Times":
-        return self + other * -1
-
 
 @dataclass
 class OperatorTable:
@@ -59,10 +48,15 @@ class OperatorTable:
     conditions: Conditions
     ms: dict[str, float] = field(default_factory=dict)
 
-    def times(self, build: Callable[[], nn.Module], shape: FeatureShape) -> Times:
-        """The calls of one pass of the module that ``build`` makes; those that are new are timed first."""
+    def times(self, architecture: Architecture) -> Times:
+        """The calls of one pass of its network; those that are new are timed first.
+
+        The network is taken as a whole: in which order channels and places lie in memory, and so which
+        kernel is chosen, depends on what stands before a part.
+        """
         transcript = Transcript()
-        pass_on_paper(build, shape, transcript, batch_size=self.conditions.batch_size)
+        batch = self.conditions.batch_size
+        pass_on_paper(architecture.build, architecture.image.shape, transcript, batch_size=batch)
         by_group: dict[str, float] = {}
         for group, call in transcript.calls:
             if call.key not in self.ms:
@@ -105,7 +99,11 @@ def written(argument: Any) -> str:
     """An argument as part of a key."""
     if isinstance(argument, Tensor):
         dtype = str(argument.dtype).removeprefix("torch.")
-        return f"{dtype}{list(argument.shape)}/{list(argument.stride())}"
+        # A stride along an axis of one element says nothing.
+        strides = [
+            stride if size > 1 else 0 for size, stride in zip(argument.shape, argument.stride(), strict=True)
+        ]
+        return f"{dtype}{list(argument.shape)}/{strides}"
     if isinstance(argument, tuple | list):
         return f"[{', '.join(map(written, argument))}]"
     return repr(argument)
@@ -143,7 +141,7 @@ def real(argument: Any, conditions: Conditions) -> Any:
 
 
 def replay_on_cpu(run: Pass) -> float:
-    """The median of some replays, other memory being swept between each two."""
+    """The lower quartile of some replays, other memory being swept between each two: neighbours only add to it."""
     swept = torch.zeros(SWEPT_MIB * 2**18)
     run()
     timings: list[float] = []
@@ -153,7 +151,7 @@ def replay_on_cpu(run: Pass) -> float:
         start = time.perf_counter()
         run()
         timings.append(time.perf_counter() - start)
-    return statistics.median(timings) * 1e3
+    return statistics.quantiles(timings, n=4, method="inclusive")[0] * 1e3
 
 
 def replay_on_gpu(run: Pass, conditions: Conditions) -> float:

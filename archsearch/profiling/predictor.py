@@ -1,4 +1,4 @@
-"""Latency without building a network: the times of its calls, block by block, with a fitted correction.
+"""Latency without running a network: the times of its calls, added up, with a fitted correction.
 
     latency = sum over groups g of w_g * (ms of the calls of g, timed alone) + c * calls + b,   all >= 0
 
@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,6 @@ from archsearch.architecture import Architecture
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.latency import Latency, measure_latency
 from archsearch.profiling.operator_times import CALL_GROUPS, OperatorTable, Times
-from archsearch.shapes import FeatureShape
-from archsearch.stages import Part
 
 Floats = NDArray[np.float64]
 FOLDS = 5
@@ -89,7 +86,7 @@ class LatencyPredictor:
     table: OperatorTable
     weights: Mapping[str, float]
     accuracy: Accuracy
-    blocks: dict[tuple[Part, FeatureShape], Times] = field(default_factory=dict, repr=False)
+    known: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def conditions(self) -> Conditions:
@@ -97,9 +94,12 @@ class LatencyPredictor:
         return self.table.conditions
 
     def predict(self, architecture: Architecture) -> float:
-        """Milliseconds of a batch."""
-        features = features_of(network_times(architecture, self.table, self.blocks))
-        return float(features @ np.array([self.weights[name] for name in FEATURES]))
+        """Milliseconds of a batch; remembered."""
+        if architecture.id not in self.known:
+            features = features_of(self.table.times(architecture))
+            weights = np.array([self.weights[name] for name in FEATURES])
+            self.known[architecture.id] = float(features @ weights)
+        return self.known[architecture.id]
 
     def at_least(self, architecture: Architecture) -> float:
         """The prediction less the worst error that was seen: what lies above a limit does not meet it."""
@@ -169,41 +169,13 @@ def fit_predictor(
 
 def fit(architectures: Sequence[Architecture], measured: Floats, table: OperatorTable) -> LatencyPredictor:
     """The predictor of architectures whose latency is known, in ms."""
-    blocks: dict[tuple[Part, FeatureShape], Times] = {}
-    features = np.stack([features_of(network_times(a, table, blocks)) for a in architectures])
+    features = np.stack([features_of(table.times(architecture)) for architecture in architectures])
     unseen = np.empty(len(measured))
     for fold in range(FOLDS):
         out = np.arange(len(measured)) % FOLDS == fold
         unseen[out] = features[out] @ least_squares(features[~out], measured[~out])
     weights = dict(zip(FEATURES, map(float, least_squares(features, measured)), strict=True))
-    return LatencyPredictor(table, weights, Accuracy.of(unseen, measured), blocks)
-
-
-def network_times(
-    architecture: Architecture, table: OperatorTable, blocks: dict[tuple[Part, FeatureShape], Times]
-) -> Times:
-    """The times of all its parts and its head; those of distinct blocks are remembered in ``blocks``."""
-    shape = architecture.shapes()[-1]
-    total = table.times(lambda: architecture.head.build(shape.channels, architecture.classes), shape)
-    for _, part, arriving in architecture.placed():
-        total += part_times(part, arriving, table, blocks)
-    return total
-
-
-def part_times(
-    part: Part,
-    shape: FeatureShape,
-    table: OperatorTable,
-    blocks: dict[tuple[Part, FeatureShape], Times],
-) -> Times:
-    """The times of a part, by its pieces."""
-    total = Times({}, 0)
-    for piece in part.pieces(shape):
-        key = (piece.part, piece.shape)
-        if key not in blocks:
-            blocks[key] = table.times(partial(piece.part.build, piece.shape), piece.shape)
-        total += blocks[key] * piece.times
-    return total
+    return LatencyPredictor(table, weights, Accuracy.of(unseen, measured))
 
 
 def features_of(times: Times) -> Floats:

@@ -29,7 +29,7 @@ from archsearch.architecture import Architecture
 from archsearch.counting.traced import traced_macs
 from archsearch.profiling import Accuracy, conditions_of, fit_predictor, measure_latency
 from archsearch.profiling.conditions import processor_name
-from archsearch.profiling.predictor import features_of, least_squares, network_times
+from archsearch.profiling.predictor import features_of, least_squares
 from archsearch.space import Space
 from archsearch.study.config import load_study
 from archsearch.study.envelope import forecast
@@ -215,7 +215,7 @@ def predictor() -> dict[str, Any]:
 
 def splits(candidates: list[Architecture], measured: np.ndarray, fitted: Any) -> dict[str, Any]:
     """Mean and 5 % and 95 % quantiles of the accuracy over random splits."""
-    rows = np.stack([features_of(network_times(a, fitted.table, fitted.blocks)) for a in candidates])
+    rows = np.stack([features_of(fitted.table.times(a)) for a in candidates])
     generator = np.random.default_rng(0)
     found = []
     for _ in range(200):
