@@ -175,7 +175,8 @@ def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:
     """A tensor of the shape that a plain call returns; None where torch has to work it out."""
     if not args or not isinstance(args[0], Tensor):
         return None
-    if name in SAME_SHAPE or (name in SAME_AS_BOTH and len(args) > 1 and same_shape(*args[:2])):
+    same = name in SAME_SHAPE or (name in SAME_AS_BOTH and len(args) > 1 and same_shape(*args[:2]))
+    if same and without_gaps(args[0]):
         return args[0]
     if name == "layer_norm":
         return args[0] if args[0].is_contiguous() else like(args[0], args[0].shape[-1])
@@ -226,10 +227,14 @@ def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def same_shape(one: Any, other: Any) -> bool:
-    """Whether both are tensors of one shape, and the first has no gaps in memory that a result would not have."""
-    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
-        return False
-    return one.is_contiguous() or (one.ndim == 4 and one.is_contiguous(memory_format=torch.channels_last))
+    """Whether both are tensors of one shape."""
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape
+
+
+def without_gaps(tensor: Tensor) -> bool:
+    """Whether a tensor lies in memory as a result of its shape would."""
+    last = torch.channels_last
+    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=last))
 
 
 def like(tensor: Tensor, width: int) -> Tensor:

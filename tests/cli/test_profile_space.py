@@ -195,7 +195,7 @@ def test_a_space_is_summarised_by_what_it_counts_and_measures(unfitted):
     ]
     assert (len(ms), ms) == (16, sorted(ms))
     assert re.search(r"MACs rank them with Spearman -?[0-9.]+", text)
-    assert text.endswith("no predictor is fitted here: archsearch profile tiny.yaml --fit 60")
+    assert text.endswith("no predictor is fitted for this: archsearch profile tiny.yaml --fit 60")
 
 
 def test_a_summary_as_json_has_every_point_and_its_conditions(unfitted):
@@ -291,9 +291,13 @@ def test_there_is_no_correlation_of_what_does_not_differ(measured):
 
 
 def test_a_summary_says_whether_latency_is_predicted():
-    predictor = LatencyPredictor(OperatorTable(conditions_of("cpu")), {}, ACCURACY)
+    usual, wanted = conditions_of("cpu"), conditions_of("cpu", batch_size=8, dtype="bfloat16", threads=2)
+    predictor = LatencyPredictor(OperatorTable(usual), {}, ACCURACY)
 
-    assert fitted_line(predictor, Path("a.yaml")).endswith(f"unseen by the fit: {ACCURACY_IN_WORDS}")
-    assert fitted_line(None, Path("a.yaml")) == (
-        "no predictor is fitted here: archsearch profile a.yaml --fit 60"
+    assert fitted_line(predictor, Path("a.yaml"), usual).endswith(f"unseen by the fit: {ACCURACY_IN_WORDS}")
+    assert fitted_line(None, Path("a.yaml"), usual) == (
+        "no predictor is fitted for this: archsearch profile a.yaml --fit 60"
+    )
+    assert fitted_line(None, Path("a.yaml"), wanted).endswith(
+        "--fit 60 --batch 8 --dtype bfloat16 --threads 2"
     )

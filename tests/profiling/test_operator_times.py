@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
+from archsearch.counting.handles import HANDLES, NEGLIGIBLE, SHAPE_ONLY
 from archsearch.counting.operators import pass_on_paper
 from archsearch.profiling import conditions_of, operator_times
 from archsearch.profiling.operator_times import (
+    ASKS,
     CALL_GROUPS,
     Call,
     OperatorTable,
@@ -19,10 +23,9 @@ from archsearch.profiling.operator_times import (
     real,
     replayed,
 )
-from archsearch.profiling.predictor import network_times, part_times
 from archsearch.shapes import FeatureShape
 from archsearch.space import load_space
-from archsearch.stages import STAGE_KINDS, STEM_KINDS, ConvStage, MHSAStage, TokenTransformerStage
+from archsearch.stages import STAGE_KINDS, STEM_KINDS
 
 CPU = conditions_of("cpu")
 SHAPE = FeatureShape(4, 6, 5)
@@ -41,6 +44,11 @@ class Function(nn.Module):
 
     def forward(self, x):
         return self.function(x)
+
+
+def network_of(function):
+    """What a table asks of an architecture, for a network that is ``function``."""
+    return SimpleNamespace(build=lambda: Function(function), image=SimpleNamespace(shape=SHAPE))
 
 
 def calls_of(function, shape=SHAPE):
@@ -67,22 +75,6 @@ def timed(monkeypatch):
     return keys
 
 
-# --- arithmetic -----------------------------------------------------------------------------------
-
-
-def test_times_add_up_by_group():
-    both = Times({"linear": 1.0, "pool": 2.0}, 3) + Times({"pool": 0.5, "copy": 4.0}, 2)
-
-    assert both == Times({"linear": 1.0, "pool": 2.5, "copy": 4.0}, 5)
-
-
-def test_times_are_repeated_and_taken_away():
-    two, one = Times({"linear": 5.0, "pool": 2.0}, 4), Times({"linear": 3.0}, 1)
-
-    assert (two - one) * 3 == Times({"linear": 6.0, "pool": 6.0}, 9)
-    assert two - two == Times({"linear": 0.0, "pool": 0.0}, 0)
-
-
 # --- keys -----------------------------------------------------------------------------------------
 
 
@@ -103,7 +95,7 @@ OTHERS = {
 def test_a_key_is_the_operator_its_tensors_and_its_settings():
     call = Call(F.relu, (on_paper(1, 2, 3), [4, 5.0]), {"inplace": True})
 
-    assert call.key == "relu(float32[1, 2, 3]/[6, 3, 1], [4, 5.0], inplace=True)"
+    assert call.key == "relu(float32[1, 2, 3]/[0, 3, 1], [4, 5.0], inplace=True)"
 
 
 def test_the_same_call_with_other_numbers_has_the_same_key():
@@ -139,7 +131,7 @@ def test_each_distinct_call_is_timed_once(timed):
     def twice(x):
         return F.relu(F.relu(x)) + 1
 
-    first, again = (table.times(lambda: Function(twice), SHAPE) for _ in range(2))
+    first, again = (table.times(network_of(twice)) for _ in range(2))
 
     relu, add = len("relu"), len("add")
     assert first == again == Times({"activation": 2 * relu, "elementwise": add}, 3)
@@ -150,81 +142,51 @@ def test_a_call_that_is_in_the_table_is_not_timed(timed):
     ((_, call),) = calls_of(F.relu)
     table = OperatorTable(CPU, {call.key: 0.25})
 
-    assert table.times(lambda: Function(F.relu), SHAPE) == Times({"activation": 0.25}, 1)
+    assert table.times(network_of(F.relu)) == Times({"activation": 0.25}, 1)
     assert timed == []
 
 
 def test_a_batch_is_timed_as_a_whole(timed):
-    OperatorTable(replace(CPU, batch_size=16)).times(lambda: Function(torch.relu), SHAPE)
+    OperatorTable(replace(CPU, batch_size=16)).times(network_of(torch.relu))
 
     assert timed == ["relu(float32[16, 4, 6, 5]/[120, 30, 5, 1])"]
 
 
 def test_a_network_of_no_calls_takes_no_time(timed):
-    assert OperatorTable(CPU).times(nn.Identity, SHAPE) == Times({}, 0)
+    assert OperatorTable(CPU).times(network_of(lambda x: x)) == Times({}, 0)
 
 
-# --- blocks ---------------------------------------------------------------------------------------
-
-DEEP = {
-    "conv": ConvStage(channels=16, depth=5, stride=2),
-    "mhsa": MHSAStage(channels=16, depth=5, heads=2, stride=2),
-    "split": TokenTransformerStage(channels=16, depth=5, heads=2, stride=2, entry="split"),
-    "direct": TokenTransformerStage(channels=4, depth=5, heads=2, entry="direct", position="sinusoid"),
-    "class token": TokenTransformerStage(channels=16, depth=5, heads=2, class_token=True),
-}
-every_stage = pytest.mark.parametrize("stage", DEEP.values(), ids=DEEP)
+# --- memory order ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["conv", "mhsa"])
-@pytest.mark.usefixtures("timed")
-def test_a_residual_stage_is_its_first_block_and_four_settled_ones(name):
-    stage, table = DEEP[name], OperatorTable(CPU)
+class Witness(TorchFunctionMode):
+    """The keys of the calls of a pass with real numbers."""
 
-    def one_block(stride, arriving):
-        block = stage.model_copy(update={"depth": 1, "stride": stride})
-        return table.times(lambda: block.build(arriving), arriving)
+    def __init__(self):
+        super().__init__()
+        self.keys = []
 
-    first, settled = one_block(2, SHAPE), one_block(1, stage.out_shape(SHAPE))
-
-    assert part_times(stage, SHAPE, table, {}) == first + settled * 4
-
-
-@every_stage
-@pytest.mark.parametrize("depth", [1, 2, 3, 5])
-@pytest.mark.usefixtures("timed")
-def test_a_stage_takes_what_all_its_calls_take(stage, depth):
-    stage, table = stage.model_copy(update={"depth": depth}), OperatorTable(CPU)
-
-    whole, summed = table.times(lambda: stage.build(SHAPE), SHAPE), part_times(stage, SHAPE, table, {})
-
-    assert summed.calls == whole.calls
-    assert {group: ms for group, ms in summed.by_group.items() if ms} == pytest.approx(whole.by_group)
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = func.__name__ if func.__name__.endswith("__") else func.__name__.removesuffix("_")
+        if name in HANDLES or name in NEGLIGIBLE or name in SHAPE_ONLY - ASKS:
+            self.keys.append(Call(func, args, kwargs or {}).key)
+        return func(*args, **(kwargs or {}))
 
 
-@every_stage
-@pytest.mark.usefixtures("timed")
-def test_no_more_than_two_blocks_are_built(stage, monkeypatch):
-    built, build = [], type(stage).build
+@pytest.mark.parametrize("space", SMALL, ids=[space.name for space in SMALL])
+def test_the_calls_on_paper_are_those_of_a_real_pass_down_to_their_strides(space):
+    """Which kernel torch takes depends on the order in memory, and that on the parts before."""
+    for seed in range(4):
+        architecture = space.draw(seed)
+        image = architecture.image.shape
+        images = torch.zeros(1, image.channels, image.height, image.width)
+        network = architecture.build().eval()
+        with torch.inference_mode(), Witness() as witness:
+            network(images)
+        transcript = Transcript()
+        pass_on_paper(architecture.build, image, transcript)
 
-    def noting(part, shape):
-        built.append(part.depth)
-        return build(part, shape)
-
-    monkeypatch.setattr(type(stage), "build", noting)
-    part_times(stage.model_copy(update={"depth": 200}), SHAPE, OperatorTable(CPU), {})
-
-    assert max(built) <= 2
-
-
-@every_stage
-@pytest.mark.usefixtures("timed")
-def test_a_deeper_stage_builds_nothing_new(stage, monkeypatch):
-    table, blocks = OperatorTable(CPU), {}
-    part_times(stage, SHAPE, table, blocks)
-    monkeypatch.setattr(type(stage), "build", lambda *_: pytest.fail("it was built again"))
-
-    assert part_times(stage.model_copy(update={"depth": 9}), SHAPE, table, blocks).calls > 0
+        assert [call.key for _, call in transcript.calls] == witness.keys
 
 
 # --- replays --------------------------------------------------------------------------------------
@@ -343,7 +305,7 @@ def test_more_work_takes_more_time():
 def test_a_point_of_a_shipped_space_can_be_transcribed_and_replayed(space, conditions, monkeypatch):
     monkeypatch.setattr(operator_times, "SECONDS", 0.0)
 
-    found = network_times(space.draw(seed=0), OperatorTable(conditions), {})
+    found = OperatorTable(conditions).times(space.draw(seed=0))
 
     assert found.by_group.keys() <= set(CALL_GROUPS)
     assert all(ms > 0 for ms in found.by_group.values())
@@ -357,7 +319,7 @@ def test_every_kind_of_a_shipped_space_can_be_transcribed():
         for seed in range(4):
             architecture = space.draw(seed)
             kinds |= {part.kind for _, part in architecture.parts}
-            assert network_times(architecture, OperatorTable(CPU), {}).calls > 0
+            assert OperatorTable(CPU).times(architecture).calls > 0
 
     assert kinds == STEM_KINDS.keys() | STAGE_KINDS.keys()
 
@@ -369,7 +331,7 @@ def test_a_gpu_replays_every_call_of_a_network(mode):
     (hybrid,) = (space for space in SMALL if space.name == "hybrid")
     conditions = conditions_of("cuda:0", batch_size=8, mode=mode)
 
-    found = network_times(hybrid.draw(seed=0), OperatorTable(conditions), {})
+    found = OperatorTable(conditions).times(hybrid.draw(seed=0))
 
     assert found.by_group.keys() <= set(CALL_GROUPS)
     assert all(ms >= 0 for ms in found.by_group.values())

@@ -21,7 +21,7 @@ from archsearch.profiling import (
     predictor,
 )
 from archsearch.profiling.operator_times import CALL_GROUPS, OperatorTable, Times
-from archsearch.profiling.predictor import FEATURES, features_of, fit, least_squares, network_times
+from archsearch.profiling.predictor import FEATURES, features_of, fit, least_squares
 from archsearch.space import load_space
 from archsearch.stages import ConvStage, ConvStem
 
@@ -47,8 +47,8 @@ def priced(monkeypatch):
 
 def rows_of(architectures):
     """What a fit sees of some architectures, where the calls have prices."""
-    table, blocks = OperatorTable(CPU), {}
-    return np.stack([features_of(network_times(a, table, blocks)) for a in architectures])
+    table = OperatorTable(CPU)
+    return np.stack([features_of(table.times(architecture)) for architecture in architectures])
 
 
 def weights_of(**named):
