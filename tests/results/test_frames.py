@@ -97,10 +97,12 @@ def test_failed_trials_have_an_error_and_no_other_has(run):
     assert (run.trials["error"].notna() == (run.trials["outcome"] == "failed")).all()
 
 
-def test_trained_and_infeasible_trials_were_measured_and_say_where(run):
-    judged = run.trials[run.trials["outcome"] != "failed"]
+def test_trained_trials_were_measured_and_say_where(run):
+    assert of(run, "trained")[MEASURED].notna().all(axis=None)
 
-    assert judged[MEASURED].notna().all(axis=None)
+
+def test_trials_over_a_limit_that_is_counted_were_never_measured(run):
+    assert of(run, "infeasible")[MEASURED].isna().all(axis=None)
 
 
 def test_what_was_not_measured_is_missing_and_not_nought(run):
