@@ -144,7 +144,8 @@ class FailedTrialError(ArchsearchError):
     """One candidate is lost; the study records why and goes on.
 
     Attributes:
-        phase: what was being done: ``build``, ``profile``, ``train`` or ``validate``.
+        phase: what was being done: ``build``, ``predict``, ``profile``, ``score``, ``train``,
+            ``validate`` or ``evaluate``.
         reason: one line for the trial's record.
     """
 

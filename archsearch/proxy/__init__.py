@@ -1,7 +1,8 @@
-"""The proxy: images, and the short training that stands for a long one."""
+"""The proxy: images, the short training that stands for a long one, and scores that need none."""
 
 from archsearch.proxy.data import ImageData, Normalisation, Split, load_data, load_test
 from archsearch.proxy.recipe import Recipe
+from archsearch.proxy.scores import ZeroCostScores, zero_cost_scores
 from archsearch.proxy.train import ProxyScore, evaluate, train_proxy
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "ProxyScore",
     "Recipe",
     "Split",
+    "ZeroCostScores",
     "evaluate",
     "load_data",
     "load_test",
     "train_proxy",
+    "zero_cost_scores",
 ]
