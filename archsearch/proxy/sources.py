@@ -1,4 +1,4 @@
-"""Where images come from: the embedded digits, Parquet files, image folders, the Hugging Face hub.
+"""Where images come from: the embedded digits, drawings, Parquet files, image folders, the Hugging Face hub.
 
 A word that looks like a path is never taken for the name of a data set on the hub: a mistyped path must
 not start a download.
@@ -15,17 +15,23 @@ from sklearn.datasets import load_digits
 
 from archsearch.errors import DataError, Problem, shown
 from archsearch.proxy.pictures import Picture, Source, Table, role_of
+from archsearch.proxy.procedural import is_procedural, open_drawing
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-KINDS = "write digits, a .parquet file, a folder with Parquet files or class folders, or a name on the hub"
+KINDS = (
+    "write digits, a .parquet file, a folder with Parquet files or class folders, "
+    "procedural:TASK (texture, layout, xor or matching), or a name on the hub"
+)
 
 
 def open_source(name: str, classes: int) -> Source:
-    """The source of that name; ``classes`` only helps to choose among several label columns."""
+    """The source of that name; ``classes`` is how many to draw, and helps to choose among label columns."""
     if name == "digits":
         return digits()
     if not name or not name.isprintable():
         raise _error(shown(name), f"{name!r} is no name of a source", KINDS)
+    if is_procedural(name):
+        return open_drawing(name, classes)
     path = Path(name).expanduser()
     if not path.exists():
         _refuse_missing_path(name)

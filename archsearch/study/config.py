@@ -25,7 +25,7 @@ class StudyConfig(BaseModel):
     """A search, apart from its space: what is optimised, within what, with which budget.
 
     Attributes:
-        data: ``digits``, a Parquet file, a folder, or a hub name.
+        data: ``digits``, a Parquet file, a folder, ``procedural:TASK``, or a hub name.
         recipe: how each candidate is trained.
         objectives: names with known unit and direction, the first an accuracy.
         limits: upper bounds on costs, in the unit of their name; added to the space's own.
