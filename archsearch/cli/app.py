@@ -43,7 +43,9 @@ def run(
     space: SpaceFile,
     study: StudyFile = None,
     trials: Annotated[Optional[int], typer.Option(help="Candidates to train.")] = None,  # noqa: UP045
-    data: Annotated[str | None, typer.Option(help="digits, a Parquet file, a folder, procedural:TASK, or a hub name.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, a Parquet file, a folder, procedural:TASK, or a hub name.")
+    ] = None,
     samples: Annotated[Optional[int], typer.Option(help="Training images shown to a candidate.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="Seed of the whole search.")] = None,  # noqa: UP045
     device: Device = None,
