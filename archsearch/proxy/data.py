@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 from archsearch.errors import DataError, Problem, shown
+from archsearch.proxy import image_cache
+from archsearch.proxy.image_cache import DecodedRows
 from archsearch.proxy.pictures import MODES, Labels, Source, Table, decode
 from archsearch.proxy.sources import open_source
 from archsearch.shapes import FeatureShape
@@ -118,21 +120,23 @@ def load_data(
     opened = _opened(source, image, classes)
     parts = split_source(source, opened)
     rows = {"train": parts["train"].rows[:limit], "validation": parts["validation"].rows[:validation_limit]}
-    splits = _decoded(source, {role: Part(parts[role].table, rows[role]) for role in rows}, image)
+    found = fingerprint(opened)
+    splits = _decoded(source, found, {role: Part(parts[role].table, rows[role]) for role in rows}, image)
     return ImageData(
         name=source,
         train=splits["train"],
         validation=splits["validation"],
         classes=len(opened.class_names),
         normalisation=Normalisation.of(splits["train"].images),
-        fingerprint=fingerprint(opened),
+        fingerprint=found,
     )
 
 
 def load_test(source: str, image: FeatureShape, classes: int) -> Split:
     """The whole test split of ``source``, which the search never sees."""
     opened = _opened(source, image, classes)
-    return _decoded(source, {"test": split_source(source, opened)["test"]}, image)["test"]
+    parts = {"test": split_source(source, opened)["test"]}
+    return _decoded(source, fingerprint(opened), parts, image)["test"]
 
 
 def _opened(source: str, image: FeatureShape, classes: int) -> Source:
@@ -192,15 +196,23 @@ def _refuse_missing_classes(name: str, class_names: tuple[str, ...], parts: Mapp
         raise DataError(name, problems)
 
 
-def _decoded(name: str, parts: Mapping[str, Part], image: FeatureShape) -> dict[str, Split]:
-    """The pixels and labels of each part; all unreadable images are reported at once."""
-    splits, problems = {}, []
+def _decoded(name: str, data: str, parts: Mapping[str, Part], image: FeatureShape) -> dict[str, Split]:
+    """The pixels and labels of each part, decoded now or before; all unreadable images are reported at once."""
+    splits, new, problems = {}, [], []
     for role, part in parts.items():
-        pixels, unreadable = decode(part.table.pictures(part.rows.tolist()), len(part.rows), image)
-        splits[role] = Split(torch.from_numpy(pixels), torch.from_numpy(part.table.labels[part.rows]))
-        problems += unreadable
+        labels = part.table.labels[part.rows]
+        wanted = DecodedRows(data, part.table.version, role, part.rows, labels, image)
+        images = image_cache.load(wanted)
+        if images is None:
+            pixels, unreadable = decode(part.table.pictures(part.rows.tolist()), len(part.rows), image)
+            images = torch.from_numpy(pixels)
+            new.append((wanted, images))
+            problems += unreadable
+        splits[role] = Split(images, torch.from_numpy(labels))
     if problems:
         raise DataError(name, problems)
+    for wanted, images in new:
+        image_cache.keep(wanted, images)
     return splits
 
 

@@ -5,6 +5,7 @@ so that an unreadable one can be named.
 """
 
 import glob
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from logging import CRITICAL
@@ -183,7 +184,36 @@ def _indices(split: Any, label: str, names: Sequence[str]) -> Labels:
 def _table(role: str, split: Any, image: str, labels: Labels) -> Table:
     if isinstance(split.features[image], datasets.Image):
         split = split.cast_column(image, datasets.Image(decode=False))
-    return Table(labels, _reader(role, split.select_columns([image]), image))
+    return Table(labels, _reader(role, split.select_columns([image]), image), _version(split, image))
+
+
+def _version(split: Any, image: str) -> str:
+    """Digest of path, size and time of every file that the pictures are read from; empty without one.
+
+    These are the Arrow files that ``datasets`` has made, anew for every change of a Parquet file or of a data
+    set on the hub, and the image files that cells name.
+    """
+    digest, found = hashlib.sha256(), False
+    for path in _files(split, image):
+        found = True
+        digest.update(f"{path}\0{_state(path)}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest() if found else ""
+
+
+def _files(split: Any, image: str) -> Iterator[str]:
+    yield from (file["filename"] for file in split.cache_files)
+    for cells in split.data.column(image).chunks:
+        if cells.type.get_field_index("path") >= 0:
+            yield from cells.field("path").filter(cells.field("bytes").is_null()).drop_null().to_pylist()
+
+
+def _state(path: str) -> str:
+    """What changes when a file is written; decoding reports a file that is not there."""
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return "missing"
+    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 def _reader(role: str, split: Any, image: str) -> Callable[[Sequence[int]], Iterator[Picture]]:

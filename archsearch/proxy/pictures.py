@@ -58,10 +58,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """One split: ``labels`` (N,), indices into the class names, and a reader of rows."""
+    """One split.
+
+    Attributes:
+        labels: indices into the class names; (N,).
+        pictures: a reader of rows.
+        version: another one whenever the files of the pictures have changed; empty where there are none and
+            decoding is so quick that nothing is to be kept of it.
+    """
 
     labels: Labels
     pictures: Callable[[Sequence[int]], Iterator[Picture]]
+    version: str = ""
 
     def sample(self) -> Iterator[Picture]:
         """Up to 256 pictures, evenly spaced over the rows."""

@@ -6,12 +6,12 @@ not start a download.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from archsearch.errors import DataError, Problem, shown
 from archsearch.proxy.pictures import Picture, Source, Table, role_of
@@ -31,7 +31,7 @@ def open_source(name: str, classes: int) -> Source:
     if not name or not name.isprintable():
         raise _error(shown(name), f"{name!r} is no name of a source", KINDS)
     if is_procedural(name):
-        return open_drawing(name, classes)
+        return _drawing(name, classes)
     path = Path(name).expanduser()
     if not path.exists():
         _refuse_missing_path(name)
@@ -42,8 +42,17 @@ def open_source(name: str, classes: int) -> Source:
     return huggingface.read(name, classes, layout(name, path) if path.exists() else None)
 
 
+def _drawing(name: str, classes: int) -> Source:
+    """The drawing of that name, which tells all that is drawn."""
+    drawn = open_drawing(name, classes)
+    tables = {role: replace(table, version=name) for role, table in drawn.tables.items()}
+    return replace(drawn, tables=tables)
+
+
 def digits() -> Source:
     """1797 handwritten digits of 8x8 grey pixels, from UCI by way of scikit-learn; one split."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - 2 s that other sources do not need
+
     found = load_digits()
     pixels = np.rint(found.images * (255 / 16)).astype(np.uint8)
 
