@@ -1,9 +1,10 @@
 """The proxy: images, the short training that stands for a long one, and scores that need none."""
 
 from archsearch.proxy.data import ImageData, Normalisation, Split, load_data, load_test
+from archsearch.proxy.evaluate import evaluate
 from archsearch.proxy.recipe import Recipe
 from archsearch.proxy.scores import ZeroCostScores, zero_cost_scores
-from archsearch.proxy.train import ProxyScore, evaluate, train_proxy
+from archsearch.proxy.train import ProxyScore, Training, train_proxy
 
 __all__ = [
     "ImageData",
@@ -11,6 +12,7 @@ __all__ = [
     "ProxyScore",
     "Recipe",
     "Split",
+    "Training",
     "ZeroCostScores",
     "evaluate",
     "load_data",

@@ -3,7 +3,7 @@
 Two scores can be compared only when both were trained by the same recipe on the same data.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,11 +18,19 @@ class Recipe(BaseModel):
         samples: training images shown in all, epochs together; images.
         batch_size: images of one step; at least 2, because batch norm has no variance over one.
         learning_rate: peak of the schedule, reached at the end of the warm-up; per step.
+        schedule: how the rate goes on from its peak. ``cosine``: half a cosine down to 0 at the last step.
+            ``wsd`` (warm-up, stable, decay): it stays, and falls in a line to 0 over the last steps. A rung
+            under ``cosine`` is compared at equal schedule position; one under ``wsd`` ends annealed.
+        decay: share of the steps over which ``wsd`` falls, of a rung's steps as of the whole; 0 to 1.
         weight_decay: AdamW's decoupled decay, for matrices and kernels only; per unit of learning rate.
         warmup: share of the steps over which the rate rises in a line; 0 to 1.
         label_smoothing: share of a label that is spread over all classes; 0 to 1.
         flip: whether half of the images are mirrored left to right. Digits and letters must not be.
         crop: largest random shift in each direction, with black moving in; pixels, 0 for none.
+        cutout: side of a square that is painted over with the mean colour at a random place, cut off at the
+            edge (DeVries and Taylor 2017, https://arxiv.org/abs/1708.04552); pixels, 0 for none.
+        ema: the candidate is judged by the mean of its weights over about this share of the steps so far,
+            0 for its last weights; 0 to 1. See ``proxy.average``.
         validation_images: images that a candidate is judged on, at most; images.
         seed: decides the order, the shifts, the flips and dropout. Not the initial weights.
     """
@@ -32,11 +40,15 @@ class Recipe(BaseModel):
     samples: int = Field(default=8192, ge=2, le=10_000_000)
     batch_size: int = Field(default=32, ge=2, le=65_536)
     learning_rate: float = Field(default=4e-3, gt=0, le=10, allow_inf_nan=False)
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    decay: float = Field(default=0.2, gt=0, le=1, allow_inf_nan=False)
     weight_decay: float = Field(default=0.05, ge=0, le=10, allow_inf_nan=False)
     warmup: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
     flip: bool = False
     crop: int = Field(default=2, ge=0, le=64)
+    cutout: int = Field(default=0, ge=0, le=1024)
+    ema: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
     validation_images: int = Field(default=2000, ge=1, le=10_000_000)
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
 

@@ -1,26 +1,28 @@
 """The proxy: one short training of one candidate, and its score on the validation split.
 
-Two runs with the same initial weights, recipe, data and number of threads give the same bits on a CPU.
-AdamW with decoupled decay: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101; warm-up and
-cosine to zero: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, without restarts.
+A training can stop at rungs, be judged there, be written down, and go on. Two trainings with the same
+initial weights, recipe, data and number of threads give the same bits on a CPU, wherever they stopped.
 """
 
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import nn
-from torch.nn import functional
+from torch import Tensor, nn
 
 from archsearch.errors import FailedTrialError
-from archsearch.proxy.batches import Plan, augmented, plan_batches
-from archsearch.proxy.data import ImageData, Normalisation, Split
+from archsearch.proxy.average import Average
+from archsearch.proxy.batches import plan_batches
+from archsearch.proxy.data import ImageData
+from archsearch.proxy.evaluate import evaluate
 from archsearch.proxy.recipe import Recipe
+from archsearch.proxy.schedule import learning_rate, rung_end, stable_until
+from archsearch.proxy.step import CapturedStep, Step, adamw, set_rate
 
 CURVE_POINTS = 10
 STEPS_BETWEEN_CHECKS = 10
@@ -38,9 +40,10 @@ class ProxyScore:
         top1: share of validation images whose largest logit is the label; 0 to 1.
         loss: mean cross-entropy on the validation images, without smoothing; nats.
         train_loss: mean training loss of the last tenth of the steps, with smoothing; nats.
-        samples: images shown, which is the recipe's, rounded down to whole batches.
+        samples: images shown, in whole batches.
         seconds: training and validation together, by a clock that never goes back.
         curve: mean training loss of each tenth of the steps; nats.
+        captured: whether the steps were one CUDA graph; None where there is none to capture.
     """
 
     top1: float
@@ -49,6 +52,7 @@ class ProxyScore:
     samples: int
     seconds: float
     curve: tuple[float, ...]
+    captured: bool | None = None
 
 
 def train_proxy(
@@ -62,75 +66,196 @@ def train_proxy(
 
     ``on_step`` is told the steps done and the steps in all. What it raises ends the training.
     """
-    start = time.monotonic()
-    plan = plan_batches(len(data.train), recipe)
-    judged = data.validation.first(recipe.validation_images)
-    with _own_randomness(recipe.seed, device), _channels_last(network):
-        losses = _within_memory(
-            "train", plan.rows.shape[1], lambda: _fit(network, data, recipe, plan.to(device), on_step)
+    return Training(network, data, recipe, device, on_step).finish()
+
+
+class Training:
+    """The training of one network, in place: to the end, or from rung to rung.
+
+    Attributes:
+        network: what is trained, on the device, its kernels in the order of the images meanwhile.
+        steps: how many there are in all.
+        done: how many are taken.
+        seconds: spent so far.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        data: ImageData,
+        recipe: Recipe,
+        device: torch.device,
+        on_step: OnStep | None = None,
+    ) -> None:
+        self.network, self._recipe, self._device, self._on_step = network.to(device), recipe, device, on_step
+        # Kernels in the order of the images are 1.0 to 1.7 times as fast on a CPU.
+        lay_out(network, torch.channels_last)
+        self._judged, self._normalisation = (
+            data.validation.first(recipe.validation_images),
+            data.normalisation,
         )
-        top1, loss = _within_memory(
-            "validate", 256, lambda: evaluate(network, judged, data.normalisation, device, 256)
-        )
-    if not math.isfinite(loss):
-        raise FailedTrialError("validate", f"loss is {loss} on {len(judged)} validation images")
-    curve = tenths(losses)
-    return ProxyScore(top1, loss, curve[-1], plan.rows.numel(), time.monotonic() - start, curve)
+        self._plan = plan_batches(len(data.train), recipe).to(device)
+        self.steps, self.batch = self._plan.rows.shape
+        self._optimiser = adamw(network, recipe, device)
+        step = Step(network, data, recipe, self._optimiser, device)
+        self._step = CapturedStep(step) if device.type == "cuda" else step
+        self._average = Average(network, recipe.ema)
+        self._losses = Losses(self.steps, recipe.learning_rate)
+        self._random = seeded_generators(recipe.seed, device)
+        self.seconds = 0.0
+
+    @property
+    def done(self) -> int:
+        """How many steps are taken."""
+        return len(self._losses.finite)
+
+    def finish(self) -> ProxyScore:
+        """Train to the last step and judge; the network is then as it was judged, and contiguous in memory.
+
+        Weights files refuse tensors that are not contiguous.
+        """
+        self.advance(self.steps)
+        score = self.score()
+        self._average.swap()
+        lay_out(self.network, torch.contiguous_format)
+        return score
+
+    def rung(self, share: float) -> ProxyScore:
+        """Judge the candidate at ``share`` of its whole training, as ``Recipe.schedule`` says.
+
+        Under ``wsd`` a copy is annealed: it takes the rung's last steps at a falling rate, is judged, and
+        forgotten. What goes on from here is what never stopped.
+        """
+        end = rung_end(share, self.steps)
+        self.advance(stable_until(end, self._recipe), end)
+        if self.done == end:
+            return self.score()
+        before = self.state()
+        self.advance(end, end)
+        score, seconds = self.score(), self.seconds
+        self.load(before)
+        self.seconds = seconds
+        return score
+
+    def advance(self, until: int, end: int | None = None) -> None:
+        """Take the steps up to ``until``, in a training that ends at ``end`` (by default at its last step).
+
+        Raises:
+            FailedTrialError: the loss is no number, or the memory does not suffice.
+        """
+        start = time.monotonic()
+        self.network.train()
+        with self._own_randomness():
+            within_memory("train", self.batch, lambda: self._take(until, end))
+        self.seconds += time.monotonic() - start
+
+    def _take(self, until: int, end: int | None) -> None:
+        for step in range(self.done, until):
+            set_rate(self._optimiser, learning_rate(step, self.steps, self._recipe, end))
+            self._losses.add(self._step(self._plan.at(step)), last=step == until - 1)
+            self._average.update(step + 1)
+            if self._on_step is not None:
+                self._on_step(step + 1, self.steps)
+
+    def score(self) -> ProxyScore:
+        """What the network is worth now, by its average weights if the recipe keeps one."""
+        start = time.monotonic()
+        with self._average.applied():
+            top1, loss = within_memory(
+                "validate",
+                256,
+                lambda: evaluate(self.network, self._judged, self._normalisation, self._device, 256),
+            )
+        if not math.isfinite(loss):
+            raise FailedTrialError("validate", f"loss is {loss} on {len(self._judged)} validation images")
+        self.seconds += time.monotonic() - start
+        curve = tenths(self._losses.finite)
+        captured = getattr(self._step, "captured", None)
+        return ProxyScore(top1, loss, curve[-1], self.done * self.batch, self.seconds, curve, captured)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the rest of the training depends on, as copies: weights, moments, means, generators, losses."""
+        tensors = {name: tensor.detach() for name, tensor in self._places().items()}
+        random = {f"random.{name}": state for name, state in self._random.items()}
+        losses = torch.tensor(self._losses.finite, dtype=torch.float64)
+        spent = torch.tensor(self.seconds, dtype=torch.float64)
+        state = {**tensors, **random, "losses": losses, "seconds": spent}
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go back, or on, to what ``state`` said, of this network under this recipe.
+
+        Raises:
+            ValueError: the names or shapes are not those of this network.
+        """
+        places = self._places()
+        random = {f"random.{name}" for name in self._random}
+        if state.keys() != places.keys() | random | {"losses", "seconds"}:
+            raise ValueError(f"no state of this training: {sorted(state.keys() ^ places.keys())[:3]}")
+        for name, place in places.items():
+            if place.shape != state[name].shape:
+                raise ValueError(f"{name} is {tuple(state[name].shape)} and not {tuple(place.shape)}")
+        with torch.no_grad():
+            for name, place in places.items():
+                place.copy_(state[name])
+        self._random = {name: state[f"random.{name}"].cpu().clone() for name in self._random}
+        self._losses.finite[:] = state["losses"].tolist()
+        self.seconds = float(state["seconds"])
+
+    def _places(self) -> dict[str, Tensor]:
+        """Every tensor that a step changes, by name."""
+        places = {
+            f"network.{name}": tensor for name, tensor in self.network.state_dict(keep_vars=True).items()
+        }
+        for name, parameter in self.network.named_parameters():
+            for moment, tensor in self._optimiser.state.get(parameter, {}).items():
+                places[f"optimiser.{moment}.{name}"] = tensor
+        return places | {f"average.{name}": tensor for name, tensor in self._average.means.items()}
+
+    @contextmanager
+    def _own_randomness(self) -> Iterator[None]:
+        """Dropout by the recipe's seed; torch's global generators are afterwards as they were found."""
+        on_gpu = self._device.type == "cuda"
+        with torch.random.fork_rng([self._device] if on_gpu else []):
+            torch.set_rng_state(self._random["cpu"])
+            if on_gpu:
+                torch.cuda.set_rng_state(self._random["cuda"], self._device)
+            yield
+            self._random = generators(self._device)
 
 
-def _fit(
-    network: nn.Module, data: ImageData, recipe: Recipe, plan: Plan, on_step: OnStep | None
-) -> list[float]:
-    """The training loss of each step."""
-    device, steps = plan.rows.device, len(plan.rows)
-    network.to(device).train()
-    train, losses = data.train.to(device), _Losses(steps, recipe.learning_rate)
-    optimiser = torch.optim.AdamW(decay_groups(network, recipe.weight_decay), fused=True)
-    for step in range(steps):
-        rows = plan.rows[step]
-        images = augmented(train.images[rows], plan.shifts[step], plan.flips[step], recipe.crop)
-        loss = _loss(network, data, images, train.labels[rows], recipe.label_smoothing)
-        _update(optimiser, loss, learning_rate(step, steps, recipe))
-        losses.add(loss.detach())
-        if on_step is not None:
-            on_step(step + 1, steps)
-    return losses.finite
+def seeded_generators(seed: int, device: torch.device) -> dict[str, Tensor]:
+    """The states of torch's generators after seeding; they themselves are left as they are."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        return generators(device)
 
 
-def _loss(
-    network: nn.Module, data: ImageData, images: torch.Tensor, labels: torch.Tensor, smoothing: float
-) -> torch.Tensor:
-    """The smoothed cross-entropy of one batch of uint8 images, once the network is known to classify."""
-    with _autocast(images.device):
-        logits = network(data.normalisation.apply(images))
-    wanted = (len(images), data.classes)
-    if not isinstance(logits, torch.Tensor) or logits.shape != wanted:
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise FailedTrialError(
-            "train", f"the network gives {got} for images {tuple(images.shape)}; wanted {wanted}"
-        )
-    return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+def generators(device: torch.device) -> dict[str, Tensor]:
+    """The states of torch's generators that a training on ``device`` draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
-def _update(optimiser: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.zero_grad()
-    torch.autograd.backward(loss)
-    optimiser.step()
-
-
-class _Losses:
+class Losses:
     """Losses that are read ten at a time: reading one makes the host wait for a GPU."""
 
     def __init__(self, steps: int, rate: float) -> None:
         self.finite: list[float] = []
-        self._unread: list[torch.Tensor] = []
+        self._unread: list[Tensor] = []
         self._steps, self._rate = steps, rate
 
-    def add(self, loss: torch.Tensor) -> None:
+    def add(self, loss: Tensor, *, last: bool) -> None:
+        """One more; the ``last`` before a stop is read at once.
+
+        Raises:
+            FailedTrialError: one of those read is no finite number.
+        """
         self._unread.append(loss)
-        if len(self._unread) == STEPS_BETWEEN_CHECKS or len(self.finite) + len(self._unread) == self._steps:
+        if last or len(self._unread) == STEPS_BETWEEN_CHECKS:
             self._read()
 
     def _read(self) -> None:
@@ -142,30 +267,6 @@ class _Losses:
         self._unread.clear()
 
 
-def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
-    """The rate of ``step``, from 0: a line up to the peak, then half a cosine that would reach 0 at ``steps``."""
-    rising = round(recipe.warmup * steps)
-    if step < rising:
-        return recipe.learning_rate * (step + 1) / rising
-    return recipe.learning_rate * (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
-
-
-def decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """AdamW's groups: matrices and kernels decay; norms, biases, scales and position tables do not.
-
-    What decays is told by torch's own naming: a parameter that is called ``weight``, has two dimensions or
-    more, and is no embedding. A table or token that a stage declares for itself bears another name.
-    """
-    tables = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding)}
-    decaying: list[nn.Parameter] = []
-    other: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            decays = name.endswith("weight") and parameter.ndim >= 2 and id(parameter) not in tables
-            (decaying if decays else other).append(parameter)
-    return [{"params": decaying, "weight_decay": weight_decay}, {"params": other, "weight_decay": 0.0}]
-
-
 def tenths(losses: list[float]) -> tuple[float, ...]:
     """The mean loss of each tenth of the steps; with fewer than ten steps, some count more than once."""
     steps = len(losses)
@@ -174,77 +275,23 @@ def tenths(losses: list[float]) -> tuple[float, ...]:
     return tuple(sum(part) / len(part) for part in parts)
 
 
-@torch.no_grad()
-def evaluate(
-    network: nn.Module,
-    split: Split,
-    normalisation: Normalisation,
-    device: torch.device,
-    batch_size: int = 256,
-) -> tuple[float, float]:
-    """Top-1 in [0, 1] and mean cross-entropy in nats on ``split``; the network's mode is left as it was."""
-    training = network.training
-    network.to(device).eval()
-    right = torch.zeros((), dtype=torch.int64, device=device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    for images, labels in _batches(split, batch_size):
-        with _autocast(device):
-            logits = network(normalisation.apply(images.to(device))).float()
-        right += (logits.argmax(1) == labels.to(device)).sum()
-        loss += functional.cross_entropy(logits, labels.to(device), reduction="sum").double()
-    network.train(training)
-    return int(right) / len(split), float(loss) / len(split)
-
-
-def _batches(split: Split, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for start in range(0, len(split), size):
-        yield split.images[start : start + size], split.labels[start : start + size]
-
-
-def _autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 on CUDA; single precision everywhere else."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-
-
-@contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Dropout by ``seed``; torch's global generators are afterwards as they were found."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _channels_last(network: nn.Module) -> Iterator[None]:
-    """Kernels in the order of the images, 1.0 to 1.7 times as fast on a CPU; afterwards contiguous again.
-
-    Weights files refuse tensors that are not contiguous.
-    """
-    _lay_out(network, torch.channels_last)
-    try:
-        yield
-    finally:
-        _lay_out(network, torch.contiguous_format)
-
-
-def _lay_out(network: nn.Module, order: torch.memory_format) -> None:
+def lay_out(network: nn.Module, order: torch.memory_format) -> None:
+    """The network's kernels in another order in memory, in place."""
     network.to(memory_format=order)  # type: ignore[call-overload]  # missing from torch's annotations
 
 
-def _within_memory(phase: str, batch_size: int, work: Callable[[], Result]) -> Result:
+def within_memory(phase: str, batch_size: int, work: Callable[[], Result]) -> Result:
     """What ``work`` gives; running out of memory loses the candidate and not the study."""
     try:
         return work()
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     # Raised out here, because the traceback of the first error keeps the memory from being freed.
     raise FailedTrialError(phase, f"out of memory with batches of {batch_size} images")
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch or Python say so, in their several ways."""
     kinds = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, kinds) or any(words in str(error) for words in CPU_MEMORY_WORDS)

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsearch.proxy import Recipe
-from archsearch.proxy.batches import augmented, plan_batches
+from archsearch.proxy.batches import HOLE_UNITS, Plan, augmented, plan_batches
 
 
 def test_steps_are_whole_batches_of_the_samples():
@@ -59,6 +59,17 @@ def test_about_half_of_the_images_are_mirrored_when_asked():
     assert 0.45 < share < 0.55  # 8192 throws of a coin
 
 
+def step(shifts, flips, holes=None) -> Plan:
+    images = len(flips)
+    return Plan(
+        torch.arange(images), shifts, flips, torch.zeros(images, 2).long() if holes is None else holes
+    )
+
+
+def grey(channels, value=7):
+    return torch.full((channels,), value, dtype=torch.uint8)
+
+
 def by_hand(image, shift, *, flip, crop):
     height, width = image.shape[1:]
     out = torch.zeros_like(image)
@@ -79,14 +90,16 @@ def test_augmentation_is_shift_and_mirror_of_each_image_alone(crop, channels, he
     flips = torch.tensor([True, False, True, False])
     expected = [by_hand(images[i], shifts[i].tolist(), flip=bool(flips[i]), crop=crop) for i in range(4)]
 
-    assert torch.equal(augmented(images, shifts, flips, crop), torch.stack(expected))
+    found = augmented(images, step(shifts, flips), Recipe(crop=crop), grey(channels))
+
+    assert torch.equal(found, torch.stack(expected))
 
 
 def test_augmentation_never_mixes_images():
     values = torch.arange(1, 65, dtype=torch.uint8)
     images = values[:, None, None, None].expand(64, 3, 9, 5)
     plan = plan_batches(64, Recipe(samples=64, batch_size=64, crop=2, flip=True))
-    found = augmented(images, plan.shifts[0], plan.flips[0], 2)
+    found = augmented(images, plan.at(0), Recipe(crop=2), grey(3))
 
     assert ((found == images) | (found == 0)).all()
     assert (found.amax((1, 2, 3)) == values).all()
@@ -94,6 +107,48 @@ def test_augmentation_never_mixes_images():
 
 def test_black_moves_in_from_the_edge():
     image = torch.full((1, 1, 4, 4), 9, dtype=torch.uint8)
-    moved = augmented(image, torch.tensor([[0, 1]]), torch.tensor([False]), 1)
+    moved = augmented(image, step(torch.tensor([[0, 1]]), torch.tensor([False])), Recipe(crop=1), grey(1))
 
     assert moved[0, 0].tolist() == [[0, 0, 0, 0], [9, 9, 9, 9], [9, 9, 9, 9], [9, 9, 9, 9]]
+
+
+def cut(side, row, column, size=5, unmoved=0):
+    """A white image with a hole whose middle lies in ``row`` and ``column``."""
+    image = torch.full((1, 1, size, size), 255, dtype=torch.uint8)
+    middle = torch.tensor([[row, column]]) * HOLE_UNITS // size + HOLE_UNITS // (2 * size)
+    still = step(torch.full((1, 2), unmoved), torch.tensor([False]), middle)
+    return augmented(image, still, Recipe(crop=unmoved, cutout=side), grey(1))[0, 0]
+
+
+def test_cutout_paints_a_square_in_the_mean_colour():
+    found = cut(3, 2, 1)
+
+    assert found.tolist() == [
+        [255, 255, 255, 255, 255],
+        [7, 7, 7, 255, 255],
+        [7, 7, 7, 255, 255],
+        [7, 7, 7, 255, 255],
+        [255, 255, 255, 255, 255],
+    ]
+
+
+def test_a_hole_is_cut_off_at_the_edge():
+    assert (cut(3, 0, 4) == 7).sum() == 4  # two rows and two columns of it lie inside
+
+
+def test_a_hole_lies_where_it_does_whatever_the_shift():
+    assert torch.equal(cut(3, 2, 1), cut(3, 2, 1, unmoved=2))
+
+
+def test_holes_lie_everywhere():
+    holes = plan_batches(100, Recipe(cutout=4)).holes * 8 // HOLE_UNITS
+
+    assert set(holes.flatten().tolist()) == set(range(8))
+
+
+def test_cutout_changes_no_other_draw():
+    plain, holed = (plan_batches(100, Recipe(flip=True, cutout=side)) for side in (0, 8))
+
+    assert all(
+        torch.equal(getattr(plain, name), getattr(holed, name)) for name in ("rows", "shifts", "flips")
+    )

@@ -7,7 +7,8 @@ from torch import nn
 from archsearch.errors import FailedTrialError
 from archsearch.proxy import Recipe, evaluate, train_proxy
 from archsearch.proxy.data import Split
-from archsearch.proxy.train import decay_groups, learning_rate, tenths
+from archsearch.proxy.step import decay_groups
+from archsearch.proxy.train import tenths
 
 CPU = torch.device("cpu")
 SHORT = Recipe(samples=640, batch_size=32, learning_rate=2e-3, crop=1)
@@ -188,26 +189,6 @@ def test_a_wrong_shape_of_logits_loses_the_candidate_with_both_shapes(digits):
 
 def test_a_network_that_gives_no_tensor_loses_the_candidate(digits):
     assert lost(lambda logits: (logits,), digits).reason.startswith("the network gives tuple for images")
-
-
-def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
-    recipe = Recipe(learning_rate=1.0, warmup=0.2)
-    rates = [learning_rate(step, 10, recipe) for step in range(10)]
-
-    # two steps up; then (1 + cos(pi * k / 8)) / 2 for k from 0 to 7
-    assert rates[:3] == [0.5, 1.0, 1.0]
-    assert rates[4] == pytest.approx((1 + math.sqrt(0.5)) / 2)  # k = 2: cos 45 degrees
-    assert rates[6] == pytest.approx(0.5)  # k = 4: cos 90 degrees
-    assert rates[8] == pytest.approx((1 - math.sqrt(0.5)) / 2)  # k = 6: cos 135 degrees
-
-
-def test_without_warm_up_the_rate_starts_at_its_peak():
-    assert learning_rate(0, 10, Recipe(learning_rate=0.5, warmup=0.0)) == 0.5
-
-
-@pytest.mark.parametrize("warmup", [0.0, 0.5, 0.99])
-def test_one_step_has_a_rate(warmup):
-    assert learning_rate(0, 1, Recipe(learning_rate=2e-3, warmup=warmup)) == 2e-3
 
 
 def test_only_matrices_and_kernels_decay():

@@ -1,0 +1,41 @@
+"""How many images of a split a network classifies right."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from archsearch.proxy.data import Normalisation, Split
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    split: Split,
+    normalisation: Normalisation,
+    device: torch.device,
+    batch_size: int = 256,
+) -> tuple[float, float]:
+    """Top-1 in [0, 1] and mean cross-entropy in nats on ``split``; the network's mode is left as it was."""
+    training = network.training
+    network.to(device).eval()
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    for images, labels in _batches(split, batch_size):
+        with autocast(device):
+            logits = network(normalisation.apply(images.to(device))).float()
+        right += (logits.argmax(1) == labels.to(device)).sum()
+        loss += functional.cross_entropy(logits, labels.to(device), reduction="sum").double()
+    network.train(training)
+    return int(right) / len(split), float(loss) / len(split)
+
+
+def _batches(split: Split, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for start in range(0, len(split), size):
+        yield split.images[start : start + size], split.labels[start : start + size]
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 on CUDA; single precision everywhere else."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
