@@ -6,9 +6,9 @@ from pathlib import Path
 from archsearch.errors import ArchsearchError, RunFolderError
 from archsearch.results import Run, export_frontier, load_run, write_results
 from archsearch.space import Space
+from archsearch.study.bench import Evaluate
 from archsearch.study.config import StudyConfig
 from archsearch.study.folder import disk_faults
-from archsearch.study.objective import Evaluate
 from archsearch.study.run import search
 from archsearch.study.watch import Watcher
 

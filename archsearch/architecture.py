@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -141,6 +142,13 @@ class Architecture(BaseModel):
             what = f"the last stage carries no {token.replace('_', ' ')}"
             remedy = f"write pool: mean, or end on a token_transformer with {token}: true"
             yield Problem("head.pool", what, remedy)
+
+
+def seeded_network(architecture: Architecture, seed: int) -> "Network":
+    """A network whose initial weights depend on ``seed`` alone; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return architecture.build()
 
 
 class Network(nn.Module):

@@ -51,7 +51,7 @@ def database(tmp_path):
     space = archsearch.load_space(tmp_path / "space.yaml")
     archsearch.run_study(
         space,
-        StudyConfig(trials=6, objectives=("top1", "macs")),
+        StudyConfig(trials=6, objectives=("top1", "macs"), latency_seconds=0.01),
         tmp_path / "run",
         evaluate=lambda architecture, _recipe: 0.5 + archsearch.globality(architecture) / 4,
     )

@@ -23,7 +23,7 @@ def finished(tmp_path_factory):
     (place / "small.yaml").write_text(blocks("yaml")[0])
     archsearch.run_study(
         archsearch.load_space(place / "small.yaml"),
-        archsearch.StudyConfig(trials=6, objectives=("top1", "latency_ms")),
+        archsearch.StudyConfig(trials=6, objectives=("top1", "latency_ms"), latency_seconds=0.02),
         place / "runs" / "hybrid" / "digits-seed0",
         evaluate=lambda architecture, _recipe: 0.5 + archsearch.globality(architecture) / 4,
     )

@@ -49,12 +49,13 @@ def run(
     samples: Annotated[Optional[int], typer.Option(help="Training images shown to a candidate.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="Seed of the whole search.")] = None,  # noqa: UP045
     device: Device = None,
+    threads: Annotated[Optional[int], typer.Option(help="CPU threads of an operator.")] = None,  # noqa: UP045
     out: Annotated[Optional[Path], typer.Option(help="Run folder [runs/SPACE/DATA-seedN].")] = None,  # noqa: UP045
 ) -> None:
     """Search a space: build, profile and train candidates, and map the frontier. Run it again to resume."""
     from archsearch.cli.run import run_command
 
-    flags = {"trials": trials, "data": data, "seed": seed, "device": device}
+    flags = {"trials": trials, "data": data, "seed": seed, "device": device, "threads": threads}
     recipe = {} if samples is None else {"recipe": {"samples": samples}}
     given = {name: value for name, value in flags.items() if value is not None}
     run_command(space, study, {**given, **recipe}, out)

@@ -5,7 +5,7 @@ from pathlib import Path
 from archsearch.api import write_all
 from archsearch.cli.tables import console, frontier_table, outcomes
 from archsearch.errors import InputError, Problem
-from archsearch.results import export_published, export_trial, load_run
+from archsearch.results import export_published, export_trial, load_run, proxy_lines
 from archsearch.study.folder import disk_faults
 
 
@@ -17,7 +17,10 @@ def results_command(folder: Path, *, as_json: bool) -> None:
         screen.print_json(run.frontier.to_json(orient="records", date_format="iso"))
         return
     screen.print(frontier_table(run))
-    screen.print(f"\n{outcomes(run)}; tables, picture and winners: {run.folder}")
+    screen.print("")
+    for line in proxy_lines(run.proxies):
+        screen.print(line)
+    screen.print(f"{outcomes(run)}; tables, picture and winners: {run.folder}")
 
 
 def export_command(

@@ -10,7 +10,7 @@ from rich.console import Console
 from archsearch.api import run_study
 from archsearch.cli.progress import Progress
 from archsearch.cli.tables import console, duration, frontier_table, outcomes
-from archsearch.results import Run
+from archsearch.results import Run, proxy_lines
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
 
@@ -54,5 +54,7 @@ def summary(screen: Console, run: Run, study: StudyConfig) -> None:
     screen.print(f"\n{outcomes(run)}; {spent} in trials")
     if done < study.trials:
         screen.print(f"the space is exhausted: it has nothing new after {done} of {study.trials} trials")
+    for line in proxy_lines(run.proxies):
+        screen.print(line)
     screen.print(f"tables, picture and winners: {run.folder}")
     screen.print(f"dashboard: optuna-dashboard sqlite:///{run.folder / 'study.db'}")

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from archsearch.architecture import Architecture, Network
+from archsearch.architecture import Architecture, seeded_network
 from archsearch.errors import DataError, FailedTrialError, Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.residual import Residual
@@ -73,7 +73,7 @@ def zero_cost_scores(
         DataError: fewer than two images, others than the architecture takes, or none that are finite floats.
     """
     refuse_unusable(images, architecture.image.shape)
-    network = seeded(architecture, seed).to(device)
+    network = seeded_network(architecture, seed).to(device)
     images = images.to(device)
     kernel = agreements(network, images)
     stretches = block_stretches(network, images, seed)
@@ -102,13 +102,6 @@ def refuse_unusable(images: Tensor, shape: FeatureShape) -> None:
         raise DataError(
             "images", [Problem("values", "some are not finite", "normalise by a deviation above 0")]
         )
-
-
-def seeded(architecture: Architecture, seed: int) -> Network:
-    """A fresh network whose weights depend on ``seed`` alone; torch's global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return architecture.build()
 
 
 def opened(network: nn.Module) -> nn.Module:

@@ -1,6 +1,7 @@
 """What was found: a run folder as frames, files and pictures, and winners to take away."""
 
 from archsearch.results.export import Exported, export_frontier, export_published, export_trial
+from archsearch.results.proxies import proxy_lines, proxy_report, useful
 from archsearch.results.run import Run, load_run, write_results
 
 __all__ = [
@@ -10,5 +11,8 @@ __all__ = [
     "export_published",
     "export_trial",
     "load_run",
+    "proxy_lines",
+    "proxy_report",
+    "useful",
     "write_results",
 ]

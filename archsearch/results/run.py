@@ -12,6 +12,7 @@ import pandas as pd
 from archsearch.errors import InputError, Problem
 from archsearch.results.frontier import frontier_frame
 from archsearch.results.plot import save_frontier_plot
+from archsearch.results.proxies import proxy_report
 from archsearch.results.table import stages_frame, trials_frame
 from archsearch.study.folder import RunFolder, replacing, write_atomically
 from archsearch.study.storage import close, load_study_record
@@ -39,6 +40,11 @@ class Run:
     def frontier(self) -> pd.DataFrame:
         """The non-dominated trials, cheapest first."""
         return frontier_frame(self.trials, self.objectives)
+
+    @cached_property
+    def proxies(self) -> pd.DataFrame:
+        """How every rung and score ranks the candidates; see ``results.proxies.proxy_report``."""
+        return proxy_report(self.trials)
 
     @property
     def cost(self) -> str:
@@ -90,6 +96,7 @@ def write_results(run: Run) -> None:
             frame.to_parquet(beside, compression="zstd", index=False)
     write_atomically(run.folder / "trials.csv", run.trials.to_csv(index=False))
     write_atomically(run.folder / "frontier.csv", run.frontier.to_csv(index=False))
+    write_atomically(run.folder / "proxies.csv", run.proxies.to_csv(index=False))
     title = f"{run.manifest['identity']['space']} on {run.manifest['identity']['data']}"
     with replacing(run.folder / "frontier.png") as beside:
         save_frontier_plot(run.trials, run.frontier, run.cost, beside, title)

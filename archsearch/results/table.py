@@ -1,7 +1,7 @@
 """The record as tidy frames: one row a trial, one row a stage, units in the names."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -32,16 +32,17 @@ WORDS = (
     "device",
     "error",
 )
-# The description travels in the storage and in the YAML files; a table is no place for it.
-SHOWN = tuple(name for name in FIELDS if name != "description")
+# The description travels in the storage and in the YAML files; a table is no place for it. Rungs get columns.
+SHOWN = tuple(name for name in FIELDS if name not in ("description", "rungs"))
+READINGS = ("samples", "top1", "train_loss")
 
 
 def trials_frame(study: optuna.Study) -> pd.DataFrame:
     """One row a trial, in the order they were recorded.
 
     ``number``, ``state``, then the fields of ``study.record.TrialRecord``, then ``on_frontier``,
-    ``test_top1`` (frontier only), ``started``, ``excess.LIMIT`` (cost minus limit) and one column for each
-    choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
+    ``test_top1`` (frontier only), ``started``, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
+    of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
     """
     best = {trial.number for trial in study.best_trials} if study.trials else set()
     tested = study.user_attrs.get("test_top1", {})
@@ -74,16 +75,25 @@ def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -
         "on_frontier": on_frontier,
         "test_top1": tested.get(trial.user_attrs.get("architecture", "")) if on_frontier else None,
         "started": trial.datetime_start,
+        **rung_columns(trial.user_attrs.get("rungs", ())),
         **{f"excess.{name}": value for name, value in trial.constraints.items()},
         **trial.params,
     }
 
 
+def rung_columns(rungs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The readings of each rung, the first one's under 1."""
+    return {f"rung_{number}_{name}": rung[name] for number, rung in enumerate(rungs, 1) for name in READINGS}
+
+
 def columns(rows: list[dict[str, Any]]) -> list[str]:
-    """The fixed columns first, then limits and choices in the order of their names."""
+    """The fixed columns first, then rungs, limits and choices in the order of their names."""
     fixed = ["number", "state", *SHOWN, "on_frontier", "test_top1", "started"]
     rest = {name for row in rows for name in row} - set(fixed)
-    return fixed + sorted(rest, key=lambda name: (not name.startswith("excess."), name))
+    first = ("rung_", "excess.", "")
+    return fixed + sorted(
+        rest, key=lambda name: (next(i for i, word in enumerate(first) if name.startswith(word)), name)
+    )
 
 
 def stages_frame(study: optuna.Study) -> pd.DataFrame:

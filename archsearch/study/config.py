@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,8 @@ from archsearch.study.record import COSTS, OBJECTIVES
 
 OBJECTIVE_NAMES = tuple(OBJECTIVES)
 
+BUDGETS = ("trials", "latency_seconds", "candidate_seconds", "candidate_memory_mib")
+
 
 class StudyConfig(BaseModel):
     """A search, apart from its space: what is optimised, within what, with which budget.
@@ -29,13 +32,20 @@ class StudyConfig(BaseModel):
         recipe: how each candidate is trained.
         objectives: names with known unit and direction, the first an accuracy.
         limits: upper bounds on costs, in the unit of their name; added to the space's own.
+        rungs: shares of the training at which a candidate is read on its way, rising; 0 to 1. They change
+            nothing of the training itself; an interrupted one goes on from the last of them.
+        scores: whether each candidate is scored before it is trained, to be held against its accuracy.
         trials: candidates to train; infeasible proposals cost nothing and do not count.
         sampler: ``tpe`` (multi-objective, multivariate, grouped) or ``random``.
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.
+        threads: CPU threads of an operator in training; torch's own choice if it is left out.
+        candidate_seconds: training that takes longer costs the candidate; s, no limit if it is left out.
+        candidate_memory_mib: training that allocates more beside what is there costs the candidate; MiB.
         latency_batch: images in the batch whose latency is measured.
         latency_dtype: ``float32``, ``bfloat16`` or ``float16``.
         latency_mode: ``eager``, ``compiled`` or ``cuda_graph``; which it is moves ranks more than the GPU does.
+        latency_seconds: repeats of a candidate's latency go on for this long at most, and are eleven at least; s.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -44,17 +54,26 @@ class StudyConfig(BaseModel):
     recipe: Recipe = Recipe()
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("top1", "latency_ms")
     limits: dict[str, float] = {}
+    rungs: tuple[Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)], ...] = ()
+    scores: bool = True
     trials: Annotated[int, Field(ge=1, le=100_000)] = 24
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     device: str = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    candidate_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    candidate_memory_mib: Annotated[int, Field(ge=1)] | None = None
     latency_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
     latency_dtype: Dtype = "float32"
     latency_mode: Mode = "eager"
+    latency_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 0.5
 
     def identity(self) -> dict[str, Any]:
-        """What a run folder belongs to, as flat data: everything but the budget and the device."""
-        settings = self.model_dump(mode="json", exclude={"trials", "device", "recipe"})
+        """What a run folder belongs to, as flat data: all but the budgets and the device.
+
+        Budgets say how much is known, not what is asked.
+        """
+        settings = self.model_dump(mode="json", exclude={*BUDGETS, "device", "recipe"})
         recipe = {f"recipe.{name}": value for name, value in self.recipe.model_dump(mode="json").items()}
         return {**settings, **recipe}
 
@@ -123,7 +142,17 @@ def whole(settings: Mapping[str, Any], origin: Origin) -> StudyConfig:
     if samples < batch:
         what = f"{samples} samples are less than one batch of {batch}"
         raise origin.error([Problem("recipe.samples", what, f"write at least {batch}")])
-    return StudyConfig.model_validate({**settings, "recipe": Recipe.model_validate(recipe)})
+    config = StudyConfig.model_validate({**settings, "recipe": Recipe.model_validate(recipe)})
+    if config.rungs and config.rungs[0] * (1 - falling(config.recipe)) < config.recipe.warmup:
+        what = f"the training has not left its warm-up of {config.recipe.warmup:g} there"
+        remedy = f"write rungs above {config.recipe.warmup / (1 - falling(config.recipe)):.2g}, or a shorter recipe.warmup"
+        raise origin.error([Problem("rungs", f"{config.rungs[0]:g}: {what}", remedy)])
+    return config
+
+
+def falling(recipe: Recipe) -> float:
+    """The share of a rung that it does not share with the rest of the training."""
+    return recipe.decay if recipe.schedule == "wsd" else 0.0
 
 
 def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +189,7 @@ def setting_problems(settings: Mapping[str, Any]) -> list[Problem]:
     plain_ones = {k: (k, v) for k, v in settings.items() if k not in ("recipe", "limits", "objectives")}
     problems = list(field_problems(StudyConfig, plain_ones, {}, "a study"))
     problems += recipe_problems(settings.get("recipe", {}))
+    problems += rung_problems(settings.get("rungs", ()))
     problems += objective_problems(settings.get("objectives", ("top1",)))
     return problems + limit_problems(settings.get("limits", {}))
 
@@ -170,6 +200,14 @@ def recipe_problems(recipe: object) -> list[Problem]:
         return [Problem("recipe", f"{shown(recipe)} is no mapping", "write {samples: 8192}")]
     fields = {name: (f"recipe.{name}", value) for name, value in recipe.items()}
     return list(field_problems(Recipe, fields, {}, "a recipe"))
+
+
+def rung_problems(rungs: object) -> list[Problem]:
+    """Each rung lies above the one before."""
+    numbers = rungs if isinstance(rungs, tuple) and all(is_number(rung) for rung in rungs) else ()
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
+        return [Problem("rungs", "the shares do not rise", f"write {sorted(set(numbers))}")]
+    return []
 
 
 def objective_problems(objectives: object) -> list[Problem]:

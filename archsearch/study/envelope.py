@@ -10,13 +10,13 @@ from itertools import pairwise
 
 import torch
 
-from archsearch.architecture import Architecture
+from archsearch.architecture import Architecture, seeded_network
 from archsearch.counting import count_activations, count_macs, count_params, family
 from archsearch.profiling import LatencyPredictor, profile_architecture
-from archsearch.proxy import ImageData, Normalisation, Split, train_proxy
+from archsearch.proxy import ImageData, Normalisation, Split, train_proxy, zero_cost_scores
 from archsearch.space import Space
 from archsearch.study.config import StudyConfig
-from archsearch.study.objective import seeded_network
+from archsearch.study.training import SCORED_IMAGES
 
 TIMED_CANDIDATES = 8
 TIMED_STEPS = 12
@@ -126,10 +126,14 @@ def forecast(space: Space, config: StudyConfig, device: torch.device) -> Forecas
 
 
 def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.device) -> float:
-    """Profiling, training and validation of one candidate, from the steps behind the first (it sets things up)."""
+    """Profiling, scoring, training and validation of one candidate, from the steps behind the first (it sets things up)."""
     start = time.perf_counter()
     profile_architecture(architecture, conditions=config.conditions(device), training=False)
-    profiling = time.perf_counter() - start
+    if config.scores:
+        shape = architecture.image.shape
+        blank = torch.zeros(SCORED_IMAGES, shape.channels, shape.height, shape.width)
+        zero_cost_scores(architecture, blank, seed=0, device=device)
+    before_training = time.perf_counter() - start
     batch = config.recipe.batch_size
     if device.type == "cpu":  # whose time an image hardly depends on the batch
         batch = min(batch, TIMED_BATCH)
@@ -141,7 +145,7 @@ def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.de
     per_image = statistics.median(later - earlier for earlier, later in pairwise(ticks)) / batch
     # A forward pass is a third of a training step.
     images = config.recipe.samples + config.recipe.validation_images / 3
-    return profiling + per_image * images
+    return before_training + per_image * images
 
 
 def noise(architecture: Architecture, batch: int) -> ImageData:

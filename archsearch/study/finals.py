@@ -4,8 +4,8 @@ import optuna
 
 from archsearch.architecture import Architecture
 from archsearch.proxy import evaluate, load_test
+from archsearch.study.bench import Bench
 from archsearch.study.folder import RunFolder
-from archsearch.study.objective import Bench
 from archsearch.study.weights import load_network
 
 

@@ -48,6 +48,15 @@ class RunFolder:
         """The weights of one candidate, by its id."""
         return self.weights / f"{architecture}.safetensors"
 
+    @property
+    def checkpoints(self) -> Path:
+        """Trainings that were stopped between two rungs."""
+        return self.path / "checkpoints"
+
+    def checkpoint_of(self, architecture: str) -> Path:
+        """The checkpoint of one candidate, by its id."""
+        return self.checkpoints / f"{architecture}.safetensors"
+
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Hold the folder for this process; a kernel lock, which dies with the process that holds it.

@@ -10,8 +10,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from archsearch.errors import FailedTrialError, InfeasibleError
+from archsearch.study.bench import Bench
 from archsearch.study.folder import RunFolder
-from archsearch.study.objective import Bench, Candidate, counted, judge
+from archsearch.study.objective import Candidate, counted, judge
 from archsearch.study.propose import Given, Proposal, infeasible_in, propose
 from archsearch.study.record import TrialRecord
 from archsearch.study.signals import undisturbed
@@ -120,6 +121,7 @@ class Loop:
             [record.value(o) for o in self.bench.config.objectives] if state == TrialState.COMPLETE else None
         )
         self.study.tell(trial, values, state)
+        self.folder.checkpoint_of(record.architecture).unlink(missing_ok=True)
         self.bench.watcher.recorded(trial.number, record)
 
     def count_failure(self, reason: str) -> None:

@@ -3,12 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
 
 from archsearch.architecture import Architecture, Network
 from archsearch.counting import (
@@ -20,33 +15,11 @@ from archsearch.counting import (
     global_tokens,
     globality,
 )
-from archsearch.errors import ArchsearchError, FailedTrialError
-from archsearch.profiling import LatencyPredictor, Profile, profile_architecture
-from archsearch.proxy import ImageData, Recipe, train_proxy
+from archsearch.profiling import Profile, profile_architecture
 from archsearch.space import Space
-from archsearch.study.config import StudyConfig
+from archsearch.study.bench import Bench, phase
 from archsearch.study.record import TrialRecord
-from archsearch.study.watch import Watcher
-
-Evaluate = Callable[[Architecture, Recipe], float]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What candidates are judged with: the same for all of a run.
-
-    ``evaluate`` stands in for training if it is given: a table, a cluster job, a user's own loop. It
-    takes the architecture and the recipe, and returns top-1 accuracy in [0, 1]. ``predictor`` spares
-    candidates that cannot meet a limit of latency their measurement.
-    """
-
-    space: Space
-    config: StudyConfig
-    device: torch.device
-    data: ImageData | None
-    evaluate: Evaluate | None
-    watcher: Watcher
-    predictor: LatencyPredictor | None = None
+from archsearch.study.training import trained
 
 
 @dataclass(frozen=True)
@@ -77,7 +50,7 @@ def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
         return Candidate(record, constraints | {"latency_ms": excess})
     with phase("profile"):
         profile = measure(architecture, bench)
-    record = measured(record, profile, bench)
+    record = replace(measured(record, profile, bench), profile_seconds=time.perf_counter() - start)
     limits = sorted(bench.config.limits.items())
     constraints |= {n: profile.objective(n) - limit for n, limit in limits if n not in constraints}
     if over(constraints):
@@ -127,8 +100,8 @@ def counted_excess(record: TrialRecord, architecture: Architecture, bench: Bench
 
 def measure(architecture: Architecture, bench: Bench) -> Profile:
     """Latency and memory on the run's device."""
-    conditions = bench.config.conditions(bench.device)
-    return profile_architecture(architecture, conditions=conditions, training=False)
+    conditions, seconds = bench.config.conditions(bench.device), bench.config.latency_seconds
+    return profile_architecture(architecture, conditions=conditions, seconds=seconds, training=False)
 
 
 def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord:
@@ -146,53 +119,6 @@ def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord
     )
 
 
-def trained(
-    record: TrialRecord, architecture: Architecture, bench: Bench
-) -> tuple[TrialRecord, Network | None]:
-    """The record with its accuracy, and the trained network unless something stood in for training."""
-    recipe = bench.config.recipe
-    if bench.evaluate is not None:
-        with phase("evaluate"):
-            top1 = float(bench.evaluate(architecture, recipe))
-        if not 0 <= top1 <= 1:
-            raise FailedTrialError("evaluate", f"evaluate returned {top1}, and top-1 lies between 0 and 1")
-        return replace(record, outcome="trained", top1=top1), None
-    if bench.data is None:
-        raise ValueError("a bench without evaluate needs data")
-    with phase("train"):
-        network = seeded_network(architecture, bench.config.seed)
-        score = train_proxy(network, bench.data, recipe, bench.device, bench.watcher.step)
-    record = replace(
-        record,
-        outcome="trained",
-        top1=score.top1,
-        val_loss=score.loss,
-        train_loss=score.train_loss,
-        samples=score.samples,
-        train_seconds=score.seconds,
-    )
-    return record, network
-
-
-def seeded_network(architecture: Architecture, seed: int) -> Network:
-    """A network whose initial weights depend on ``seed`` alone; torch's global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return architecture.build()
-
-
 def over(constraints: dict[str, float]) -> bool:
     """Whether any limit is exceeded."""
     return any(excess > 0 for excess in constraints.values())
-
-
-@contextmanager
-def phase(name: str) -> Iterator[None]:
-    """An error in this phase costs this candidate, not the study."""
-    try:
-        yield
-    except ArchsearchError:
-        raise
-    except Exception as error:
-        reason: Any = f"{type(error).__name__}: {error}"
-        raise FailedTrialError(name, str(reason).splitlines()[0][:300]) from error

@@ -64,7 +64,12 @@ class TrialRecord:
         top1: share of validation images classified right.
         val_loss, train_loss: cross-entropy in nats, on validation and over the last tenth of training.
         samples: training images shown.
-        train_seconds, seconds: training alone, and the whole trial.
+        nwot, nwot_per_image, synflow, trainability: zero-cost scores of the untrained network; see
+            ``proxy.scores``. None where the score has no finite value.
+        rungs: what was read on the way, rung by rung: ``share`` of the training, ``samples``, ``top1``,
+            ``val_loss``, ``train_loss``, ``seconds`` so far.
+        profile_seconds, score_seconds, train_seconds, seconds: counting and measuring, scoring, and training
+            alone; and the whole trial.
         error: one line saying why it failed.
     """
 
@@ -94,6 +99,13 @@ class TrialRecord:
     val_loss: float | None = None
     train_loss: float | None = None
     samples: int | None = None
+    nwot: float | None = None
+    nwot_per_image: float | None = None
+    synflow: float | None = None
+    trainability: float | None = None
+    rungs: tuple[Mapping[str, float], ...] | None = None
+    profile_seconds: float | None = None
+    score_seconds: float | None = None
     train_seconds: float | None = None
     seconds: float | None = None
     error: str | None = None
@@ -110,4 +122,5 @@ class TrialRecord:
         return float(value)
 
 
+SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
 FIELDS = tuple(field.name for field in fields(TrialRecord))

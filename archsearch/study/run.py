@@ -1,5 +1,7 @@
 """The search as one call: data, device, run folder, record, loop, and the frontier on test images."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,11 +17,11 @@ from archsearch.profiling import (
 )
 from archsearch.proxy import ImageData, load_data
 from archsearch.space import Space
+from archsearch.study.bench import Bench, Evaluate
 from archsearch.study.config import StudyConfig
 from archsearch.study.finals import judge_on_test
 from archsearch.study.folder import RunFolder, disk_faults, write_atomically
 from archsearch.study.loop import Ending, Loop
-from archsearch.study.objective import Bench, Evaluate
 from archsearch.study.storage import close, open_study, storage_faults
 from archsearch.study.watch import Watcher
 
@@ -50,15 +52,26 @@ def search(
     with folder.owned():
         predictor = predictor_of(folder, space, conditions)
         folder.claim(identity(space, config, data), device_name(device))
-        bench = Bench(space, config, device, data, evaluate, watcher or Watcher(), predictor)
+        bench = Bench(space, config, device, data, evaluate, watcher or Watcher(), predictor, folder)
         study = open_study(folder.database, space.name, config.objectives)
         try:
-            with storage_faults(folder.database):
+            with storage_faults(folder.database), cpu_threads(config.threads):
                 ending = Loop(study, folder, bench).run()
                 judge_on_test(study, folder, bench)
                 return ending
         finally:
             close(study)
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Operators on ``count`` CPU threads, or on as many as torch chooses; afterwards as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def predictor_of(folder: RunFolder, space: Space, conditions: Conditions) -> LatencyPredictor | None:

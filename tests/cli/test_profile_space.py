@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import TINY, CommandLine
+from command_line import QUICK, TINY, CommandLine
 
 from archsearch.cli.profile_space import Measured, fitted_line, flags_line, rank_correlation
 from archsearch.counting import count_macs
@@ -14,7 +14,14 @@ from archsearch.profiling.operator_times import OperatorTable
 from archsearch.results import load_run
 from archsearch.space import load_space
 
-QUICK = ("--seconds", 0.02)
+TWO = """\
+name: two
+image: {channels: 1, height: 8, width: 8}
+classes: 10
+stem: {kind: patch, channels: {choice: [4, 8]}, size: 4}
+stages:
+  - {kind: conv, channels: 4, depth: 1, kernel: 1, expansion: 0.5}
+"""
 RESNET = Path(__file__).parents[2] / "spaces" / "reference" / "resnet18.yaml"
 ACCURACY = Accuracy(candidates=10, spearman=0.5, within_5=0.1, within_10=0.2, within_20=0.3, worst=1.5)
 ACCURACY_IN_WORDS = "Spearman 0.500, within 5 / 10 / 20 %: 10% / 20% / 30%, worst by a factor of 1.50"
@@ -93,15 +100,25 @@ def test_a_summary_tells_the_accuracy_of_the_predictor_that_is_fitted(fitted):
     assert " ms min median max" in text
 
 
-def test_check_says_how_to_fit_where_nothing_is_fitted(unfitted):
-    text = sentences(unfitted.here("check", "tiny.yaml", "--draws", 10))
+@pytest.fixture(scope="module")
+def check_of_unfitted(tmp_path_factory):
+    """What ``archsearch check`` prints of a space of which nothing is fitted."""
+    command = CommandLine(tmp_path_factory.mktemp("checked"))
+    (command.folder / "tiny.yaml").write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCHSEARCH_CACHE", str(command.folder / "cache"))
+        return command.here("check", "tiny.yaml", "--draws", 10)
+
+
+def test_check_says_how_to_fit_where_nothing_is_fitted(check_of_unfitted):
+    text = sentences(check_of_unfitted)
 
     assert "latency: not fitted here; archsearch profile tiny.yaml --fit 60 measures and fits it" in text
     assert " ms min" not in text
 
 
-def test_check_counts_activations_and_names_the_candidates_that_it_trained(unfitted):
-    text = sentences(unfitted.here("check", "tiny.yaml", "--draws", 10))
+def test_check_counts_activations_and_names_the_candidates_that_it_trained(check_of_unfitted, unfitted):
+    text = sentences(check_of_unfitted)
 
     layouts = ", ".join(load_space(unfitted.folder / "tiny.yaml").draw(seed).layout for seed in range(8))
     assert "activations min median max" in text
@@ -149,10 +166,10 @@ REFUSED = {
         f"{RESNET}: --fit: nothing is open in this file; give a space, such as spaces/hybrid.yaml",
     ),
     "a fit to more than there are": (
-        ("tiny.yaml", "--fit", 37),
+        ("two.yaml", "--fit", 10),
         3,
         (
-            "tiny: 36 distinct feasible architectures in 37,000 draws, and 37 are wanted; "
+            "two: 2 distinct feasible architectures in 10,000 draws, and 10 are wanted; "
             "raise the limits, or ask for fewer"
         ),
     ),
@@ -177,6 +194,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_profiled_is_told_in_one_line(unfitted, name):
     arguments, code, message = REFUSED[name]
+    (unfitted.folder / "two.yaml").write_text(TWO)
 
     done = unfitted.here("profile", *arguments, *QUICK, "--device", "cpu")
 

@@ -27,7 +27,7 @@ class Stopped:
         lines = []
         while not lines or not LINE.search(lines[-1]):
             lines.append(process.stdout.readline())
-            assert lines[-1], process.stderr.read()
+            assert lines[-1], [*lines, process.stderr.read()]
         time.sleep(INTO_THE_NEXT_S)
         process.send_signal(stop)
         rest, self.stderr = process.communicate(timeout=30)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from archsearch import load_space
-from archsearch.architecture import Architecture, Image
+from archsearch.architecture import Architecture, Image, seeded_network
 from archsearch.errors import DataError, FailedTrialError
 from archsearch.proxy import ZeroCostScores, zero_cost_scores
 from archsearch.proxy.scores import (
@@ -20,7 +20,6 @@ from archsearch.proxy.scores import (
     linear_flow,
     nwot,
     nwot_per_image,
-    seeded,
     stretch,
     synflow,
     trainability,
@@ -186,7 +185,7 @@ def test_images_that_stand_twice_in_a_batch_make_nwot_drop(stem):
 
 
 def test_a_network_of_gelu_alone_has_codes_that_tell_images_apart():
-    kernel = agreements(seeded(architecture("patch", "token_transformer"), 0), noise())
+    kernel = agreements(seeded_network(architecture("patch", "token_transformer"), 0), noise())
     shares = kernel / kernel[0, 0]
     others = shares[~torch.eye(16, dtype=torch.bool)]
 
@@ -251,7 +250,7 @@ def test_a_network_that_lets_nothing_through_scores_minus_infinity():
 @pytest.mark.parametrize("stage", STAGES)
 def test_synflow_does_not_know_the_signs_of_weights(stage):
     of = architecture("t2t" if stage == "conv" else "patch", stage)
-    network = seeded(of, 0)
+    network = seeded_network(of, 0)
     before = synflow(network, of.image.shape)
     for parameter in network.parameters():
         parameter.data *= torch.where(torch.rand_like(parameter) < 0.5, 1.0, -1.0)
@@ -266,7 +265,7 @@ def test_synflow_knows_no_images():
 @pytest.mark.parametrize("stem", ["t2t", "t2t, softmax"])
 @pytest.mark.parametrize("stage", ["mhsa", "mhsa, article", "token_transformer, own tokens"])
 def test_the_flow_is_linear_in_the_image_through_every_attention(stem, stage):
-    flow = linear_flow(seeded(architecture(stem, stage), 0))
+    flow = linear_flow(seeded_network(architecture(stem, stage), 0))
     first, second = noise(1).double(), noise(1, seed=1).double()
 
     torch.testing.assert_close(flow(first + 2 * second), flow(first) + 2 * flow(second))
@@ -274,7 +273,9 @@ def test_the_flow_is_linear_in_the_image_through_every_attention(stem, stage):
 
 def test_no_depth_overflows():
     deep = ConvStage(channels=8, depth=256, kernel=5, expansion=4)
-    found = synflow(seeded(architecture().model_copy(update={"stages": (deep,)}), 0), FeatureShape(3, 8, 8))
+    found = synflow(
+        seeded_network(architecture().model_copy(update={"stages": (deep,)}), 0), FeatureShape(3, 8, 8)
+    )
 
     assert 709 < found < math.inf  # e^709 is the largest number of float64
 
@@ -337,8 +338,8 @@ def test_tokens_are_places():
 def test_a_block_that_would_start_as_its_shortcut_is_scored_with_its_branch_open():
     plain = ConvStage(channels=16, depth=2)
     of = architecture("patch").model_copy(update={"stages": (plain,)})
-    shut = seeded(of, 0)
-    opened = seeded(of, 0)
+    shut = seeded_network(of, 0)
+    opened = seeded_network(of, 0)
     for module in opened.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
@@ -408,7 +409,7 @@ def test_another_seed_is_another_network():
 
 
 def test_the_signs_of_gradients_depend_on_the_seed_alone():
-    network = seeded(architecture(), 0)
+    network = seeded_network(architecture(), 0)
 
     assert block_stretches(network, noise(), 5) == block_stretches(network, noise(), 5)
     assert block_stretches(network, noise(), 5) != block_stretches(network, noise(), 6)
@@ -427,7 +428,7 @@ def test_the_caller_s_random_state_and_images_stay_as_they_are():
 @pytest.mark.parametrize("training", [True, False])
 def test_the_caller_s_network_stays_as_it_is_and_no_gradient_is_left_behind(training):
     of = architecture("t2t", "mhsa", "conv")
-    network = seeded(of, 0).train(training)
+    network = seeded_network(of, 0).train(training)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     agreements(network, noise())
     block_stretches(network, noise(), 0)

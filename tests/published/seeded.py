@@ -6,25 +6,32 @@ alone: networks that share a name share its tensor, and the order of a state_dic
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
 
-def seeded_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, torch.Tensor]:
-    """A value for every entry of a state_dict, in float64."""
-    return {name: _seeded_tensor(name, tuple(shape), seed) for name, shape in shapes.items()}
+def normal(key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Standard normal numbers that follow from the key, in float64."""
+    return torch.from_numpy(np.asarray(_stream(key).standard_normal(shape)))
+
+
+def seeded_tensors(
+    shapes: Mapping[str, tuple[int, ...]], seed: int, draw: Callable[..., torch.Tensor] = normal
+) -> dict[str, torch.Tensor]:
+    """A value for every entry of a state_dict, in float64; ``draw`` as ``normal`` does."""
+    return {name: _seeded_tensor(name, tuple(shape), seed, draw) for name, shape in shapes.items()}
 
 
 def seeded_images(shape: tuple[int, ...], seed: int) -> torch.Tensor:
     """Standard normal images or feature maps, [B, C, H, W]."""
-    return _normal(f"{seed}:images", tuple(shape))
+    return normal(f"{seed}:images", tuple(shape))
 
 
 def probe(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     """A standard normal tensor to take a dot product with, for the gradient of a name."""
-    return _normal(f"{seed}:probe:{name}", tuple(shape))
+    return normal(f"{seed}:probe:{name}", tuple(shape))
 
 
 def names_sha256(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -33,13 +40,15 @@ def names_sha256(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _seeded_tensor(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+def _seeded_tensor(
+    name: str, shape: tuple[int, ...], seed: int, draw: Callable[..., torch.Tensor]
+) -> torch.Tensor:
     if name.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.int64)
     key = f"{seed}:{name}"
     if name.endswith("running_var"):
         return torch.from_numpy(_stream(key).uniform(0.5, 1.5, shape))
-    return _offset(name, shape) + _scale(name, shape) * _normal(key, shape)
+    return _offset(name, shape) + _scale(name, shape) * draw(key, shape)
 
 
 def _offset(name: str, shape: tuple[int, ...]) -> float:
@@ -55,10 +64,6 @@ def _scale(name: str, shape: tuple[int, ...]) -> float:
     # and the layer is silent; with half of that it is near 1e-4, so that the sum and the 1e-8 both count.
     gain = 0.5 if name.endswith("kqv.weight") else 1.0
     return gain / math.sqrt(math.prod(shape[1:]))
-
-
-def _normal(key: str, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(_stream(key).standard_normal(shape)))
 
 
 def _stream(key: str) -> np.random.RandomState:

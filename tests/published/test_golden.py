@@ -18,6 +18,7 @@ from archsearch.shapes import FeatureShape
 from archsearch.stages import MHSAStage
 from archsearch.stages.mhsa import MapAttention
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 GOLDEN = {
     path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "golden").glob("*.json")
 }

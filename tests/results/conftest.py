@@ -23,7 +23,7 @@ stages:
       mhsa: {heads: {choice: [1, 2]}, expansion: 0.5, position: none}
 limits: {macs: 1M}
 """
-STUDY = StudyConfig(objectives=("top1", "macs"), trials=9, limits={"params": 600.0})
+STUDY = StudyConfig(objectives=("top1", "macs"), trials=9, limits={"params": 600.0}, latency_seconds=0.01)
 
 
 def table(architecture, recipe):

@@ -5,11 +5,11 @@ import shutil
 import pytest
 import torch
 
+from archsearch.architecture import seeded_network
 from archsearch.errors import InputError
 from archsearch.results import export_frontier, export_trial, load_run
 from archsearch.space import load_architecture
 from archsearch.study.folder import RunFolder
-from archsearch.study.objective import seeded_network
 from archsearch.study.weights import load_network, save_weights
 
 

@@ -167,7 +167,7 @@ def test_a_run_without_trials_has_empty_tables_of_the_same_columns(tmp_path, run
 
 def test_a_run_in_which_nothing_was_trained_has_all_its_files(searched, tmp_path):
     space = load_space(searched.parent / "mixed.yaml")
-    config = StudyConfig(objectives=("top1", "macs"), trials=2)
+    config = StudyConfig(objectives=("top1", "macs"), trials=2, latency_seconds=0.01)
 
     run = run_study(space, config, tmp_path, evaluate=lambda architecture, recipe: 2.0)
 
@@ -181,7 +181,7 @@ def test_the_accuracy_of_a_single_objective_is_shown_against_macs(searched, tmp_
 
     run = run_study(
         space,
-        StudyConfig(objectives=("top1",), trials=3),
+        StudyConfig(objectives=("top1",), trials=3, latency_seconds=0.01),
         tmp_path,
         evaluate=lambda architecture, recipe: architecture.stem.channels / 10,
     )

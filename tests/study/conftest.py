@@ -3,14 +3,7 @@
 import pytest
 from searching import SIX, TINY
 
-from archsearch.profiling import latency
 from archsearch.space import load_space
-
-
-@pytest.fixture(autouse=True)
-def measured_at_a_glance(monkeypatch):
-    """A latency may be known to a fifth here: these tests are about the search, and it measures hundreds."""
-    monkeypatch.setattr(latency, "NARROW", 0.2)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+import torch
 from searching import Calls, blind
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -48,6 +49,9 @@ def search_and_die(space, folder, trials, moment):
 
 def main(space_file, root, trials, *moments):
     space = load_space(space_file)
+    # The first search imports for seconds: here, and not again in every child. Threads would not survive a fork.
+    torch.set_num_threads(1)
+    run_study(space, blind(trials=1), Path(root) / "undisturbed", evaluate=Calls())
     for moment in moments:
         child = os.fork()
         if child == 0:

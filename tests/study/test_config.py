@@ -98,7 +98,8 @@ BAD = {
         "trils: 3",
         (
             "trils: a study has no such field; did you mean trials? (known: data, recipe, objectives, limits, "
-            "trials, sampler, seed, device, latency_batch, latency_dtype, latency_mode)"
+            "rungs, scores, trials, sampler, seed, device, threads, candidate_seconds, candidate_memory_mib, "
+            "latency_batch, latency_dtype, latency_mode, latency_seconds)"
         ),
     ),
     "text for a number": ('trials: "8"', "trials: 8 is text; write an integer"),
@@ -115,6 +116,14 @@ BAD = {
     "an unknown type of numbers": (
         "latency_dtype: float64",
         "latency_dtype: float64 is unknown; did you mean float16? (known: float32, bfloat16, float16)",
+    ),
+    "no time for a latency": (
+        "latency_seconds: 0",
+        "latency_seconds: 0 is too small; write more than 0",
+    ),
+    "a quarter of an hour for a latency": (
+        "latency_seconds: 900.0",
+        "latency_seconds: 900.0 is too large; write at most 600",
     ),
     "an unknown way to run": (
         "latency_mode: graph",
@@ -163,7 +172,8 @@ BAD = {
         "recipe: {crops: 3}",
         (
             "recipe.crops: a recipe has no such field; did you mean crop? (known: samples, batch_size, "
-            "learning_rate, weight_decay, warmup, label_smoothing, flip, crop, validation_images, seed)"
+            "learning_rate, schedule, decay, weight_decay, warmup, label_smoothing, flip, crop, cutout, ema, "
+            "validation_images, seed)"
         ),
     ),
     "text in the recipe": ("recipe: {samples: abc}", "recipe.samples: abc is text; write an integer"),
@@ -249,8 +259,8 @@ def test_a_batch_that_fits_the_samples_of_another_source_is_taken(study_of):
     assert study.recipe == Recipe(samples=16384, batch_size=16384)
 
 
-@pytest.mark.parametrize("free", [{"trials": 99}, {"device": "cpu"}])
-def test_the_budget_and_the_device_are_no_part_of_the_identity(free):
+@pytest.mark.parametrize("free", [{"trials": 99}, {"latency_seconds": 0.1}, {"device": "cpu"}])
+def test_budgets_and_the_device_are_no_part_of_the_identity(free):
     assert StudyConfig(**free).fingerprint == StudyConfig().fingerprint
 
 
@@ -288,4 +298,4 @@ def test_the_identity_is_flat():
     identity = StudyConfig().identity()
 
     assert identity["recipe.samples"] == 8192
-    assert not {"recipe", "trials", "device"} & identity.keys()
+    assert not {"recipe", "trials", "latency_seconds", "device"} & identity.keys()

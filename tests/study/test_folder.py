@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from searching import SHORT, SIX, blind, outcome_of, recorded, settled, table
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
+from archsearch.space import load_space
 from archsearch.study.folder import RunFolder, differing, write_atomically
 from archsearch.study.run import search
 
@@ -31,11 +33,19 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished search of three trials, which no test may change."""
+    place = tmp_path_factory.mktemp("finished")
+    (place / "six.yaml").write_text(SIX)
+    run_study(load_space(place / "six.yaml"), blind(trials=3), place / "run", evaluate=table)
+    return place / "run"
+
+
 @pytest.fixture
-def done(six, out):
-    """A finished search of three trials."""
-    run_study(six, blind(trials=3), out, evaluate=table)
-    return out
+def done(finished, out):
+    """The same, which a test may go on with."""
+    return shutil.copytree(finished, out)
 
 
 def test_the_manifest_tells_what_the_run_belongs_to(six, done):
@@ -146,6 +156,10 @@ def test_comments_and_layout_of_the_space_may_change(space_of, done):
     )
 
     assert len(outcome_of(space_of(commented), blind(trials=4), done)) == 4
+
+
+def test_the_time_for_a_latency_may_change(six, done):
+    assert len(outcome_of(six, blind(trials=4, latency_seconds=0.05), done)) == 4
 
 
 def test_a_moved_folder_resumes(six, done, tmp_path):

@@ -12,7 +12,8 @@ from archsearch.errors import InfeasibleError
 from archsearch.profiling import Latency, Profile, conditions_of, keep_fitted
 from archsearch.profiling.fitted import predictor_file
 from archsearch.study import objective
-from archsearch.study.objective import Bench, judge
+from archsearch.study.bench import Bench
+from archsearch.study.objective import judge
 from archsearch.study.run import search
 from archsearch.study.watch import Watcher
 

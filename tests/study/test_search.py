@@ -6,13 +6,16 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from optuna.study import StudyDirection
 from searching import (
+    GLANCE,
     SHORT,
+    SIX,
     TINY,
     Calls,
     Heard,
@@ -28,7 +31,9 @@ from searching import (
 from archsearch.architecture import Architecture
 from archsearch.counting import count_macs, count_params
 from archsearch.errors import FailedTrialError, InfeasibleError, InputError
+from archsearch.profiling import profile_architecture
 from archsearch.space import load_space
+from archsearch.study import objective
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import Ending, search
 
@@ -36,27 +41,42 @@ from archsearch.study.run import Ending, search
 TIGHT = TINY + "limits: {params: 400}\n"
 
 
-def test_exactly_the_budget_is_trained(tiny, out):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Sixteen trials, six of them the sampler's: the run folder, how it ended, who was evaluated, what was found."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "space.yaml").write_text(TINY)
     calls = Calls()
-
-    ending = search(tiny, blind(trials=12), out, evaluate=calls)
-
-    assert ending == Ending(used=12, exhausted=False)
-    assert len(calls.asked) == 12
-    assert states(out) == {"COMPLETE": 12}
+    ending = search(load_space(folder / "space.yaml"), blind(trials=16), folder, evaluate=calls)
+    return SimpleNamespace(folder=folder, ending=ending, calls=calls, found=settled(folder))
 
 
-def test_no_architecture_is_trained_twice(tiny, out):
-    calls = Calls()
-    search(tiny, blind(trials=16), out, evaluate=calls)
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """The run folder of one trial with three objectives."""
+    folder = tmp_path_factory.mktemp("single")
+    (folder / "space.yaml").write_text(SIX)
+    config = blind(objectives=("top1", "macs", "params"), trials=1)
+    search(load_space(folder / "space.yaml"), config, folder, evaluate=table)
+    return folder
 
-    assert calls.most == 1
+
+def first(count, found):
+    return {slot: found[slot] for slot in range(count)}
 
 
-def test_every_slot_of_the_budget_is_used_once(tiny, out):
-    search(tiny, blind(trials=6), out, evaluate=table)
+def test_exactly_the_budget_is_trained(whole):
+    assert whole.ending == Ending(used=16, exhausted=False)
+    assert len(whole.calls.asked) == 16
+    assert states(whole.folder) == {"COMPLETE": 16}
 
-    assert sorted(trial.user_attrs["slot"] for trial in recorded(out)) == [0, 1, 2, 3, 4, 5]
+
+def test_no_architecture_is_trained_twice(whole):
+    assert whole.calls.most == 1
+
+
+def test_every_slot_of_the_budget_is_used_once(whole):
+    assert sorted(trial.user_attrs["slot"] for trial in recorded(whole.folder)) == list(range(16))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -81,10 +101,8 @@ def test_the_recipe_of_the_study_is_handed_to_the_evaluation(six, out):
     assert seen == [(Architecture, SHORT)]
 
 
-def test_values_are_recorded_in_the_order_of_the_objectives(six, out):
-    search(six, blind(objectives=("top1", "macs", "params"), trials=1), out, evaluate=table)
-
-    (trial,) = recorded(out)
+def test_values_are_recorded_in_the_order_of_the_objectives(single):
+    (trial,) = recorded(single)
     architecture = Architecture.model_validate_json(trial.user_attrs["description"])
     assert trial.values == [
         table(architecture, SHORT),
@@ -93,10 +111,8 @@ def test_values_are_recorded_in_the_order_of_the_objectives(six, out):
     ]
 
 
-def test_objectives_have_names_and_directions(six, out):
-    search(six, blind(objectives=("top1", "macs", "params"), trials=1), out, evaluate=table)
-
-    with opened(out) as study:
+def test_objectives_have_names_and_directions(single):
+    with opened(single) as study:
         assert study.metric_names == ["top1", "macs", "params"]
         assert study.directions == [
             StudyDirection.MAXIMIZE,
@@ -106,11 +122,24 @@ def test_objectives_have_names_and_directions(six, out):
 
 
 def test_latency_is_an_objective_like_any_other(six, out):
-    search(six, StudyConfig(trials=1), out, evaluate=table)
+    search(six, StudyConfig(trials=1, latency_seconds=GLANCE), out, evaluate=table)
 
     (trial,) = recorded(out)
     assert trial.values == [trial.user_attrs["top1"], trial.user_attrs["latency_ms"]]
     assert trial.values[1] > 0
+
+
+def test_a_latency_is_measured_for_as_long_as_the_study_says(six, out, monkeypatch):
+    seconds = []
+
+    def measured(architecture, **how):
+        seconds.append(how["seconds"])
+        return profile_architecture(architecture, **how)
+
+    monkeypatch.setattr(objective, "profile_architecture", measured)
+    search(six, blind(trials=2, latency_seconds=0.03), out, evaluate=table)
+
+    assert seconds == [0.03, 0.03]
 
 
 def test_accuracy_alone_can_be_searched_for(six, out):
@@ -120,16 +149,14 @@ def test_accuracy_alone_can_be_searched_for(six, out):
         assert study.best_value == max(trial.value for trial in study.get_trials())
 
 
-def test_parameters_of_a_trial_are_the_choices_in_the_words_of_the_file(six, out):
-    search(six, blind(trials=1), out, evaluate=table)
-
-    (trial,) = recorded(out)
+def test_parameters_of_a_trial_are_the_choices_in_the_words_of_the_file(single):
+    (trial,) = recorded(single)
     assert set(trial.params) == {"stem.channels", "stages.0.channels"}
     assert trial.params["stem.channels"] in (4, 8)
     assert trial.params["stages.0.channels"] in (4, 8, 12)
 
 
-def test_parameters_of_a_trial_lead_back_to_its_architecture(tiny, out):
+def test_parameters_of_a_trial_lead_back_to_its_architecture(tiny, whole):
     class Replay:
         def __init__(self, params):
             self.params = params
@@ -137,29 +164,24 @@ def test_parameters_of_a_trial_lead_back_to_its_architecture(tiny, out):
         def suggest_categorical(self, name, choices):
             return self.params[name]
 
-    search(tiny, blind(trials=6), out, evaluate=table)
-
-    assert [tiny.sample(Replay(trial.params)).id for trial in recorded(out)] == [
-        trial.user_attrs["architecture"] for trial in recorded(out)
+    trials = recorded(whole.folder)
+    assert [tiny.sample(Replay(trial.params)).id for trial in trials] == [
+        trial.user_attrs["architecture"] for trial in trials
     ]
 
 
-def test_attributes_of_a_trial_are_flat_and_complete(six, out):
-    search(six, blind(trials=1), out, evaluate=table)
-
-    (trial,) = recorded(out)
+def test_attributes_of_a_trial_are_flat_and_complete(single):
+    (trial,) = recorded(single)
     assert trial.user_attrs.keys() == {
         *("slot", "outcome", "architecture", "description", "layout", "family"),
         *("globality", "params", "macs", "activations", "top1", "seconds", "device"),
-        *("latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "anchor_ms"),
+        *("latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "anchor_ms", "profile_seconds"),
     } | ({"global_depth", "global_tokens", "latency_flags"} & trial.user_attrs.keys())
     assert all(isinstance(value, str | int | float) for value in trial.user_attrs.values())
 
 
-def test_the_description_of_a_trial_is_its_architecture(six, out):
-    search(six, blind(trials=3), out, evaluate=table)
-
-    for trial in recorded(out):
+def test_the_description_of_a_trial_is_its_architecture(whole):
+    for trial in recorded(whole.folder):
         described = Architecture.model_validate_json(trial.user_attrs["description"])
         assert described.id == trial.user_attrs["architecture"]
 
@@ -251,8 +273,8 @@ def test_a_latency_that_all_reach_changes_nothing(six, out):
 
 
 def test_a_search_for_the_impossible_gives_up_in_a_large_space_too(space_of, out):
-    large = space_of(TINY.replace("channels: {choice: [8, 12, 16]}", "channels: {range: [8, 800], step: 8}"))
-    assert large.size() == 4 * 100 * 2 * 4
+    large = space_of(TINY.replace("channels: {choice: [4, 6, 8, 10]}", "channels: {range: [1, 100]}"))
+    assert large.size() == 100 * 3 * 2 * 4
 
     with pytest.raises(InfeasibleError):
         search(large, blind(limits={"latency_ms": 1e-6}), out, evaluate=table, watcher=Heard(patience=50))
@@ -339,11 +361,10 @@ def test_a_broken_candidate_uses_up_its_slot_and_is_not_tried_again(tiny, out):
     assert sorted(trial.user_attrs["slot"] for trial in recorded(out)) == [0, 1, 2, 3, 4, 5]
 
 
-def test_those_beside_a_broken_candidate_keep_their_values(tiny, tmp_path):
-    broken = outcome_of(tiny, blind(trials=6), tmp_path / "broken", Calls(odd_ones_fail))
-    whole = outcome_of(tiny, blind(trials=6), tmp_path / "whole")
+def test_those_beside_a_broken_candidate_keep_their_values(tiny, out, whole):
+    broken = outcome_of(tiny, blind(trials=6), out, Calls(odd_ones_fail))
 
-    assert broken == {slot: whole[slot] for slot in (1, 3, 5)}
+    assert broken == {slot: whole.found[slot] for slot in (1, 3, 5)}
 
 
 def always_fail(number, architecture):
@@ -408,49 +429,44 @@ def test_another_seed_finds_something_else(tiny, tmp_path):
     assert found[0] != found[1] != found[2] != found[0]
 
 
-def test_the_sampler_takes_over_once_ten_are_trained(tiny, tmp_path):
-    tpe = outcome_of(tiny, blind(trials=16), tmp_path / "tpe")
-    chance = outcome_of(tiny, blind(trials=16, sampler="random"), tmp_path / "random")
+def test_the_sampler_takes_over_once_ten_are_trained(tiny, out, whole):
+    chance = outcome_of(tiny, blind(trials=16, sampler="random"), out)
 
-    assert {slot: tpe[slot] for slot in range(10)} == {slot: chance[slot] for slot in range(10)}
-    assert tpe != chance
+    assert first(10, whole.found) == first(10, chance)
+    assert whole.found != chance
 
 
 SCRIPT = """
 import sys
 from archsearch.space import load_space
-from archsearch.space import load_space
-from archsearch.study.config import StudyConfig
 from archsearch.study.run import search
-from searching import table
-config = StudyConfig(objectives=("top1", "macs"), trials=14)
-search(load_space(sys.argv[1]), config, sys.argv[2], evaluate=table)
+from searching import blind, table
+search(load_space(sys.argv[1]), blind(trials=16), sys.argv[2], evaluate=table)
 """
 
 
-def test_another_process_with_other_hashes_finds_the_same(tiny, tmp_path):
+def test_another_process_with_other_hashes_finds_the_same(whole, out):
     subprocess.run(
-        [sys.executable, "-c", SCRIPT, tmp_path / "space.yaml", tmp_path / "theirs"],
+        [sys.executable, "-c", SCRIPT, whole.folder / "space.yaml", out],
         env={**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": str(Path(__file__).parent)},
         check=True,
     )
 
-    assert settled(tmp_path / "theirs") == outcome_of(tiny, blind(trials=14), tmp_path / "ours")
+    assert settled(out) == whole.found
 
 
-def test_more_trials_of_the_same_search_continue_it(tiny, tmp_path):
-    at_once = outcome_of(tiny, blind(trials=8), tmp_path / "at once")
-    outcome_of(tiny, blind(trials=4), tmp_path / "in two")
+def test_more_trials_of_the_same_search_continue_it(tiny, out, whole):
+    for trials in (4, 8):
+        search(tiny, blind(trials=trials), out, evaluate=table)
 
-    assert outcome_of(tiny, blind(trials=8), tmp_path / "in two") == at_once
+    assert settled(out) == first(8, whole.found)
 
 
-def test_more_trials_continue_into_the_hands_of_the_sampler(tiny, tmp_path):
-    at_once = outcome_of(tiny, blind(trials=14), tmp_path / "at once")
-    for trials in (7, 12):
-        search(tiny, blind(trials=trials), tmp_path / "in three", evaluate=table)
+def test_more_trials_continue_into_the_hands_of_the_sampler(tiny, out, whole):
+    for trials in (7, 12, 16):
+        search(tiny, blind(trials=trials), out, evaluate=table)
 
-    assert outcome_of(tiny, blind(trials=14), tmp_path / "in three") == at_once
+    assert settled(out) == whole.found
 
 
 def test_the_same_search_again_trains_nothing(tiny, out):

@@ -2,21 +2,22 @@
 
 import pytest
 import torch
-from searching import SHORT, SIX, Heard, opened, recorded
+from searching import GLANCE, SHORT, SIX, Heard, opened, recorded
 
 from archsearch.api import run_study
-from archsearch.architecture import Architecture
+from archsearch.architecture import Architecture, seeded_network
 from archsearch.proxy import evaluate, load_data, load_test
 from archsearch.space import load_architecture, load_space
 from archsearch.study.config import StudyConfig
-from archsearch.study.objective import seeded_network
 from archsearch.study.run import search
 from archsearch.study.weights import load_network
 
 RECIPE = SHORT.model_copy(
     update={"samples": 2048, "learning_rate": 0.01, "crop": 0, "validation_images": 100}
 )
-STUDY = StudyConfig(recipe=RECIPE, objectives=("top1", "macs"), trials=4, seed=1, device="cpu")
+STUDY = StudyConfig(
+    recipe=RECIPE, objectives=("top1", "macs"), trials=4, seed=1, device="cpu", latency_seconds=GLANCE
+)
 CPU = torch.device("cpu")
 
 

@@ -1,0 +1,127 @@
+"""A candidate's training inside a study: its scores, its rungs, its limits, and where it goes on from."""
+
+import math
+import time
+from dataclasses import asdict, replace
+
+from archsearch.architecture import Architecture, Network, seeded_network
+from archsearch.errors import FailedTrialError
+from archsearch.proxy import ImageData, ProxyScore, Training, zero_cost_scores
+from archsearch.proxy.limits import limited_memory
+from archsearch.study.bench import Bench, phase
+from archsearch.study.checkpoint import Checkpoint
+from archsearch.study.record import SCORES, TrialRecord
+from archsearch.study.watch import Watcher
+
+SCORED_IMAGES = 64
+
+
+def trained(
+    record: TrialRecord, architecture: Architecture, bench: Bench
+) -> tuple[TrialRecord, Network | None]:
+    """The record with its accuracy, and the trained network unless something stood in for training."""
+    if bench.evaluate is not None:
+        with phase("evaluate"):
+            top1 = float(bench.evaluate(architecture, bench.config.recipe))
+        if not 0 <= top1 <= 1:
+            raise FailedTrialError("evaluate", f"evaluate returned {top1}, and top-1 lies between 0 and 1")
+        return replace(record, outcome="trained", top1=top1), None
+    if bench.data is None:
+        raise ValueError("a bench without evaluate needs data")
+    if bench.config.scores:
+        with phase("score"):
+            record = scored(record, architecture, bench.data, bench)
+    with phase("train"):
+        return fitted(record, architecture, bench.data, bench)
+
+
+def scored(record: TrialRecord, architecture: Architecture, data: ImageData, bench: Bench) -> TrialRecord:
+    """The record with the scores of the untrained network on the first training images; finite ones only."""
+    start = time.perf_counter()
+    images = data.normalisation.apply(data.train.images[:SCORED_IMAGES])
+    try:
+        found = asdict(zero_cost_scores(architecture, images, seed=bench.config.seed, device=bench.device))
+    except FailedTrialError:  # a score that this network does not have costs nothing else
+        found = {}
+    finite = {name: found[name] for name in SCORES if math.isfinite(found.get(name, math.nan))}
+    return replace(record, **finite, score_seconds=time.perf_counter() - start)
+
+
+def fitted(
+    record: TrialRecord, architecture: Architecture, data: ImageData, bench: Bench
+) -> tuple[TrialRecord, Network]:
+    """The record with what the training came to, from rung to rung, and the trained network."""
+    config = bench.config
+    network = seeded_network(architecture, config.seed)
+    deadline = Deadline(config.candidate_seconds, bench.watcher)
+    training = Training(network, data, config.recipe, bench.device, deadline)
+    checkpoint = checkpoint_of(architecture, bench)
+    rungs = resumed(training, checkpoint)
+    deadline.spent = training.seconds
+    with limited_memory(config.candidate_memory_mib, bench.device):
+        for share in config.rungs[len(rungs) :]:
+            rungs.append(reading(share, training.rung(share)))
+            if checkpoint is not None:
+                checkpoint.save(training.state(), rungs)
+        score = training.finish()
+    record = replace(
+        record,
+        outcome="trained",
+        top1=score.top1,
+        val_loss=score.loss,
+        train_loss=score.train_loss,
+        samples=score.samples,
+        rungs=tuple(rungs) or None,
+        train_seconds=score.seconds,
+    )
+    return record, network
+
+
+def checkpoint_of(architecture: Architecture, bench: Bench) -> Checkpoint | None:
+    """Where this candidate's training is kept between rungs."""
+    if bench.checkpoints is None:
+        return None
+    owner = f"{architecture.id}:{bench.config.fingerprint}"
+    return Checkpoint(bench.checkpoints.checkpoint_of(architecture.id), owner)
+
+
+def resumed(training: Training, checkpoint: Checkpoint | None) -> list[dict[str, float]]:
+    """The rungs that an interrupted training had read; it goes on behind the last of them."""
+    kept = checkpoint.load() if checkpoint is not None else None
+    if kept is None:
+        return []
+    state, rungs = kept
+    training.load(state)
+    return rungs
+
+
+def reading(share: float, score: ProxyScore) -> dict[str, float]:
+    """What a rung says, flat."""
+    return {
+        "share": share,
+        "samples": score.samples,
+        "top1": score.top1,
+        "val_loss": score.loss,
+        "train_loss": score.train_loss,
+        "seconds": score.seconds,
+    }
+
+
+class Deadline:
+    """Passes each step on to ``watcher``, until the time is up.
+
+    Attributes:
+        spent: seconds that the training had taken when it went on.
+    """
+
+    def __init__(self, seconds: float | None, watcher: Watcher) -> None:
+        self.spent = 0.0
+        self._limit, self._watcher, self._start = seconds, watcher, time.monotonic()
+
+    def __call__(self, done: int, steps: int) -> None:
+        """Told after each step; FailedTrialError when the training has taken too long."""
+        self._watcher.step(done, steps)
+        taken = self.spent + time.monotonic() - self._start
+        if self._limit is not None and taken > self._limit:
+            reason = f"took {taken:.0f} s by step {done} of {steps}; candidate_seconds is {self._limit:g}"
+            raise FailedTrialError("train", reason)
