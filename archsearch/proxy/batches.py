@@ -60,22 +60,44 @@ def plan_batches(images: int, recipe: Recipe) -> Plan:
     return Plan(torch.cat(epochs)[:steps], shifts, flips, holes)
 
 
-def augmented(images: torch.Tensor, plan: Plan, recipe: Recipe, grey: torch.Tensor) -> torch.Tensor:
-    """uint8 (B, C, H, W) to the same, shifted, mirrored and painted over; channels lie last in memory.
+class Shown:
+    """The images of a split as the steps show them: shifted, mirrored, painted over.
 
-    ``plan`` is of one step; ``grey`` is the colour of a hole, uint8 (C,).
+    They lie padded and channels last on ``device``, so that a step gathers its pixels in one go.
     """
-    crop = recipe.crop
-    padded = functional.pad(images, (crop, crop, crop, crop)) if crop else images
-    down, across = (torch.arange(size, device=images.device) for size in images.shape[2:])
-    mirrored = torch.where(plan.flips[:, None], across.flip(0), across)
-    rows, columns = plan.shifts[:, 0, None] + down, plan.shifts[:, 1, None] + mirrored
-    image = torch.arange(len(images), device=images.device)[:, None, None]
-    moved = padded[image, :, rows[:, :, None], columns[:, None, :]]
-    if recipe.cutout:
-        hole = (covered(down, plan.holes[:, 0], recipe), covered(across, plan.holes[:, 1], recipe))
-        moved = torch.where((hole[0][:, :, None] & hole[1][:, None, :])[..., None], grey, moved)
-    return moved.permute(0, 3, 1, 2)
+
+    def __init__(
+        self, images: torch.Tensor, recipe: Recipe, grey: torch.Tensor, device: torch.device
+    ) -> None:
+        """``images`` uint8 (N, C, H, W); ``grey`` is the colour of a hole, uint8 (C,)."""
+        crop = recipe.crop
+        _, channels, height, width = images.shape
+        padded = functional.pad(images.to(device), (crop, crop, crop, crop))
+        self._pixels = padded.permute(0, 2, 3, 1).reshape(-1, channels)
+        self._padded_size = padded.shape[2:]
+        self._down, self._across = (torch.arange(size, device=device) for size in (height, width))
+        self._recipe, self._grey = recipe, grey.to(device)
+
+    def __call__(self, plan: Plan) -> torch.Tensor:
+        """What one step shows: uint8 (B, C, H, W), channels last in memory."""
+        height, width = self._padded_size
+        down, across = self._down, self._across
+        mirrored = torch.where(plan.flips[:, None], across.flip(0), across)
+        rows = (plan.rows[:, None] * height + plan.shifts[:, 0, None] + down) * width
+        columns = plan.shifts[:, 1, None] + mirrored
+        places = rows[:, :, None] + columns[:, None, :]
+        images = self._pixels.index_select(0, places.view(-1)).view(*places.shape, -1)
+        if self._recipe.cutout:
+            images = torch.where(self._holes(plan)[..., None], self._grey, images)
+        return images.permute(0, 3, 1, 2)
+
+    def _holes(self, plan: Plan) -> torch.Tensor:
+        """Which pixels are painted over: bool (B, H, W)."""
+        rows, columns = (
+            covered(places, plan.holes[:, axis], self._recipe)
+            for axis, places in enumerate((self._down, self._across))
+        )
+        return rows[:, :, None] & columns[:, None, :]
 
 
 def covered(places: torch.Tensor, middles: torch.Tensor, recipe: Recipe) -> torch.Tensor:

@@ -67,9 +67,15 @@ class Normalisation:
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, C, H, W) to float32 of mean 0 and deviation 1 in each channel."""
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
-        return (images.float() - mean * 255) / (std * 255)
+        mean, std = self.tensors(images.device)
+        return (images.float() - mean).div_(std)
+
+    def tensors(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and deviation of uint8 pixels, (1, C, 1, 1)."""
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=device) for values in (self.mean, self.std)
+        )
+        return mean.view(1, -1, 1, 1) * 255, std.view(1, -1, 1, 1) * 255
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archsearch.errors import FailedTrialError
-from archsearch.proxy.batches import Plan, augmented
+from archsearch.proxy.batches import Plan, Shown
 from archsearch.proxy.data import ImageData
 from archsearch.proxy.evaluate import autocast
 from archsearch.proxy.recipe import Recipe
@@ -32,21 +32,18 @@ class Step:
         device: torch.device,
     ) -> None:
         self._network, self._recipe, self._optimiser = network, recipe, optimiser
-        self._train, self._classes, self._normalisation = (
-            data.train.to(device),
-            data.classes,
-            data.normalisation,
-        )
+        self._labels, self._classes = data.train.labels.to(device), data.classes
+        self._mean, self._std = data.normalisation.tensors(device)
         grey = torch.tensor(data.normalisation.mean) * 255
-        self._grey = grey.round().to(device, torch.uint8)
+        self._shown = Shown(data.train.images, recipe, grey.round().to(torch.uint8), device)
 
     def __call__(self, plan: Plan) -> Tensor:
         """``plan`` is of one step, on the device."""
-        images = augmented(self._train.images[plan.rows], plan, self._recipe, self._grey)
+        images = self._shown(plan)
         with autocast(images.device):
-            logits = self._network(self._normalisation.apply(images))
+            logits = self._network((images.float() - self._mean).div_(self._std))
         refuse_other_shapes(logits, images, self._classes)
-        labels = self._train.labels[plan.rows]
+        labels = self._labels[plan.rows]
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self._recipe.label_smoothing)
         self._optimiser.zero_grad()
         torch.autograd.backward(loss)

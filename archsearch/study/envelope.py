@@ -128,7 +128,8 @@ def forecast(space: Space, config: StudyConfig, device: torch.device) -> Forecas
 def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.device) -> float:
     """Profiling, scoring, training and validation of one candidate, from the steps behind the first (it sets things up)."""
     start = time.perf_counter()
-    profile_architecture(architecture, conditions=config.conditions(device), training=False)
+    conditions, seconds = config.conditions(device), config.latency_seconds
+    profile_architecture(architecture, conditions=conditions, seconds=seconds, training=False)
     if config.scores:
         shape = architecture.image.shape
         blank = torch.zeros(SCORED_IMAGES, shape.channels, shape.height, shape.width)
