@@ -12,8 +12,8 @@ both together 2 to 6 %.
 Candidates that were promoted to the final training by a proxy are alike in it, which lowers its tau: where
 rungs chose, the figures are those of the survivors.
 
-Source: shared/research/local_global.md, section 4c; Krishnakumar et al. 2022 (NAS-Bench-Suite-Zero),
-https://arxiv.org/abs/2210.03230, for size as the confounder.
+Source: Krishnakumar et al. 2022 (NAS-Bench-Suite-Zero), https://arxiv.org/abs/2210.03230, for size as the
+confounder.
 """
 
 import math
