@@ -6,6 +6,7 @@ out and named. ``--device cpu`` runs what a CPU can, to try the command itself.
 """
 
 import argparse
+import itertools
 import json
 import re
 import statistics
@@ -30,7 +31,7 @@ from archsearch.profiling import (
     pick_device,
 )
 from archsearch.profiling.memory import inference_memory_mib, training_memory_mib
-from archsearch.proxy import Recipe, train_proxy
+from archsearch.proxy import Recipe, Training
 from archsearch.study.envelope import noise
 
 ROOT = Path(__file__).parents[2]
@@ -181,19 +182,34 @@ def predictor(device: torch.device) -> list[dict[str, Any]]:
 
 
 def training(device: torch.device) -> list[dict[str, Any]]:
-    """Images a second of the proxy's loop on resident noise, hybrid space, batch 256."""
+    """Images a second of the proxy's loop on resident noise, hybrid space: eager, and as one captured graph."""
     space = load_space(ROOT / "spaces" / "hybrid.yaml")
-    batch = 256 if device.type == "cuda" else 16
-    candidates = [space.draw(seed) for seed in (1, 2, 3)]
-    return [{"layout": a.layout, "images/s": trained_a_second(a, batch, device)} for a in candidates]
+    on_gpu = device.type == "cuda"
+    batches = (32, 256) if on_gpu else (16,)
+    rows = []
+    for batch, seed in itertools.product(batches, (1, 2, 3)):
+        architecture = space.draw(seed)
+        row: dict[str, Any] = {"layout": architecture.layout, "batch": batch}
+        row["eager images/s"], _ = trained_a_second(architecture, batch, device, capture=False)
+        if on_gpu:
+            row["captured images/s"], row["captured"] = trained_a_second(
+                architecture, batch, device, capture=True
+            )
+            row["times"] = row["captured images/s"] / row["eager images/s"]
+        rows.append(row)
+    return rows
 
 
-def trained_a_second(architecture: Architecture, batch: int, device: torch.device) -> float:
-    ticks: list[float] = []
-    recipe = Recipe(samples=batch * 40, batch_size=batch)
-    data = noise(architecture, batch)
-    train_proxy(architecture.build(), data, recipe, device, lambda *_: ticks.append(time.perf_counter()))
-    return batch * (len(ticks) - 11) / (ticks[-1] - ticks[10])
+def trained_a_second(
+    architecture: Architecture, batch: int, device: torch.device, *, capture: bool
+) -> tuple[float, bool | None]:
+    """Images a second behind ten steps that set things up, and whether the steps were captured."""
+    recipe = Recipe(samples=batch * 40, batch_size=batch, crop=4, flip=True)
+    run = Training(architecture.build(), noise(architecture, batch), recipe, device, capture=capture)
+    run.advance(10)
+    start = time.perf_counter()
+    run.advance(run.steps)  # which reads the last loss, and so waits for the device
+    return batch * (run.steps - 10) / (time.perf_counter() - start), run.score().captured
 
 
 SECTIONS: dict[str, Callable[[torch.device], list[dict[str, Any]]]] = {

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from archsearch.errors import FailedTrialError
-from archsearch.proxy import Recipe, evaluate, train_proxy
+from archsearch.proxy import Recipe, Training, evaluate, train_proxy
 from archsearch.proxy.data import Split
 from archsearch.proxy.step import decay_groups
 from archsearch.proxy.train import tenths
@@ -268,3 +268,50 @@ def test_a_gpu_learns_the_digits_too(digits):
 
     assert score.top1 > 0.8
     assert torch.equal(before, torch.cuda.get_rng_state())
+    assert score.captured
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_captured_steps_learn_what_eager_ones_do(digits):
+    """Up to the order of sums in bfloat16: without dropout both see the same images and start alike."""
+    recipe = Recipe(samples=1600, batch_size=32, learning_rate=2e-3, flip=True, cutout=3, ema=0.3)
+    curves = {}
+    for capture in (True, False):
+        training = Training(tiny(), digits, recipe, torch.device("cuda"), capture=capture)
+        training.advance(training.steps)
+        assert training.score().captured is (True if capture else None)
+        curves[capture] = training.score().curve
+
+    assert curves[True] == pytest.approx(curves[False], abs=0.05)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_network_that_cannot_be_captured_is_trained_eagerly(digits):
+    class Asking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = tiny()
+
+        def forward(self, images):
+            scale = 1.0 if images.mean().item() < 100 else 2.0  # the host waits for the device
+            return self.network(images) * scale
+
+    score = train_proxy(Asking(), digits, SHORT, torch.device("cuda"))
+
+    assert score.captured is False
+    assert math.isfinite(score.loss)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_rung_on_a_gpu_leaves_the_training_as_it_was(digits):
+    recipe = Recipe(samples=1600, batch_size=32, schedule="wsd", ema=0.3)
+    training = Training(tiny(dropout=0.1), digits, recipe, torch.device("cuda"))
+    training.advance(16)
+    before = training.state()
+    training.rung(0.4)
+    after = training.state()
+
+    assert all(torch.equal(before[name], after[name]) for name in before if name != "seconds")
