@@ -49,6 +49,11 @@ def _drawing(name: str, classes: int) -> Source:
     return replace(drawn, tables=tables)
 
 
+def forbids_mirroring(name: str) -> bool:
+    """Whether a mirrored image of this source would be of another class, or of none."""
+    return name == "digits" or is_procedural(name)
+
+
 def digits() -> Source:
     """1797 handwritten digits of 8x8 grey pixels, from UCI by way of scikit-learn; one split."""
     from sklearn.datasets import load_digits  # noqa: PLC0415 - 2 s that other sources do not need

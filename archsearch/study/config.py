@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from archsearch.errors import Problem, StudyFileError, one_of, shown
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
+from archsearch.proxy.sources import forbids_mirroring
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
@@ -143,6 +144,9 @@ def whole(settings: Mapping[str, Any], origin: Origin) -> StudyConfig:
         what = f"{samples} samples are less than one batch of {batch}"
         raise origin.error([Problem("recipe.samples", what, f"write at least {batch}")])
     config = StudyConfig.model_validate({**settings, "recipe": Recipe.model_validate(recipe)})
+    if config.recipe.flip and forbids_mirroring(config.data):
+        what = f"a mirrored image of {config.data} belongs to another class, or to none"
+        raise origin.error([Problem("recipe.flip", what, "write flip: false")])
     if config.rungs and config.rungs[0] * (1 - falling(config.recipe)) < config.recipe.warmup:
         what = f"the training has not left its warm-up of {config.recipe.warmup:g} there"
         remedy = f"write rungs above {config.recipe.warmup / (1 - falling(config.recipe)):.2g}, or a shorter recipe.warmup"

@@ -299,3 +299,10 @@ def test_the_identity_is_flat():
 
     assert identity["recipe.samples"] == 8192
     assert not {"recipe", "trials", "latency_seconds", "device"} & identity.keys()
+
+
+@pytest.mark.parametrize("data", ["digits", "procedural:layout,size=32"])
+def test_images_that_a_mirror_changes_are_not_mirrored(refusal_of, data):
+    said = f"study.yaml:2: recipe.flip: a mirrored image of {data} belongs to another class, or to none; write flip: false"
+
+    assert refusal_of(file=f"data: {data}\nrecipe: {{flip: true}}\n") == [said]
