@@ -7,6 +7,7 @@ import pytest
 
 import archsearch
 from archsearch.cli.app import app
+from archsearch.study.config import load_study
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -34,6 +35,15 @@ def test_the_space_of_the_readme_can_be_drawn_from(finished):
     space = archsearch.load_space(finished / "small.yaml")
 
     assert space.draw(seed=0).build() is not None
+
+
+def test_the_study_file_of_the_readme_is_read(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(blocks("yaml")[1])
+    study = load_study(None, str(file), file)
+
+    assert study.rungs == (0.11, 0.33)
+    assert study.recipe.schedule == "wsd"
 
 
 def test_the_pandas_block_runs_on_a_run(finished, monkeypatch, capsys):

@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -217,9 +217,10 @@ class Training:
 
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
-        """Dropout by the recipe's seed; torch's global generators are afterwards as they were found."""
+        """On the right GPU, dropout by the recipe's seed; torch's global generators are afterwards as they were."""
         on_gpu = self._device.type == "cuda"
-        with torch.random.fork_rng([self._device] if on_gpu else []):
+        here = torch.cuda.device(self._device) if on_gpu else nullcontext()
+        with here, torch.random.fork_rng([self._device] if on_gpu else []):
             torch.set_rng_state(self._random["cpu"])
             if on_gpu:
                 torch.cuda.set_rng_state(self._random["cuda"], self._device)

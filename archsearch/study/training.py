@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 
 from archsearch.architecture import Architecture, Network, seeded_network
@@ -13,7 +14,7 @@ from archsearch.study.checkpoint import Checkpoint
 from archsearch.study.record import SCORES, TrialRecord
 from archsearch.study.watch import Watcher
 
-SCORED_IMAGES = 64
+SCORED_IMAGES = 32
 
 
 def trained(
@@ -29,20 +30,20 @@ def trained(
     if bench.data is None:
         raise ValueError("a bench without evaluate needs data")
     if bench.config.scores:
-        with phase("score"):
-            record = scored(record, architecture, bench.data, bench)
+        record = scored(record, architecture, bench.data, bench)
     with phase("train"):
         return fitted(record, architecture, bench.data, bench)
 
 
 def scored(record: TrialRecord, architecture: Architecture, data: ImageData, bench: Bench) -> TrialRecord:
-    """The record with the scores of the untrained network on the first training images; finite ones only."""
-    start = time.perf_counter()
-    images = data.normalisation.apply(data.train.images[:SCORED_IMAGES])
-    try:
+    """The record with the scores of the untrained network on the first training images; finite ones only.
+
+    Scores that this network does not have, or that break on it, cost nothing else.
+    """
+    start, found = time.perf_counter(), {}
+    with suppress(FailedTrialError), phase("score"):
+        images = data.normalisation.apply(data.train.images[:SCORED_IMAGES])
         found = asdict(zero_cost_scores(architecture, images, seed=bench.config.seed, device=bench.device))
-    except FailedTrialError:  # a score that this network does not have costs nothing else
-        found = {}
     finite = {name: found[name] for name in SCORES if math.isfinite(found.get(name, math.nan))}
     return replace(record, **finite, score_seconds=time.perf_counter() - start)
 
