@@ -8,7 +8,13 @@ from pathlib import Path
 
 import torch
 
+from archsearch.errors import FailedTrialError
+
 MIB = 2**20
+# Elements that torch gives a thread at least (at::internal::GRAIN_SIZE).
+GRAIN = 2**15
+# What oneDNN and the C++ library say of a refused allocation.
+MEMORY_WORDS = ("could not create a primitive", "could not create a memory", "bad_alloc")
 
 
 @contextmanager
@@ -17,6 +23,9 @@ def limited_memory(mib: int | None, device: torch.device) -> Iterator[None]:
 
     On a GPU it is torch's own allocator that refuses; on Linux the kernel, for this process as a whole.
     Elsewhere nothing is limited. None is no limit.
+
+    Raises:
+        FailedTrialError: oneDNN or the C++ library had no memory left, which they do not say in these words.
     """
     if mib is None:
         yield
@@ -33,6 +42,7 @@ def limited_memory(mib: int | None, device: torch.device) -> Iterator[None]:
 @contextmanager
 def limited_gpu(mib: int, device: torch.device) -> Iterator[None]:
     """A fraction of the GPU's memory for this process; afterwards all of it."""
+    torch.cuda.empty_cache()  # what an earlier candidate left in torch's cache would be allowed twice
     total = torch.cuda.get_device_properties(device).total_memory
     allowed = torch.cuda.memory_reserved(device) + mib * MIB
     torch.cuda.set_per_process_memory_fraction(min(1.0, allowed / total), device)
@@ -45,14 +55,25 @@ def limited_gpu(mib: int, device: torch.device) -> Iterator[None]:
 @contextmanager
 def limited_process(mib: int) -> Iterator[None]:
     """The kernel's limit on private writable memory; afterwards as it was."""
+    start_threads()
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = private_bytes() + mib * MIB
     within = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *within]), hard))
     try:
         yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in MEMORY_WORDS):
+            raise
+        reason = f"out of memory ({str(error).splitlines()[0]}); candidate_memory_mib is {mib}"
+        raise FailedTrialError("train", reason) from error
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def start_threads() -> None:
+    """Have OpenMP start its threads now: where it cannot start one, it ends the process."""
+    torch.zeros(GRAIN * torch.get_num_threads()).add_(1)
 
 
 def private_bytes() -> int:

@@ -1,6 +1,7 @@
 """The record as tidy frames: one row a trial, one row a stage, units in the names."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     rows = [trial_row(trial, best, tested) for trial in study.get_trials(deepcopy=False)]
     frame = pd.DataFrame(rows, columns=columns(rows)).astype(dtypes())
     for name in frame.columns.difference(list(dtypes())):
-        frame[name] = tidy(frame[name])
+        frame[name] = frame[name].astype("Float64") if name.startswith("rung_") else tidy(frame[name])
     return frame
 
 
@@ -90,10 +91,13 @@ def columns(rows: list[dict[str, Any]]) -> list[str]:
     """The fixed columns first, then rungs, limits and choices in the order of their names."""
     fixed = ["number", "state", *SHOWN, "on_frontier", "test_top1", "started"]
     rest = {name for row in rows for name in row} - set(fixed)
-    first = ("rung_", "excess.", "")
-    return fixed + sorted(
-        rest, key=lambda name: (next(i for i, word in enumerate(first) if name.startswith(word)), name)
-    )
+    return fixed + sorted(rest, key=column_order)
+
+
+def column_order(name: str) -> tuple[int, int, str]:
+    """Rungs by their number, then limits, then choices, both by name."""
+    rung = re.match(r"rung_(\d+)_", name)
+    return (0, int(rung[1]), name) if rung else (1 if name.startswith("excess.") else 2, 0, name)
 
 
 def stages_frame(study: optuna.Study) -> pd.DataFrame:

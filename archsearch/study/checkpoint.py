@@ -3,6 +3,7 @@
 A checkpoint that cannot be trusted is as good as none: the training then starts anew, with the same result.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from archsearch.study.folder import replacing
+from archsearch.study.folder import disk_faults, replacing
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,17 @@ class Checkpoint:
     owner: str
 
     def save(self, state: Mapping[str, Tensor], rungs: list[dict[str, float]]) -> None:
-        """Write ``Training.state()`` and the rungs read so far, whole or not at all."""
-        self.path.parent.mkdir(exist_ok=True)
+        """Write ``Training.state()`` and the rungs read so far, whole or not at all.
+
+        Raises:
+            EnvironmentFaultError: the disk does not take it, which is no fault of the candidate.
+        """
         tensors = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
         notes = {"owner": self.owner, "torch": torch.__version__, "rungs": json.dumps(rungs)}
-        with replacing(self.path) as beside:
-            save_file(tensors, beside, {**notes, "checksum": checksum(tensors, notes)})
+        with disk_faults(self.path):
+            self.path.parent.mkdir(exist_ok=True)
+            with replacing(self.path) as beside:
+                write(tensors, beside, {**notes, "checksum": checksum(tensors, notes)})
 
     def load(self) -> tuple[dict[str, Tensor], list[dict[str, float]]] | None:
         """What was saved; None if nothing was, or if it is damaged, another owner's or another torch's."""
@@ -51,9 +57,13 @@ class Checkpoint:
             return None
         return tensors, json.loads(notes["rungs"])
 
-    def remove(self) -> None:
-        """The training is over."""
-        self.path.unlink(missing_ok=True)
+
+def write(tensors: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
+    """As safetensors, whose errors are of the disk here: they become those."""
+    try:
+        save_file(tensors, path, notes)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:

@@ -147,16 +147,16 @@ def whole(settings: Mapping[str, Any], origin: Origin) -> StudyConfig:
     if config.recipe.flip and forbids_mirroring(config.data):
         what = f"a mirrored image of {config.data} belongs to another class, or to none"
         raise origin.error([Problem("recipe.flip", what, "write flip: false")])
-    if config.rungs and config.rungs[0] * (1 - falling(config.recipe)) < config.recipe.warmup:
-        what = f"the training has not left its warm-up of {config.recipe.warmup:g} there"
-        remedy = f"write rungs above {config.recipe.warmup / (1 - falling(config.recipe)):.2g}, or a shorter recipe.warmup"
+    if config.rungs and shared_steps(config.rungs[0], config.recipe) < config.recipe.warmup:
+        what = f"the training has not left its warm-up of {config.recipe.warmup:g} by then"
+        remedy = "write later rungs, a shorter recipe.warmup, or under wsd a shorter recipe.decay"
         raise origin.error([Problem("rungs", f"{config.rungs[0]:g}: {what}", remedy)])
     return config
 
 
-def falling(recipe: Recipe) -> float:
-    """The share of a rung that it does not share with the rest of the training."""
-    return recipe.decay if recipe.schedule == "wsd" else 0.0
+def shared_steps(rung: float, recipe: Recipe) -> float:
+    """The share of the whole training that a rung has in common with it: under wsd it falls at its end."""
+    return rung * (1 - recipe.decay) if recipe.schedule == "wsd" else rung
 
 
 def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +190,10 @@ def check_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def setting_problems(settings: Mapping[str, Any]) -> list[Problem]:
     """Unknown keys and impossible values, the inner mappings included."""
-    plain_ones = {k: (k, v) for k, v in settings.items() if k not in ("recipe", "limits", "objectives")}
+    others = {"recipe", "limits", "objectives"} | (
+        {"rungs"} if not isinstance(settings.get("rungs", ()), tuple) else set()
+    )
+    plain_ones = {name: (name, value) for name, value in settings.items() if name not in others}
     problems = list(field_problems(StudyConfig, plain_ones, {}, "a study"))
     problems += recipe_problems(settings.get("recipe", {}))
     problems += rung_problems(settings.get("rungs", ()))
@@ -207,8 +210,10 @@ def recipe_problems(recipe: object) -> list[Problem]:
 
 
 def rung_problems(rungs: object) -> list[Problem]:
-    """Each rung lies above the one before."""
-    numbers = rungs if isinstance(rungs, tuple) and all(is_number(rung) for rung in rungs) else ()
+    """A list in which each rung lies above the one before."""
+    if not isinstance(rungs, tuple):
+        return [Problem("rungs", f"{shown(rungs)} is no list", "write [0.11, 0.33]")]
+    numbers = rungs if all(is_number(rung) for rung in rungs) else ()
     if any(later <= earlier for earlier, later in pairwise(numbers)):
         return [Problem("rungs", "the shares do not rise", f"write {sorted(set(numbers))}")]
     return []

@@ -3,6 +3,7 @@
 An own loop over Optuna's ask and tell: ``Study.optimize`` hides storage errors behind its own.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -53,6 +54,8 @@ class Loop:
             if proposal is None or infeasible_in(record, slot) >= MAX_INFEASIBLE_IN_A_SLOT:
                 return self.exhausted()
             self.run_trial(proposal, slot)
+        # Every slot is used up: no training is waiting to go on.
+        shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
         return Ending(len(finished(self.study)), exhausted=False)
 
     def exhausted(self) -> Ending:

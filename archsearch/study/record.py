@@ -70,7 +70,7 @@ class TrialRecord:
             ``val_loss``, ``train_loss``, ``seconds`` so far.
         profile_seconds, score_seconds, train_seconds, seconds: counting and measuring, scoring, and training
             alone; and the whole trial.
-        error: one line saying why it failed.
+        error: one line saying why it failed, or why it has no zero-cost scores.
     """
 
     slot: int

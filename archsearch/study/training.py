@@ -2,7 +2,6 @@
 
 import math
 import time
-from contextlib import suppress
 from dataclasses import asdict, replace
 
 from archsearch.architecture import Architecture, Network, seeded_network
@@ -38,13 +37,18 @@ def trained(
 def scored(record: TrialRecord, architecture: Architecture, data: ImageData, bench: Bench) -> TrialRecord:
     """The record with the scores of the untrained network on the first training images; finite ones only.
 
-    Scores that this network does not have, or that break on it, cost nothing else.
+    Scores that this network does not have, or that break on it, cost nothing else; ``error`` says why.
     """
-    start, found = time.perf_counter(), {}
-    with suppress(FailedTrialError), phase("score"):
-        images = data.normalisation.apply(data.train.images[:SCORED_IMAGES])
-        found = asdict(zero_cost_scores(architecture, images, seed=bench.config.seed, device=bench.device))
-    finite = {name: found[name] for name in SCORES if math.isfinite(found.get(name, math.nan))}
+    start = time.perf_counter()
+    try:
+        with phase("score"):
+            images = data.normalisation.apply(data.train.images[:SCORED_IMAGES])
+            found = asdict(
+                zero_cost_scores(architecture, images, seed=bench.config.seed, device=bench.device)
+            )
+    except FailedTrialError as error:
+        return replace(record, error=str(error), score_seconds=time.perf_counter() - start)
+    finite = {name: found[name] for name in SCORES if math.isfinite(found[name])}
     return replace(record, **finite, score_seconds=time.perf_counter() - start)
 
 

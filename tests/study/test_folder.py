@@ -53,7 +53,17 @@ def test_the_manifest_tells_what_the_run_belongs_to(six, done):
 
     assert identity.keys() == {
         *("space", "space_fingerprint", "data", "data_fingerprint", "objectives", "limits"),
-        *("sampler", "seed", "latency_batch", "latency_dtype", "latency_mode", "device"),
+        *(
+            "rungs",
+            "scores",
+            "threads",
+            "sampler",
+            "seed",
+            "latency_batch",
+            "latency_dtype",
+            "latency_mode",
+            "device",
+        ),
         *(f"recipe.{name}" for name in SHORT.model_dump()),
     }
     assert (identity["space"], identity["space_fingerprint"]) == ("six", six.fingerprint)

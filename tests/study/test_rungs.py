@@ -1,0 +1,324 @@
+"""Readings on the way: they change nothing, and an interrupted training goes on from the last of them."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from searching import GLANCE, SIX, recorded
+
+from archsearch.api import run_study
+from archsearch.errors import FailedTrialError, StudyFileError
+from archsearch.proxy import Recipe
+from archsearch.space import load_space
+from archsearch.study.config import StudyConfig, load_study
+from archsearch.study.run import search
+from archsearch.study.watch import Watcher
+
+STEPS = 20
+RUNGS = (0.25, 0.5)
+RECIPES = {
+    "cosine": Recipe(samples=STEPS * 32, batch_size=32, validation_images=64),
+    "wsd": Recipe(samples=STEPS * 32, batch_size=32, validation_images=64, schedule="wsd", ema=0.5),
+}
+# The steps that a watcher is told of: under wsd the last fifth of a rung is taken by a copy, and taken back.
+WHOLE = {
+    "cosine": [*range(1, 21)],
+    "wsd": [*range(1, 6), *range(5, 11), *range(9, 21)],
+}
+BEHIND_THE_FIRST = {"cosine": [*range(6, 21)], "wsd": [*range(5, 11), *range(9, 21)]}
+BEHIND_THE_LAST = [*range(9, 21)]
+TIMES = {"seconds", "score_seconds", "train_seconds", "profile_seconds"}
+MEASURED = {"latency_ms", "latency_iqr_ms", "latency_repeats", "latency_flags", "anchor_ms"}
+
+
+def study(schedule="cosine", **settings):
+    """Two candidates."""
+    usual = {"objectives": ("top1", "macs"), "trials": 2, "device": "cpu", "latency_seconds": GLANCE}
+    return StudyConfig(**{**usual, "recipe": RECIPES[schedule], "rungs": RUNGS, "scores": False, **settings})
+
+
+class Steps(Watcher):
+    """Remembers the steps of each candidate; at one of them it does something."""
+
+    def __init__(self, act=None, at=None):
+        self.told, self._act, self._at = [], act, at
+
+    def phase(self, slot, what):
+        if what.startswith("training"):
+            self.told.append([])
+
+    def step(self, done, total):
+        self.told[-1].append(done)
+        if (len(self.told), len(self.told[-1])) == self._at:
+            self._act()
+
+
+def ctrl_c():
+    raise KeyboardInterrupt
+
+
+def lasting(folder):
+    """What was recorded of the finished trials, but for times."""
+    return [
+        {
+            "number": trial.user_attrs["slot"],
+            "values": trial.values,
+            "params": trial.params,
+            **{name: v for name, v in trial.user_attrs.items() if name not in TIMES | MEASURED | {"rungs"}},
+            "rungs": [
+                {name: v for name, v in rung.items() if name != "seconds"}
+                for rung in trial.user_attrs.get("rungs", ())
+            ],
+        }
+        for trial in recorded(folder)
+        if trial.user_attrs["outcome"] != "interrupted"
+    ]
+
+
+def weights(folder):
+    """The frontier's weights, to the bit."""
+    return {path.name: path.read_bytes() for path in (folder / "weights").iterdir()}
+
+
+def checkpoints(folder):
+    return sorted(path.name for path in (folder / "checkpoints").glob("*"))
+
+
+def interrupted(space, config, folder, steps):
+    """The first candidate is stopped at that many steps told."""
+    with pytest.raises(KeyboardInterrupt):
+        search(space, config, folder, watcher=Steps(ctrl_c, (1, steps)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    path = tmp_path_factory.mktemp("space") / "space.yaml"
+    path.write_text(SIX)
+    return load_space(path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(space, tmp_path_factory):
+    """For each schedule a run with rungs that nothing happened to, and the steps that its watcher was told."""
+    found = {}
+    for schedule in RECIPES:
+        steps = Steps()
+        run = run_study(space, study(schedule), tmp_path_factory.mktemp(schedule), watcher=steps)
+        found[schedule] = SimpleNamespace(run=run, folder=run.folder, told=steps.told)
+    return found
+
+
+@pytest.mark.parametrize("schedule", RECIPES)
+def test_rungs_change_no_bit_of_what_candidates_come_to(space, undisturbed, out, schedule):
+    search(space, study(schedule, rungs=()), out)
+    with_rungs = undisturbed[schedule].folder
+
+    assert [{**trial, "rungs": None} for trial in lasting(out)] == [
+        {**trial, "rungs": None} for trial in lasting(with_rungs)
+    ]
+    assert weights(out) == weights(with_rungs)
+
+
+@pytest.mark.parametrize("schedule", RECIPES)
+def test_every_rung_is_read_in_its_order(undisturbed, schedule):
+    for trial in recorded(undisturbed[schedule].folder):
+        rungs = trial.user_attrs["rungs"]
+        assert [rung["share"] for rung in rungs] == list(RUNGS)
+        assert [rung["samples"] for rung in rungs] == [5 * 32, 10 * 32]
+        assert rungs[0]["seconds"] < rungs[1]["seconds"] < trial.user_attrs["train_seconds"]
+        assert all(0 <= rung["top1"] <= 1 < rung["val_loss"] for rung in rungs)
+
+
+@pytest.mark.parametrize("schedule", RECIPES)
+def test_a_watcher_is_told_every_step(undisturbed, schedule):
+    assert undisturbed[schedule].told == [WHOLE[schedule], WHOLE[schedule]]
+
+
+def test_readings_are_columns_of_their_own(undisturbed):
+    frame, first = undisturbed["wsd"].run.trials, recorded(undisturbed["wsd"].folder)[0]
+
+    for number, rung in enumerate(first.user_attrs["rungs"], 1):
+        for name in ("samples", "top1", "train_loss"):
+            assert frame[f"rung_{number}_{name}"][0] == rung[name]
+
+
+def test_readings_stand_before_limits_and_choices(space, out):
+    names = list(run_study(space, study(limits={"params": 1e9}), out).trials.columns)
+
+    assert names[names.index("started") + 1 :] == [
+        *(f"rung_{number}_{name}" for number in (1, 2) for name in ("samples", "top1", "train_loss")),
+        "excess.params",
+        "stages.0.channels",
+        "stem.channels",
+    ]
+
+
+def test_without_rungs_there_are_no_such_columns_and_no_checkpoints(space, out):
+    run = run_study(space, study(rungs=(), trials=1), out)
+
+    assert not [name for name in run.trials.columns if name.startswith("rung")]
+    assert checkpoints(out) == []
+
+
+@pytest.mark.parametrize("schedule", RECIPES)
+def test_no_checkpoint_outlives_its_candidate(undisturbed, schedule):
+    assert checkpoints(undisturbed[schedule].folder) == []
+
+
+@pytest.mark.parametrize("schedule", RECIPES)
+def test_an_interrupted_training_goes_on_from_its_last_rung(space, undisturbed, out, schedule):
+    interrupted(space, study(schedule), out, 8)
+    assert len(checkpoints(out)) == 1
+    steps = Steps()
+    search(space, study(schedule), out, watcher=steps)
+
+    assert steps.told == [BEHIND_THE_FIRST[schedule], WHOLE[schedule]]
+    assert lasting(out) == lasting(undisturbed[schedule].folder)
+    assert checkpoints(out) == []
+
+
+def test_a_training_interrupted_again_and_again_loses_nothing(space, undisturbed, out):
+    """Behind the first rung, and behind the second."""
+    for told in (8, 14):
+        interrupted(space, study("wsd"), out, told)
+    steps = Steps()
+    search(space, study("wsd"), out, watcher=steps)
+
+    assert steps.told == [BEHIND_THE_LAST, WHOLE["wsd"]]
+    assert lasting(out) == lasting(undisturbed["wsd"].folder)
+
+
+def test_a_training_interrupted_before_its_first_rung_starts_anew(space, undisturbed, out):
+    interrupted(space, study("wsd"), out, 4)
+    steps = Steps()
+    search(space, study("wsd"), out, watcher=steps)
+
+    assert steps.told == [WHOLE["wsd"], WHOLE["wsd"]]
+    assert lasting(out) == lasting(undisturbed["wsd"].folder)
+
+
+def test_a_damaged_checkpoint_starts_anew_with_the_same_result(space, undisturbed, out):
+    interrupted(space, study("wsd"), out, 8)
+    (path,) = (out / "checkpoints").iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    steps = Steps()
+    search(space, study("wsd"), out, watcher=steps)
+
+    assert steps.told[0] == WHOLE["wsd"]
+    assert lasting(out) == lasting(undisturbed["wsd"].folder)
+
+
+def test_a_checkpoint_of_a_training_that_fails_is_removed(space, out):
+    """A stop behind the first rung, a failure behind it, and the next candidate is trained."""
+    interrupted(space, study(), out, 8)
+    assert len(checkpoints(out)) == 1
+
+    def fails():
+        raise FailedTrialError("train", "the node is gone")
+
+    search(space, study(), out, watcher=Steps(fails, (1, 2)))
+
+    assert [trial.user_attrs["outcome"] for trial in recorded(out)] == ["interrupted", "failed", "trained"]
+    assert checkpoints(out) == []
+
+
+KILLED = """
+import os, signal, sys
+from test_rungs import Steps, study
+from archsearch.space import load_space
+from archsearch.study.run import search
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+search(load_space(sys.argv[1]), study(), sys.argv[2], watcher=Steps(die, (1, 8)))
+"""
+
+
+def test_a_killed_training_goes_on_from_its_last_rung(space, undisturbed, out, tmp_path):
+    (tmp_path / "killed.yaml").write_text(SIX)
+    threads = str(torch.get_num_threads())
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path / "killed.yaml", out],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": threads},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len(checkpoints(out)) == 1
+    steps = Steps()
+    search(space, study(), out, watcher=steps)
+
+    assert steps.told == [BEHIND_THE_FIRST["cosine"], WHOLE["cosine"]]
+    assert lasting(out) == lasting(undisturbed["cosine"].folder)
+    assert checkpoints(out) == []
+
+
+@pytest.fixture
+def refusal_of(tmp_path):
+    """The lines with which a study file is refused."""
+
+    def refusal(text):
+        (tmp_path / "study.yaml").write_text(text)
+        with pytest.raises(StudyFileError) as caught:
+            load_study(None, "space.yaml", tmp_path / "study.yaml")
+        return [line.replace(f"{tmp_path}/", "") for line in caught.value.lines()]
+
+    return refusal
+
+
+REFUSED = {
+    "falling": ("rungs: [0.5, 0.2]", "rungs: the shares do not rise; write [0.2, 0.5]"),
+    "twice": ("rungs: [0.2, 0.2]", "rungs: the shares do not rise; write [0.2]"),
+    "the whole": ("rungs: [0.5, 1.0]", "rungs.1: 1.0 is too large; write less than 1"),
+    "nothing": ("rungs: [0.0, 0.5]", "rungs.0: 0.0 is too small; write more than 0"),
+    "below nothing": ("rungs: [-0.5]", "rungs.0: -0.5 is too small; write more than 0"),
+    "words": ("rungs: [half]", "rungs.0: half is text; write a number"),
+    "inside the warm-up": (
+        "rungs: [0.05, 0.5]",
+        (
+            "rungs: 0.05: the training has not left its warm-up of 0.1 by then; "
+            "write later rungs, a shorter recipe.warmup, or under wsd a shorter recipe.decay"
+        ),
+    ),
+    "a number": ("rungs: 0.3", "rungs: 0.3 is no list; write [0.11, 0.33]"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_impossible_rungs_are_refused_with_their_place_and_a_remedy(refusal_of, name):
+    written, message = REFUSED[name]
+
+    assert refusal_of(f"# a study\n{written}\n") == [f"study.yaml:2: {message}"]
+
+
+def test_a_rung_that_is_annealed_leaves_the_warm_up_before_it_falls(refusal_of):
+    """0.12 of the steps, less a fifth of them, are 0.096."""
+    (line,) = refusal_of("recipe: {schedule: wsd}\nrungs: [0.12, 0.5]\n")
+
+    assert line.startswith("study.yaml:2: rungs: 0.12: the training has not left its warm-up of 0.1 by then")
+
+
+def test_a_rung_that_falls_from_its_first_step_shares_nothing(refusal_of):
+    (line,) = refusal_of("recipe: {schedule: wsd, decay: 1.0}\nrungs: [0.5]\n")
+
+    assert "0.5: the training has not left its warm-up" in line
+
+
+@pytest.mark.parametrize(
+    "text", ["rungs: [0.1, 0.5]", "{rungs: [0.125], recipe: {schedule: wsd}}", "rungs: []"]
+)
+def test_rungs_at_the_end_of_the_warm_up_are_taken(tmp_path, text):
+    (tmp_path / "study.yaml").write_text(text)
+
+    assert load_study(None, "space.yaml", tmp_path / "study.yaml").rungs in ((0.1, 0.5), (0.125,), ())
+
+
+def test_another_set_of_rungs_is_another_run():
+    fingerprints = {study(rungs=rungs).fingerprint for rungs in ((), (0.25,), (0.5,), RUNGS)}
+
+    assert len(fingerprints) == 4
