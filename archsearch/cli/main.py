@@ -23,8 +23,6 @@ ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base._
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    # Before torch is imported. Threads that wait for each other by spinning lose to any neighbour on their cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from archsearch.cli.app import app
 
     for stop in (signal.SIGTERM, signal.SIGHUP):

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression
 
 from archsearch.architecture import Architecture
 from archsearch.profiling.conditions import Conditions
@@ -185,6 +184,8 @@ def features_of(times: Times) -> Floats:
 
 def least_squares(features: Floats, measured: Floats) -> Floats:
     """Non-negative weights of least squared relative errors, with a ridge towards one factor for all groups."""
+    from sklearn.linear_model import LinearRegression  # noqa: PLC0415 - over a second that only a fit needs
+
     relative = features / measured[:, None]
     scale = np.maximum(relative.max(axis=0), 1e-12)
     common = np.median(1 / relative[:, : len(CALL_GROUPS)].sum(axis=1))

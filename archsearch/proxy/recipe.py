@@ -19,9 +19,8 @@ class Recipe(BaseModel):
         batch_size: images of one step; at least 2, because batch norm has no variance over one.
         learning_rate: peak of the schedule, reached at the end of the warm-up; per step.
         schedule: how the rate goes on from its peak. ``cosine``: half a cosine down to 0 at the last step.
-            ``wsd`` (warm-up, stable, decay): it stays, and falls in a line to 0 over the last steps. A rung
-            under ``cosine`` is compared at equal schedule position; one under ``wsd`` ends annealed.
-        decay: share of the steps over which ``wsd`` falls, of a rung's steps as of the whole; 0 to 1.
+            ``wsd`` (warm-up, stable, decay): it stays, and falls in a line to 0 over the last steps.
+        decay: share of the steps over which ``wsd`` falls; 0 to 1.
         weight_decay: AdamW's decoupled decay, for matrices and kernels only; per unit of learning rate.
         warmup: share of the steps over which the rate rises in a line; 0 to 1.
         label_smoothing: share of a label that is spread over all classes; 0 to 1.

@@ -14,7 +14,7 @@ from archsearch.proxy.recipe import Recipe
 def learning_rate(step: int, steps: int, recipe: Recipe, end: int | None = None) -> float:
     """The rate of ``step``, from 0, in a training of ``steps``.
 
-    Under ``wsd`` it would reach 0 at ``end``, which is ``steps`` unless a rung is annealed before.
+    Under ``wsd`` it would reach 0 at ``end``, which is ``steps`` unless a copy is annealed before.
     """
     rising = round(recipe.warmup * steps)
     if step < rising:
@@ -27,8 +27,8 @@ def learning_rate(step: int, steps: int, recipe: Recipe, end: int | None = None)
 
 
 def stable_until(end: int, recipe: Recipe) -> int:
-    """The step at which a training that ends at ``end`` leaves the part it shares with longer ones."""
-    return end if recipe.schedule == "cosine" else end - max(1, round(recipe.decay * end))
+    """The step at which a training under ``wsd`` that ends at ``end`` begins to fall."""
+    return end - max(1, round(recipe.decay * end))
 
 
 def rung_end(share: float, steps: int) -> int:

@@ -147,16 +147,10 @@ def whole(settings: Mapping[str, Any], origin: Origin) -> StudyConfig:
     if config.recipe.flip and forbids_mirroring(config.data):
         what = f"a mirrored image of {config.data} belongs to another class, or to none"
         raise origin.error([Problem("recipe.flip", what, "write flip: false")])
-    if config.rungs and shared_steps(config.rungs[0], config.recipe) < config.recipe.warmup:
-        what = f"the training has not left its warm-up of {config.recipe.warmup:g} by then"
-        remedy = "write later rungs, a shorter recipe.warmup, or under wsd a shorter recipe.decay"
-        raise origin.error([Problem("rungs", f"{config.rungs[0]:g}: {what}", remedy)])
+    if config.rungs and config.rungs[0] < config.recipe.warmup:
+        what = f"{config.rungs[0]:g} lies inside the warm-up of {config.recipe.warmup:g}"
+        raise origin.error([Problem("rungs", what, "write later rungs, or a shorter recipe.warmup")])
     return config
-
-
-def shared_steps(rung: float, recipe: Recipe) -> float:
-    """The share of the whole training that a rung has in common with it: under wsd it falls at its end."""
-    return rung * (1 - recipe.decay) if recipe.schedule == "wsd" else rung
 
 
 def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:

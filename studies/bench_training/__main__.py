@@ -18,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -40,9 +42,10 @@ RECIPE = Recipe(samples=10_000_000, batch_size=32, crop=4, flip=True)
 RUNGS = (1 / 9, 1 / 3)
 
 
-def candidates() -> list[Architecture]:
-    """Random points of spaces/hybrid.yaml."""
-    space = load_space(ROOT / "spaces" / "hybrid.yaml")
+def candidates(*, small: bool = False) -> list[Architecture]:
+    """Random points of the README's space, or of the smaller one of the proxy study."""
+    file = ROOT / "studies" / "proxy_fairness" / "space.yaml" if small else ROOT / "spaces" / "hybrid.yaml"
+    space = load_space(file)
     return [space.draw(seed) for seed in range(CANDIDATES)]
 
 
@@ -55,25 +58,26 @@ def images() -> ImageData:
 
 
 class PerImage(Dataset[tuple[Tensor, int]]):
-    """What a data set of a tutorial does: one image at a time is cropped, mirrored and normalised."""
+    """What a tutorial's data set does: one image at a time, as PIL, is cropped, mirrored and normalised."""
 
     def __init__(self, data: ImageData) -> None:
-        self.split, crop = data.train, RECIPE.crop
-        self.padding = (crop, crop, crop, crop)
+        self.arrays = data.train.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels = data.train.labels.tolist()
         self.mean, self.std = (
             torch.tensor(v).view(3, 1, 1) for v in (data.normalisation.mean, data.normalisation.std)
         )
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.labels)
 
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        image = functional.pad(self.split.images[row], self.padding)
-        top, left = torch.randint(0, 2 * RECIPE.crop + 1, (2,)).tolist()
-        image = image[:, top : top + 32, left : left + 32]
+        image = ImageOps.expand(Image.fromarray(self.arrays[row]), RECIPE.crop)
+        left, top = torch.randint(0, 2 * RECIPE.crop + 1, (2,)).tolist()
+        image = image.crop((left, top, left + 32, top + 32))
         if torch.rand(()) < 0.5:
-            image = image.flip(2)
-        return (image.float() / 255 - self.mean) / self.std, int(self.split.labels[row])
+            image = ImageOps.mirror(image)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div(255)
+        return pixels.sub(self.mean).div(self.std), self.labels[row]
 
 
 def our_steps(
@@ -133,7 +137,7 @@ def compared(
 ) -> dict[str, Any]:
     """Images a second of every way for every candidate, and how many times each other way's ours are."""
     rows = {}
-    for architecture in candidates():
+    for architecture in [*candidates(), *candidates(small=True)]:
         found = seconds(ways(architecture))
         images_a_second = {name: STEPS * RECIPE.batch_size / spent for name, spent in found.items()}
         ratios = {f"ours / {name}": found[name] / found[ours] for name in found if name != ours}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from archsearch.results import proxy_lines, proxy_report
 from archsearch.results.ranking import (
@@ -75,7 +76,7 @@ def as_trials(table: pd.DataFrame) -> pd.DataFrame:
     """The candidates in the columns of a run's trials, the rungs read as the ladder is built."""
     columns = {f"rung_{n}_raw_{name}": f"rung_{n}_{name}" for n in (1, 2) for name in ("top1", "train_loss")}
     kept = table.rename(columns=columns)
-    return kept.assign(outcome="trained", family=kept["group"].replace("global-from", "global-from-1"))
+    return kept.assign(outcome="trained", family=kept["group"])
 
 
 def groups(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -224,6 +225,7 @@ def draw_accuracy(table: pd.DataFrame, path: Path) -> None:
         for name, members in table.groupby("group"):
             axes.scatter(members[f"rung_2_{way}"], members["final"], s=16, color=COLOURS[name], label=name)
         axes.set_xlabel(f"{WAYS[way].partition(',')[0]} at a third of the budget")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(alpha=0.25, linewidth=0.6)
     panels[0].set_ylabel("final top-1 (validation)")
     panels[1].legend(fontsize=7, frameon=False)

@@ -88,16 +88,29 @@ def test_dropout_goes_on_where_it_was(digits):
     assert stopped.finish().curve == straight.finish().curve
 
 
-def test_a_rung_under_wsd_is_the_training_of_that_length(digits):
+def test_a_copy_that_is_annealed_is_the_training_of_that_length(digits):
     """But for the warm-up, whose length is that of the whole training, and for other random shifts."""
     whole = RECIPES["wsd"].model_copy(update={"warmup": 0.0, "crop": 0})
     short = whole.model_copy(update={"samples": whole.samples * 2 // 5})
+    copy = training(digits, whole)
+    copy.advance(20, end=20)
 
-    assert what_counts(training(digits, whole).rung(2 / 5)) == what_counts(training(digits, short).finish())
+    assert what_counts(copy.score()) == what_counts(training(digits, short).finish())
 
 
-def test_a_rung_under_cosine_is_the_candidate_as_it_is(digits):
-    running = training(digits, RECIPES["cosine"])
+def test_annealing_a_copy_changes_no_bit_of_what_goes_on(digits):
+    straight, running = (training(digits, RECIPES["average"]) for _ in range(2))
+    running.advance(16)
+    before = running.state()
+    running.advance(20, end=20)
+    running.load(before)
+
+    assert what_counts(running.finish()) == what_counts(straight.finish())
+    assert same_bits(weights(running), weights(straight))
+
+
+def test_a_rung_is_the_candidate_as_it_passes_by(digits, recipe):
+    running = training(digits, recipe)
     score = running.rung(0.4)
 
     assert (running.done, score.samples) == (20, 640)

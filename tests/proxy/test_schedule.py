@@ -34,13 +34,13 @@ def test_wsd_rises_stays_and_falls_to_nothing_in_a_line():
     assert rates == pytest.approx([0.5, 1.0] + [1.0] * 13 + [1.0, 0.8, 0.6, 0.4, 0.2])
 
 
-def test_a_rung_under_wsd_falls_over_its_own_last_part():
+def test_an_annealed_copy_falls_over_its_own_last_part():
     rates = [learning_rate(step, 20, WSD, end=8) for step in range(8)]
 
     assert rates == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5])
 
 
-def test_a_rung_under_wsd_shares_all_but_its_last_part_with_the_whole_training():
+def test_an_annealed_copy_shares_all_but_its_last_part_with_the_whole_training():
     shared = stable_until(8, WSD)
 
     assert shared == 6
@@ -49,15 +49,8 @@ def test_a_rung_under_wsd_shares_all_but_its_last_part_with_the_whole_training()
     ]
 
 
-def test_a_rung_under_cosine_is_a_place_on_the_way():
-    cosine = Recipe(schedule="cosine")
-
-    assert stable_until(8, cosine) == 8
-    assert learning_rate(7, 20, cosine, end=8) == learning_rate(7, 20, cosine)
-
-
 @pytest.mark.parametrize("end", [1, 2, 3])
-def test_the_shortest_rung_still_has_a_step_to_fall_in(end):
+def test_the_shortest_copy_still_has_a_step_to_fall_in(end):
     assert stable_until(end, WSD) == end - 1
     assert learning_rate(end - 1, 1000, WSD.model_copy(update={"warmup": 0.0}), end=end) == 1.0
 
