@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from archsearch.architecture import Architecture, Network
+from archsearch.architecture import Architecture, Network, seeded_network
 from archsearch.counting import count_activations, count_macs, count_params, family, globality
 from archsearch.proxy import ImageData, Recipe, Training, evaluate, load_data, zero_cost_scores
 from archsearch.proxy.schedule import rung_end, stable_until
@@ -135,9 +135,7 @@ def run_job(job: Job, data: ImageData) -> dict[str, object]:
 def seeded(job: Job) -> Network:
     """The network with initial weights by architecture and seed."""
     digest = hashlib.sha256(f"{job.seed}:{job.architecture.id}".encode()).digest()
-    with torch.random.fork_rng([]):
-        torch.default_generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-        return job.architecture.build()
+    return seeded_network(job.architecture, int.from_bytes(digest[:8], "big") >> 1)
 
 
 def read_on_the_way(training: Training, network: Network, data: ImageData) -> dict[str, float]:

@@ -30,6 +30,14 @@ def six(space_of):
     return space_of(SIX)
 
 
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """6 architectures, for runs that tests of a module share."""
+    path = tmp_path_factory.mktemp("space") / "space.yaml"
+    path.write_text(SIX)
+    return load_space(path)
+
+
 @pytest.fixture
 def out(tmp_path):
     """A run folder that is not there yet."""

@@ -5,12 +5,11 @@ import math
 import pandas as pd
 import pytest
 import torch
-from searching import GLANCE, SHORT, SIX, recorded, states
+from searching import GLANCE, SHORT, recorded, states
 
 from archsearch.api import run_study
 from archsearch.cli.results import results_command
 from archsearch.errors import FailedTrialError, StudyFileError
-from archsearch.space import load_space
 from archsearch.study import training as module
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.study.record import SCORES
@@ -23,13 +22,6 @@ def study(**settings):
     """Two candidates, trained for four steps."""
     usual = {"objectives": ("top1", "macs"), "trials": 2, "device": "cpu", "latency_seconds": GLANCE}
     return StudyConfig(**{**usual, "recipe": SHORT, "scores": False, **settings})
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("space") / "space.yaml"
-    path.write_text(SIX)
-    return load_space(path)
 
 
 @pytest.fixture(scope="module")

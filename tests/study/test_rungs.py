@@ -14,7 +14,6 @@ from searching import GLANCE, SIX, recorded
 from archsearch.api import run_study
 from archsearch.errors import FailedTrialError, StudyFileError
 from archsearch.proxy import Recipe
-from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.study.run import search
 from archsearch.study.watch import Watcher
@@ -90,13 +89,6 @@ def interrupted(space, config, folder, steps):
     with pytest.raises(KeyboardInterrupt):
         search(space, config, folder, watcher=Steps(ctrl_c, (1, steps)))
     return folder
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("space") / "space.yaml"
-    path.write_text(SIX)
-    return load_space(path)
 
 
 @pytest.fixture(scope="module")

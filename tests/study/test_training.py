@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from searching import GLANCE, SHORT, SIX, Heard, opened, recorded
+from searching import GLANCE, SHORT, Heard, opened, recorded
 
 from archsearch.api import run_study
 from archsearch.architecture import Architecture, seeded_network
 from archsearch.proxy import evaluate, load_data, load_test
-from archsearch.space import load_architecture, load_space
+from archsearch.space import load_architecture
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import search
 from archsearch.study.weights import load_network
@@ -19,13 +19,6 @@ STUDY = StudyConfig(
     recipe=RECIPE, objectives=("top1", "macs"), trials=4, seed=1, device="cpu", latency_seconds=GLANCE
 )
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory):
-    path = tmp_path_factory.mktemp("space") / "space.yaml"
-    path.write_text(SIX)
-    return load_space(path)
 
 
 @pytest.fixture(scope="module")
