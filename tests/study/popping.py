@@ -1,8 +1,11 @@
 """One of several workers that empty one queue of trials: prints the numbers it was handed.
 
-python popping.py FOLDER
+python popping.py FOLDER WORKERS
+
+All of them ask at once for their first trial, and wait for each other before they empty the rest.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,10 +13,14 @@ from pathlib import Path
 from archsearch.study.storage import open_study
 
 
-def main(folder):
+def main(folder, workers):
     study = open_study(folder / "study.db", "queue", ("top1", "macs"))
     print("ready", flush=True)
     while not (folder / "go").exists():
+        time.sleep(0.005)
+    print(study.ask().number, flush=True)
+    (folder / f"{os.getpid()}.first").touch()
+    while len(list(folder.glob("*.first"))) < workers:
         time.sleep(0.005)
     while True:
         trial = study.ask()
@@ -23,4 +30,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

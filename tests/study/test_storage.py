@@ -69,14 +69,14 @@ def test_no_trial_of_a_queue_is_handed_out_twice(tmp_path):
     study = open_study(tmp_path / "study.db", "queue", NAMES)
     for _ in range(QUEUED):
         study.enqueue_trial({}, user_attrs={"queued": True})
-    worker = [sys.executable, Path(__file__).with_name("popping.py"), tmp_path]
+    worker = [sys.executable, Path(__file__).with_name("popping.py"), tmp_path, str(WORKERS)]
     workers = [subprocess.Popen(worker, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
     assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * WORKERS
     (tmp_path / "go").touch()
     handed_out = [[int(line) for line in worker.communicate(timeout=60)[0].split()] for worker in workers]
 
     assert sorted(itertools.chain.from_iterable(handed_out)) == list(range(QUEUED))
-    assert sum(map(bool, handed_out)) > 1
+    assert all(handed_out)
 
 
 def test_a_reader_does_not_disturb_the_search_nor_the_search_the_reader(six, out):
