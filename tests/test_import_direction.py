@@ -18,6 +18,7 @@ ROOMS = [
     "published",
     "profiling",
     "proxy",
+    "search",
     "study",
     "results",
     "api",

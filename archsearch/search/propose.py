@@ -1,0 +1,64 @@
+"""Which candidate comes next: a function of the seed, the slot, the attempt and what is known."""
+
+import hashlib
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from archsearch.search.answers import Proposal, Searchable
+from archsearch.search.chance import feasible_draws, walk
+from archsearch.search.known import Known, lessons
+from archsearch.search.samplers import SAMPLERS, STARTUP
+
+# Tries of the sampler before it is taken to be stuck on what is known already; then chance takes over.
+SAMPLER_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a proposal belongs: the seed of the study, the slot, and how many were turned down there."""
+
+    seed: int
+    slot: int
+    attempt: int = 0
+
+    def seed_of(self, what: str, number: int = 0) -> int:
+        """A seed of its own for each use, unrelated to its neighbours'."""
+        text = f"{self.seed}:{self.slot}:{self.attempt}:{what}:{number}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def propose(
+    space: Searchable,
+    sampler: str,
+    known: Sequence[Known],
+    place: Place,
+    first: Iterable[Proposal] = (),
+) -> Proposal | None:
+    """The next candidate: feasible as far as can be counted, and none of ``known``.
+
+    Those of ``first`` come first, as far as they are not known. Then the first ten are drawn by chance, then
+    the sampler proposes; where all it has is known, or infeasible again and again, chance goes on. None
+    means that the space is exhausted: every point of a small one was looked at.
+    """
+    taken = {k.identity for k in known}
+    candidates = chain(first, guesses(space, sampler, known, place), draws(space, place), walk(space))
+    return next((c for c in candidates if c.architecture.id not in taken), None)
+
+
+def guesses(space: Searchable, sampler: str, known: Sequence[Known], place: Place) -> Iterator[Proposal]:
+    """Feasible proposals of the sampler, once it has something to learn from."""
+    learned = lessons(known)
+    read = sum(bool(k.readings) for k in known)
+    if sampler == "random" or read < STARTUP or place.attempt >= SAMPLER_TRIES:
+        return
+    for attempt in range(SAMPLER_TRIES):
+        proposal = SAMPLERS[sampler](space, learned, place.seed_of(sampler, attempt))
+        if not space.reasons_against(proposal.architecture):
+            yield proposal
+
+
+def draws(space: Searchable, place: Place) -> Iterator[Proposal]:
+    """Random feasible points: chance wastes no proposals on others."""
+    return feasible_draws(space, random.Random(place.seed_of("random")))  # noqa: S311 - nothing secret is drawn

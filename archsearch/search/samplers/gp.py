@@ -1,0 +1,172 @@
+"""A Gaussian process over accuracy, and the expected hypervolume improvement of candidates whose costs are known.
+
+Only accuracy has to be guessed: MACs and parameters are counted before anything is trained, and what has to
+be measured is modelled like accuracy, its mean taken for certain. So the expected improvement is one integral.
+Candidates come from chance and from evolution, and each is a point of the space: nothing is proposed that
+cannot be built, and conditional choices need no special care.
+"""
+
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, qmc
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from archsearch.search.answers import Proposal, Searchable, proposal_of
+from archsearch.search.chance import feasible_draws
+from archsearch.search.known import Lesson
+from archsearch.search.samplers.evolution import Child, elite, feasible
+from archsearch.search.samplers.sampler import most_telling, objectives, rising
+
+Matrix = NDArray[np.float64]
+
+# Lessons that the model is told at most: fitting takes their cube.
+BOUND = 200
+DRAWN = 64
+BORN = 96
+PARENTS = 16
+# Changes in a child: mostly few.
+MUTATIONS = (1, 1, 2, 4)
+# Points of the cost axes at which the improvement is taken.
+INTEGRATION_POINTS = 128
+
+
+def gp(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+    """The candidate of the largest expected hypervolume improvement, of some 160 that chance and evolution offer.
+
+    Emmerich et al. 2006 (IEEE TEVC 10:421) for the criterion. What is known already is not offered.
+    """
+    generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
+    told = most_telling(lessons, BOUND)
+    offers = offered(space, told, generator, {lesson.known.identity for lesson in lessons})
+    if not offers:
+        return proposal_of(space, Child((told[-1].known.answers,), generator, mutations=1))
+    coding = Coding.of([lesson.known.choices for lesson in told])
+    inside = coding.rows(
+        [lesson.known.answers for lesson in told], [lesson.known.features for lesson in told]
+    )
+    outside = coding.rows([o.params for o in offers], [space.features(o.architecture) for o in offers])
+    values = objectives(told)
+    error, spread = predicted(inside, values[:, 0], outside)
+    costs = costs_of(space, offers, inside, values[:, 1:], outside)
+    feasible_ones = np.array([lesson.feasible for lesson in told])
+    gains = improvement(error, spread, costs, values[feasible_ones] if feasible_ones.any() else values)
+    return offers[int(np.argmax(gains))]
+
+
+def offered(
+    space: Searchable, told: Sequence[Lesson], generator: random.Random, taken: set[str]
+) -> list[Proposal]:
+    """Feasible points that are not taken: drawn by chance, and children of the best."""
+    best = [lesson.known.answers for lesson in elite(feasible(told), PARENTS)]
+    offers = {p.architecture.id: p for p in islice(feasible_draws(space, generator), DRAWN)}
+    for _ in range(BORN):
+        couple = tuple(generator.sample(best, min(2, len(best))))
+        child = proposal_of(space, Child(couple, generator, mutations=generator.choice(MUTATIONS)))
+        new = child.architecture.id not in taken and child.architecture.id not in offers
+        if new and not space.reasons_against(child.architecture):
+            offers[child.architecture.id] = child
+    return [offer for identity, offer in offers.items() if identity not in taken]
+
+
+@dataclass(frozen=True)
+class Coding:
+    """Answers as numbers: rising choices by their place, in [0, 1]; others one column a choice.
+
+    What a point is not asked is 0 in all columns of that question, and each question that some points are
+    not asked has a column that says whether it was.
+    """
+
+    questions: dict[str, tuple[Any, ...]]
+
+    @classmethod
+    def of(cls, choices: Sequence[Mapping[str, tuple[Any, ...]]]) -> "Coding":
+        """Every question that was ever asked and has a choice."""
+        questions: dict[str, tuple[Any, ...]] = {}
+        for asked in choices:
+            questions.update(asked)
+        return cls({name: options for name, options in sorted(questions.items()) if len(options) > 1})
+
+    def rows(self, answers: Sequence[Mapping[str, Any]], features: Sequence[tuple[float, ...]]) -> Matrix:
+        """One row a point."""
+        rows = [self.row(a) + list(f) for a, f in zip(answers, features, strict=True)]
+        return np.array(rows, dtype=float)
+
+    def row(self, answers: Mapping[str, Any]) -> list[float]:
+        """The columns of one point."""
+        row: list[float] = []
+        for name, options in self.questions.items():
+            place = options.index(answers[name]) if answers.get(name) in options else None
+            if rising(options):
+                row += [0.0 if place is None else place / (len(options) - 1), float(place is not None)]
+            else:
+                row += [float(place == index) for index in range(len(options))]
+        return row
+
+
+def predicted(inside: Matrix, values: Matrix, outside: Matrix) -> tuple[Matrix, Matrix]:
+    """Mean and standard deviation at ``outside`` of a process fitted to ``values`` at ``inside``.
+
+    Matern 5/2 over the columns, each scaled to its spread, with one length for all and white noise: the
+    readings are noisy, and no replicate says by how much.
+    """
+    centre, scale = inside.mean(axis=0), inside.std(axis=0)
+    told = scale > 0
+    x, y = ((m[:, told] - centre[told]) / scale[told] for m in (inside, outside))
+    width = np.sqrt(max(1, told.sum()))
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(width, (0.1 * width, 10 * width), nu=2.5)
+    process = GaussianProcessRegressor(kernel + WhiteKernel(0.1, (1e-4, 1.0)), normalize_y=True)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        process.fit(x, values)
+    mean, deviation = process.predict(y, return_std=True)
+    return mean, deviation
+
+
+def costs_of(
+    space: Searchable, offers: Sequence[Proposal], inside: Matrix, known: Matrix, outside: Matrix
+) -> Matrix:
+    """The logarithms of the costs of every offer: counted, or predicted where they have to be measured."""
+    columns = []
+    for index, counted in enumerate(zip(*(space.costs(o.architecture) for o in offers), strict=True)):
+        if None in counted:
+            columns.append(predicted(inside, known[:, index], outside)[0])
+        else:
+            columns.append(np.log10(np.array(counted, dtype=float)))
+    return np.column_stack(columns) if columns else np.empty((len(offers), 0))
+
+
+def improvement(error: Matrix, spread: Matrix, costs: Matrix, known: Matrix) -> Matrix:
+    """The expected gain in hypervolume of candidates whose error is guessed and whose costs are known.
+
+    The hypervolume that an error e at costs c adds is the integral, over all costs x that c is within, of
+    how much e is below the least known error b(x) at such costs. Its expectation is the integral of the
+    expected improvement of one objective, sigma (z Phi(z) + phi(z)) with z = (b(x) - e) / sigma (Jones et
+    al. 1998, J. Glob. Optim. 13:455); it is taken at quasi-random points of the cost axes. The reference is
+    the worst known value of each objective, a tenth of the range beyond.
+    """
+    low = np.minimum(known.min(axis=0), np.append(known[:, 0].min(), costs.min(axis=0)))
+    high = known.max(axis=0) + 0.1 * np.ptp(known, axis=0)
+    points = spread_points(low[1:], high[1:])
+    within = (known[:, None, 1:] <= points[None]).all(axis=2)
+    best = np.where(within, known[:, :1], high[0]).min(axis=0)
+    sigma = np.maximum(spread, 1e-12)[:, None]
+    z = (best[None] - error[:, None]) / sigma
+    gain = sigma * (z * norm.cdf(z) + norm.pdf(z))
+    reached = (costs[:, None] <= points[None]).all(axis=2)
+    gains: Matrix = (gain * reached).sum(axis=1)
+    return gains
+
+
+def spread_points(low: Matrix, high: Matrix) -> Matrix:
+    """Points spread evenly over a box: Halton's, unscrambled, so that they are always the same; one if it has no sides."""
+    if not len(low):
+        return np.empty((1, 0))
+    return low + qmc.Halton(len(low), scramble=False).random(INTEGRATION_POINTS) * (high - low)

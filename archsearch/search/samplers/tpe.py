@@ -1,0 +1,50 @@
+"""The sampler of Optuna's that fits a model to a space of conditional choices: TPE.
+
+A throw-away study in memory is told every lesson, each choice as a category: on ordered integers
+multivariate TPE collapses (hypervolume 0.77 after 100 trials, against 0.83).
+"""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from archsearch.search.answers import Proposal, Searchable, proposal_of
+from archsearch.search.known import Lesson
+from archsearch.search.samplers.sampler import STARTUP, most_telling, objectives
+
+# Lessons that the model is told at most.
+BOUND = 300
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def tpe(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+    """Multi-objective tree-structured Parzen estimator, multivariate and grouped (Ozaki et al. 2022, JAIR 74:1209)."""
+    with quiet():
+        sampler = TPESampler(multivariate=True, group=True, n_startup_trials=STARTUP, seed=seed)
+    told = most_telling(lessons, BOUND)
+    values = objectives(told).tolist()
+    study = optuna.create_study(directions=["minimize"] * len(values[0]), sampler=sampler)
+    study.add_trials([as_told(lesson, row) for lesson, row in zip(told, values, strict=True)])
+    return proposal_of(space, study.ask())
+
+
+def as_told(lesson: Lesson, values: list[float]) -> FrozenTrial:
+    """A lesson as Optuna's sampler sees it."""
+    return create_trial(
+        state=TrialState.COMPLETE,
+        values=values,
+        params=dict(lesson.known.answers),
+        distributions={name: CategoricalDistribution(c) for name, c in lesson.known.choices.items()},
+        constraints=dict(lesson.over) or None,
+    )
+
+
+def quiet() -> AbstractContextManager[Any]:
+    """Optuna calls both of them experimental, which users of ours need not hear each time."""
+    return warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning)
