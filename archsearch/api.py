@@ -9,7 +9,7 @@ from archsearch.space import Space
 from archsearch.study.bench import Evaluate
 from archsearch.study.config import StudyConfig
 from archsearch.study.folder import disk_faults
-from archsearch.study.run import search
+from archsearch.study.run import Engine, search
 from archsearch.study.watch import Watcher
 
 
@@ -20,14 +20,17 @@ def run_study(
     *,
     evaluate: Evaluate | None = None,
     watcher: Watcher | None = None,
+    storage: str | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """Search ``space`` in the run folder ``out`` and write its results; the same call resumes.
 
-    ``evaluate(architecture, recipe) -> top1`` may stand in for training. Results are written also when
-    the search is stopped or fails, as far as there are any. Errors are those of ``study.run.search``.
+    ``evaluate(architecture, budget) -> top1`` may stand in for training; see ``study.bench.Budget``. The same
+    call in another process is one more worker. Results are written also when the search is stopped or fails,
+    as far as there are any. ``storage``, ``engine`` and errors are those of ``study.run.search``.
     """
     try:
-        search(space, study, out, evaluate=evaluate, watcher=watcher)
+        search(space, study, out, evaluate=evaluate, watcher=watcher, storage=storage, engine=engine)
     except RunFolderError:  # what lies there is not ours
         raise
     except BaseException:

@@ -111,11 +111,21 @@ def profile(
 
 
 @app.command()
-def results(run_folder: RunPath, as_json: Json = False) -> None:
-    """Derive the tables, the frontier and its picture from a run's record, and print the frontier."""
-    from archsearch.cli.results import results_command
+def results(
+    run_folder: RunPath,
+    against: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(metavar="RUN", help="Compare with this run instead; may be given again."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Derive a run's tables, frontier and picture and print the frontier; or hold the run --against others."""
+    from archsearch.cli.results import against_command, results_command
 
-    results_command(run_folder, as_json=as_json)
+    if against:
+        against_command(run_folder, against, as_json=as_json)
+    else:
+        results_command(run_folder, as_json=as_json)
 
 
 @app.command()

@@ -58,7 +58,7 @@ def export_published(name: str, weights: Path, out: Path) -> Exported:
     out.mkdir(parents=True, exist_ok=True)
     exported = Exported(out / f"{name}.yaml", out / f"{name}.safetensors")
     write_atomically(exported.architecture, description)
-    save_weights(network, out / f"{name}.safetensors")
+    save_weights(network.state_dict(), out / f"{name}.safetensors")
     return exported
 
 

@@ -14,7 +14,7 @@ from archsearch.results.frontier import frontier_frame
 from archsearch.results.plot import save_frontier_plot
 from archsearch.results.proxies import proxy_report
 from archsearch.results.table import stages_frame, trials_frame
-from archsearch.study.folder import RunFolder, replacing, write_atomically
+from archsearch.study.folder import RunFolder, replacing, study_name, write_atomically
 from archsearch.study.storage import close, load_study_record
 
 
@@ -66,16 +66,23 @@ def load_run(folder: str | Path) -> Run:
         EnvironmentFaultError: its database cannot be read.
     """
     place = RunFolder(Path(folder))
-    if not place.database.is_file():
-        what, remedy = "no run lies here (there is no study.db)", "give the folder that archsearch run named"
+    if not place.manifest.is_file():
+        what, remedy = "no run lies here (there is no run.json)", "give the folder that archsearch run named"
         raise InputError(str(folder), [Problem("", what, remedy)])
-    study = load_study_record(place.database)
+    study = opened(place)
     try:
         return Run(
             place.path, objectives(study), trials_frame(study), stages_frame(study), descriptions(study)
         )
     finally:
         close(study)
+
+
+def opened(folder: RunFolder) -> optuna.Study:
+    """The study whose results lie in ``folder``: in its file, or in the database that its manifest names."""
+    if folder.storage is None:
+        return load_study_record(folder.database)
+    return load_study_record(folder.storage, study_name(folder.identity()))
 
 
 def objectives(study: optuna.Study) -> tuple[str, ...]:

@@ -11,12 +11,33 @@ from archsearch.architecture import Architecture
 from archsearch.errors import ArchsearchError, FailedTrialError
 from archsearch.profiling import LatencyPredictor
 from archsearch.proxy import ImageData, Recipe
+from archsearch.search import Reading
 from archsearch.space import Space
 from archsearch.study.config import StudyConfig
 from archsearch.study.folder import RunFolder
+from archsearch.study.quiet import Quiet
 from archsearch.study.watch import Watcher
 
-Evaluate = Callable[[Architecture, Recipe], float]
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a candidate is to be trained by whatever stands in for training.
+
+    Attributes:
+        recipe: the whole training.
+        share: of it, up to a rung or to its end (1); a candidate that goes on from a rung has been asked for
+            with a smaller share before.
+        samples: training images shown by then.
+        slot: the candidate's place in the study.
+    """
+
+    recipe: Recipe
+    share: float
+    samples: int
+    slot: int
+
+
+Evaluate = Callable[[Architecture, Budget], float | Reading]
 
 
 @dataclass(frozen=True)
@@ -24,9 +45,10 @@ class Bench:
     """What candidates are judged with: the same for all of a run.
 
     ``evaluate`` stands in for training if it is given: a table, a cluster job, a user's own loop. It
-    takes the architecture and the recipe, and returns top-1 accuracy in [0, 1]. ``predictor`` spares
-    candidates that cannot meet a limit of latency their measurement. ``checkpoints`` is the folder
-    that keeps trainings between their rungs, if any does.
+    takes the architecture and a budget, and returns top-1 accuracy in [0, 1], or a ``Reading`` that has the
+    training loss too. ``predictor`` spares candidates that cannot meet a limit of latency their
+    measurement. ``checkpoints`` is the folder that keeps trainings between their rungs, if any does;
+    ``quiet`` keeps a measurement and the trainings of other workers apart.
     """
 
     space: Space
@@ -37,6 +59,7 @@ class Bench:
     watcher: Watcher
     predictor: LatencyPredictor | None = None
     checkpoints: RunFolder | None = None
+    quiet: Quiet | None = None
 
 
 @contextmanager

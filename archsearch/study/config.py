@@ -15,6 +15,7 @@ from archsearch.errors import Problem, StudyFileError, one_of, shown
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
 from archsearch.proxy.sources import forbids_mirroring
+from archsearch.search import Ladder
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
@@ -22,7 +23,15 @@ from archsearch.study.record import COSTS, OBJECTIVES
 
 OBJECTIVE_NAMES = tuple(OBJECTIVES)
 
-BUDGETS = ("trials", "latency_seconds", "candidate_seconds", "candidate_memory_mib")
+BUDGETS = (
+    "trials",
+    "finalists",
+    "finalist_seeds",
+    "finalist_samples",
+    "latency_seconds",
+    "candidate_seconds",
+    "candidate_memory_mib",
+)
 
 
 class StudyConfig(BaseModel):
@@ -36,8 +45,15 @@ class StudyConfig(BaseModel):
         rungs: shares of the training at which a candidate is read on its way, rising; 0 to 1. They change
             nothing of the training itself; an interrupted one goes on from the last of them.
         scores: whether each candidate is scored before it is trained, to be held against its accuracy.
-        trials: candidates to train; infeasible proposals cost nothing and do not count.
-        sampler: ``tpe`` (multi-objective, multivariate, grouped) or ``random``.
+        reduction_factor: at each rung, one in so many candidates of a family goes on, the others are stopped
+            there; all go on if it is left out. See ``search.promote``.
+        audit: share of the candidates that goes on from a rung by chance; 0 to 1.
+        trials: candidates to start; infeasible proposals cost nothing and do not count.
+        finalists: candidates of the frontier that are trained anew at the end, from several seeds.
+        finalist_seeds: how many seeds.
+        finalist_samples: training images shown to each; as many as in the search if it is left out.
+        sampler: how candidates are proposed: ``auto``, ``gp``, ``tpe``, ``nsga2``, ``evolution``, ``macs`` or
+            ``random``; see ``search.samplers``.
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         threads: CPU threads of an operator in training; torch's own choice if it is left out.
@@ -56,9 +72,14 @@ class StudyConfig(BaseModel):
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("top1", "latency_ms")
     limits: dict[str, float] = {}
     rungs: tuple[Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)], ...] = ()
+    reduction_factor: Annotated[int, Field(ge=2, le=100)] | None = None
+    audit: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
     scores: bool = True
     trials: Annotated[int, Field(ge=1, le=100_000)] = 24
-    sampler: Literal["tpe", "random"] = "tpe"
+    finalists: Annotated[int, Field(ge=0, le=1_000)] = 0
+    finalist_seeds: Annotated[int, Field(ge=1, le=100)] = 3
+    finalist_samples: Annotated[int, Field(ge=1)] | None = None
+    sampler: Literal["auto", "gp", "tpe", "nsga2", "evolution", "macs", "random"] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     device: str = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -83,6 +104,18 @@ class StudyConfig(BaseModel):
         return conditions_of(
             device, batch_size=self.latency_batch, dtype=self.latency_dtype, mode=self.latency_mode
         )
+
+    @property
+    def promotes(self) -> bool:
+        """Whether candidates are stopped at rungs."""
+        return self.reduction_factor is not None
+
+    @property
+    def ladder(self) -> Ladder | None:
+        """Who goes on from a rung; None if everybody does."""
+        if self.reduction_factor is None:
+            return None
+        return Ladder(self.rungs, self.reduction_factor, self.audit, self.seed)
 
     @property
     def fingerprint(self) -> str:
@@ -150,6 +183,9 @@ def whole(settings: Mapping[str, Any], origin: Origin) -> StudyConfig:
     if config.rungs and config.rungs[0] < config.recipe.warmup:
         what = f"{config.rungs[0]:g} lies inside the warm-up of {config.recipe.warmup:g}"
         raise origin.error([Problem("rungs", what, "write later rungs, or a shorter recipe.warmup")])
+    if config.promotes and not config.rungs:
+        what = "there is no rung at which candidates could be stopped"
+        raise origin.error([Problem("reduction_factor", what, "write rungs: [0.11, 0.33], or leave it out")])
     return config
 
 

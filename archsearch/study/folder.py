@@ -1,6 +1,6 @@
-"""The run folder: one search of one space, owned by one process at a time, resumable by the same command."""
+"""The run folder: one search of one space, for one worker or several, resumable by the same command."""
 
-import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -49,6 +49,11 @@ class RunFolder:
         return self.weights / f"{architecture}.safetensors"
 
     @property
+    def finals(self) -> Path:
+        """Weights of the finalists, one file a seed."""
+        return self.path / "finals"
+
+    @property
     def checkpoints(self) -> Path:
         """Trainings that were stopped between two rungs."""
         return self.path / "checkpoints"
@@ -57,46 +62,24 @@ class RunFolder:
         """The checkpoint of one candidate, by its id."""
         return self.checkpoints / f"{architecture}.safetensors"
 
-    @contextmanager
-    def owned(self) -> Iterator[None]:
-        """Hold the folder for this process; a kernel lock, which dies with the process that holds it.
-
-        Raises:
-            RunFolderError: another process holds it.
-            EnvironmentFaultError: it cannot be written.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / "run.lock").open("a+")
-        except OSError as error:
-            raise EnvironmentFaultError(
-                f"{self.path}: {error.strerror}; choose another folder with --out"
-            ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                raise RunFolderError(
-                    f"{self.path}: in use by {holder}; wait for it, or give this run its own folder with --out"
-                ) from error
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {platform.node()}")
-            lock.flush()
-            yield
-
-    def claim(self, identity: Mapping[str, Any], device: str) -> None:
-        """Write whose folder this is, or make sure that it is this run's.
+    def claim(self, identity: Mapping[str, Any], device: str, storage: str | None = None) -> None:
+        """Write whose folder this is, or make sure that it is this run's; ``storage`` says where its record is.
 
         Raises:
             RunFolderError: it belongs to another space, study or seed, or was measured on another device.
         """
         wanted = json.loads(json.dumps({**identity, "device": device}))
         if not self.manifest.exists():
-            write_atomically(self.manifest, json.dumps(self.described(wanted), indent=2) + "\n")
+            described = {**self.described(wanted), "storage": storage}
+            with disk_faults(self.manifest):
+                self.path.mkdir(parents=True, exist_ok=True)
+                write_atomically(self.manifest, json.dumps(described, indent=2) + "\n")
             return
         differences = list(differing(self.identity(), wanted))
+        if self.storage != storage:
+            differences.append(
+                f"storage was {self.storage or 'in the folder'} and is {storage or 'in the folder'}"
+            )
         if differences:
             raise RunFolderError(
                 f"{self.path} belongs to another run: {'; '.join(differences)}; "
@@ -113,6 +96,12 @@ class RunFolder:
             ) from error
         return recorded
 
+    @property
+    def storage(self) -> str | None:
+        """The URL of the database that has the record; None if it lies in the folder."""
+        recorded: str | None = json.loads(self.manifest.read_text()).get("storage")
+        return recorded
+
     def described(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest's content."""
         return {
@@ -124,6 +113,13 @@ class RunFolder:
             "git_revision": git_revision(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         }
+
+
+def study_name(belongs: Mapping[str, Any]) -> str:
+    """What a run is called in a database that holds others: its space, and what it belongs to but for the device."""
+    asked = {name: value for name, value in belongs.items() if name != "device"}
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return f"{belongs['space']}-{digest[:12]}"
 
 
 @contextmanager

@@ -1,27 +1,40 @@
-"""Slot after slot, a proposal is judged and recorded, until the budget is used up.
+"""Move after move, a candidate is started or goes on from its rung, is judged and recorded, until the budget is used up.
 
-An own loop over Optuna's ask and tell: ``Study.optimize`` hides storage errors behind its own.
+An own loop over Optuna's storage: ``Study.optimize`` hides storage errors behind its own, and knows nothing of
+pausing. All that several workers share is the record, and they read and write it in turns.
 """
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
 
-import optuna
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import TrialState
 
-from archsearch.errors import FailedTrialError, InfeasibleError
+from archsearch.architecture import Architecture
+from archsearch.errors import ArchsearchError, InfeasibleError
+from archsearch.search import Fixed, Known, Place, Proposal, promoted, proposal_of, propose
+from archsearch.space import choices_for
 from archsearch.study.bench import Bench
 from archsearch.study.folder import RunFolder
+from archsearch.study.ledger import Ledger, used
+from archsearch.study.locks import Locks
 from archsearch.study.objective import Candidate, counted, judge
-from archsearch.study.propose import Given, Proposal, infeasible_in, propose
 from archsearch.study.record import TrialRecord
+from archsearch.study.searched import Searched
 from archsearch.study.signals import undisturbed
-from archsearch.study.storage import finished
+from archsearch.study.storage import patiently
 from archsearch.study.weights import save_weights
 
 MAX_FAILURES_IN_A_ROW = 10
 MAX_INFEASIBLE_IN_A_SLOT = 50
+# How often a worker that has nothing to do looks whether that has changed.
+POLL_S = 0.5
+
+Result = TypeVar("Result")
+ENDS = {"trained": TrialState.COMPLETE, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass(frozen=True)
@@ -32,100 +45,167 @@ class Ending:
     exhausted: bool
 
 
-class Loop:
-    """One process's passage through the budget."""
+@dataclass(frozen=True)
+class Job:
+    """A trial that is this worker's: what is known of it, and what is to be trained."""
 
-    def __init__(self, study: optuna.Study, folder: RunFolder, bench: Bench) -> None:
-        self.study = study
+    trial_id: int
+    record: TrialRecord
+    architecture: Architecture
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do for now: what others are at may change that."""
+
+
+class Loop:
+    """One worker's passage through the budget."""
+
+    def __init__(self, ledger: Ledger, folder: RunFolder, bench: Bench, locks: Locks) -> None:
+        self.ledger = ledger
         self.folder = folder
         self.bench = bench
+        self.locks = locks
+        self.searched = Searched(bench.space, bench.config)
         self.failures: list[str] = []
+        self.busy: set[int] = set()
+        # How many candidates were known when nothing new could be proposed; more to know may change that.
+        self.exhausted_at: int | None = None
 
     def run(self) -> Ending:
-        """Use up every slot that is free."""
-        interrupt_orphans(self.study)
-        trials = self.bench.config.trials
-        done = finished(self.study)
-        best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
-        self.bench.watcher.started(len(done), trials, best)
-        while (slot := free_slot(self.study, trials)) is not None:
-            record = self.study.get_trials(deepcopy=False)
-            proposal = propose(self.bench.space, self.bench.config, record, slot)
-            if proposal is None or infeasible_in(record, slot) >= MAX_INFEASIBLE_IN_A_SLOT:
-                return self.exhausted()
-            self.run_trial(proposal, slot)
-        # Every slot is used up: no training is waiting to go on.
-        shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
-        return Ending(len(finished(self.study)), exhausted=False)
-
-    def exhausted(self) -> Ending:
-        """Nothing new within the limits is found: the end of a small space, or of one that is too narrow."""
-        used = len(finished(self.study))
-        if used:
-            return Ending(used, exhausted=True)
-        space = self.bench.space
-        over = nearest_excess(self.study.get_trials(deepcopy=False))
-        if not over:
-            space.draw(self.bench.config.seed)
-        reasons = ", ".join(f"{name} is exceeded by {excess:.4g} or more" for name, excess in over.items())
-        raise InfeasibleError(f"{space.name}: no candidate is within the limits; raise them ({reasons})")
-
-    def run_trial(self, proposal: Proposal, slot: int) -> None:
-        """One candidate from question to record; stopped in the middle, it is marked and run again later."""
-        with undisturbed():
-            trial = self.ask(proposal, slot)
+        """Use up every slot that is free, and wait for those that others are at."""
+        self.begin()
         try:
-            candidate = judge(proposal.architecture, slot, self.bench)
-        except FailedTrialError as error:
-            record = replace(
-                counted(proposal.architecture, slot, self.bench.space), outcome="failed", error=str(error)
-            )
-            with undisturbed():
-                self.store(trial, record, {}, TrialState.FAIL)
-            self.count_failure(str(error))
+            while (move := self.turn(self.next_move)) is not None:
+                if isinstance(move, Wait):
+                    time.sleep(POLL_S)
+                else:
+                    self.settle(move, judge(move.record, move.architecture, self.bench))
         except BaseException:
-            with undisturbed():
-                trial.set_user_attr("outcome", "interrupted")
-                self.study.tell(trial, state=TrialState.FAIL)
+            self.let_go()
             raise
-        else:
-            with undisturbed():
-                self.tell(trial, candidate)
+        return self.ending()
 
-    def ask(self, proposal: Proposal, slot: int) -> Trial:
-        """A running trial in the record, with the proposal's answers as its parameters."""
-        self.study.sampler = Given(proposal.params)
-        trial = self.study.ask()
-        trial.set_user_attr("slot", slot)
-        self.bench.space.sample(trial)
-        return trial
+    def begin(self) -> None:
+        """Tell where the run stands."""
+        done = self.turn(self.ledger.used)
+        best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
+        self.bench.watcher.started(len(done), self.bench.config.trials, best)
 
-    def tell(self, trial: Trial, candidate: Candidate) -> None:
-        """Trained candidates are complete, their weights on the disk before the record says so."""
+    def ending(self) -> Ending:
+        """What came of it."""
+        count = len(self.turn(self.ledger.used))
+        return Ending(count, exhausted=count < self.bench.config.trials)
+
+    def turn(self, action: Callable[[], Result]) -> Result:
+        """Do something to the record while nobody else does; a request to stop waits until it is done."""
+
+        def once() -> Result:
+            with self.locks.turn(), undisturbed():
+                return action()
+
+        return patiently(once)
+
+    def next_move(self) -> Job | Wait | None:
+        """Claim what is to be done next; None when the budget is used up and nobody is at anything."""
+        self.ledger.reap(self.locks.alive, self.busy, resumable=self.bench.config.promotes)
+        known = self.ledger.known()
+        slot = self.ledger.free_slot(self.bench.config.trials)
+        exhausted = self.exhausted_at == len(known)
+        if slot is not None and not exhausted:
+            job = self.promotion(known, more_to_come=True) or self.start(known, slot)
+            if job is not None:
+                return job
+        job = self.promotion(known, more_to_come=False)
+        if job is not None:
+            return job
+        if any(k.state == "running" for k in known):
+            return Wait()
+        self.close()
+        return None
+
+    def promotion(self, known: list[Known], *, more_to_come: bool) -> Job | None:
+        """The next candidate that goes on from its rung."""
+        ladder = self.bench.config.ladder
+        choice = promoted(known, ladder, more_to_come=more_to_come) if ladder is not None else None
+        if choice is None:
+            return None
+        slot, by_chance = choice
+        trial = self.ledger.take(slot, audit=by_chance)
+        record = TrialRecord.of({**trial.user_attrs, **({"audit": True} if by_chance else {})})
+        architecture = Architecture.model_validate_json(record.description)
+        return self.mine(Job(trial._trial_id, record, architecture))  # noqa: SLF001 - the storage's name for it
+
+    def start(self, known: list[Known], slot: int) -> Job | None:
+        """A new candidate for a slot; None if there is none to be had."""
+        config, attempt = self.bench.config, self.ledger.infeasible_in(slot)
+        place = Place(config.seed, slot, attempt)
+        proposal = None
+        if attempt < MAX_INFEASIBLE_IN_A_SLOT:
+            proposal = propose(self.searched, config.sampler, known, place, self.references())
+        if proposal is None:
+            self.exhausted_at = len(known)
+            return None
+        record = counted(proposal.architecture, slot, self.bench.space)
+        return self.mine(Job(self.ledger.claim(proposal, record), record, proposal.architecture))
+
+    def references(self) -> Iterator[Proposal]:
+        """The space's references, in the order of its file."""
+        for architecture in self.bench.space.references:
+            yield proposal_of(self.searched, Fixed(choices_for(self.bench.space, architecture)))
+
+    def mine(self, job: Job) -> Job:
+        """This worker is at it."""
+        self.busy.add(job.trial_id)
+        return job
+
+    def close(self) -> None:
+        """Nobody is at anything and nothing is left to do: no training is waiting to go on."""
+        if not any(used(trial) for trial in self.ledger.trials()):
+            raise InfeasibleError(self.nothing_found())
+        self.ledger.stop_paused()
+        shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
+
+    def nothing_found(self) -> str:
+        """Why there is no candidate: what chance says of the limits, and how near the measured ones came."""
+        name = self.bench.space.name
+        over: dict[str, float] = {}
+        for trial in self.ledger.trials():
+            for limit, excess in trial.constraints.items():
+                if excess > 0:
+                    over[limit] = min(excess, over.get(limit, excess))
+        judged = [f"{limit} is exceeded by {excess:.4g} or more" for limit, excess in sorted(over.items())]
+        said = "; ".join([self.searched.why_none(), *judged])
+        return f"{name}: no candidate is within the limits ({said}); raise the limit that fails most"
+
+    def settle(self, job: Job, candidate: Candidate) -> None:
+        """What became of a candidate, recorded; nothing, if it is another worker's by now."""
+        trial_number = self.turn(lambda: self.put(job, candidate))
+        self.busy.discard(job.trial_id)
+        if trial_number is not None:
+            self.bench.watcher.recorded(trial_number, candidate.record)
+        if candidate.record.outcome == "failed":
+            self.count_failure(str(candidate.record.error))
+        elif candidate.record.outcome != "infeasible":
+            self.failures.clear()
+
+    def put(self, job: Job, candidate: Candidate) -> int | None:
+        """Into the record, weights before what says that they are there; the trial's number."""
+        trial = self.ledger.mine(job.trial_id)
+        if trial is None:
+            return None
         record = candidate.record
-        if record.outcome != "trained":
-            self.store(trial, record, candidate.constraints, TrialState.PRUNED)
-            return
-        self.failures.clear()
-        if candidate.network is not None:
-            save_weights(candidate.network, self.folder.weights_of(record.architecture))
-        self.store(trial, record, candidate.constraints, TrialState.COMPLETE)
-        self.keep_frontier_weights()
-
-    def store(
-        self, trial: Trial, record: TrialRecord, constraints: dict[str, float], state: TrialState
-    ) -> None:
-        """Attributes and constraints first: nothing can be added to a trial that is told."""
-        for name, value in record.attributes().items():
-            trial.set_user_attr(name, value)
-        for name, excess in sorted(constraints.items()):
-            trial.set_constraint(name, excess)
-        values = (
-            [record.value(o) for o in self.bench.config.objectives] if state == TrialState.COMPLETE else None
-        )
-        self.study.tell(trial, values, state)
+        if record.outcome == "paused":
+            self.ledger.pause(trial, record, candidate.constraints)
+            return trial.number
+        if candidate.weights is not None:
+            save_weights(candidate.weights, self.folder.weights_of(record.architecture))
+        self.ledger.end(trial, record, candidate.constraints, ENDS[record.outcome])
         self.folder.checkpoint_of(record.architecture).unlink(missing_ok=True)
-        self.bench.watcher.recorded(trial.number, record)
+        if candidate.weights is not None:
+            self.keep_frontier_weights()
+        return trial.number
 
     def count_failure(self, reason: str) -> None:
         """Ten failures in a row are no accident."""
@@ -137,31 +217,16 @@ class Loop:
 
     def keep_frontier_weights(self) -> None:
         """Weights of candidates that are dominated by now are let go."""
-        wanted = {t.user_attrs["architecture"] for t in self.study.best_trials}
+        wanted = {t.user_attrs["architecture"] for t in self.ledger.study.best_trials}
         for path in self.folder.weights.glob("*.safetensors"):
             if path.stem not in wanted:
                 path.unlink()
 
-
-def interrupt_orphans(study: optuna.Study) -> None:
-    """Trials of a process that is gone, since this one owns the folder: their slots are free again."""
-    storage = study._storage  # noqa: SLF001 - a trial of another process can only be marked through the storage
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-        storage.set_trial_user_attr(trial._trial_id, "outcome", "interrupted")  # noqa: SLF001
-        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
-
-
-def nearest_excess(record: Sequence[FrozenTrial]) -> dict[str, float]:
-    """For each limit that was exceeded, by how little at the best."""
-    excesses: dict[str, float] = {}
-    for trial in record:
-        for name, excess in trial.constraints.items():
-            if excess > 0:
-                excesses[name] = min(excess, excesses.get(name, excess))
-    return excesses
-
-
-def free_slot(study: optuna.Study, trials: int) -> int | None:
-    """The first slot of the budget that no finished trial has used up."""
-    used = {trial.user_attrs["slot"] for trial in finished(study)}
-    return next((slot for slot in range(trials) if slot not in used), None)
+    def let_go(self) -> None:
+        """Stopped in the middle: what this worker was at is marked, and done again later."""
+        self.busy.clear()
+        # What stopped the search is what the caller has to hear.
+        with suppress(ArchsearchError), self.locks.turn(), undisturbed():
+            self.ledger.reap(
+                lambda worker: worker != self.locks.worker, set(), resumable=self.bench.config.promotes
+            )

@@ -3,7 +3,10 @@
 import json
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from archsearch.architecture import Architecture, Network
 from archsearch.counting import (
@@ -15,6 +18,7 @@ from archsearch.counting import (
     global_tokens,
     globality,
 )
+from archsearch.errors import FailedTrialError
 from archsearch.profiling import Profile, profile_architecture
 from archsearch.space import Space
 from archsearch.study.bench import Bench, phase
@@ -24,49 +28,69 @@ from archsearch.study.training import trained
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate that has been judged: its record, what its limits say, and its trained network."""
+    """A candidate that has been judged: its record, what its limits say, and its trained weights."""
 
     record: TrialRecord
     constraints: dict[str, float]
-    network: Network | None = None
+    weights: dict[str, Tensor] | None = None
 
 
-def judge(architecture: Architecture, slot: int, bench: Bench) -> Candidate:
+def judge(record: TrialRecord, architecture: Architecture, bench: Bench) -> Candidate:
+    """What becomes of a candidate: where it breaks, that costs this candidate and not the study."""
+    start = time.perf_counter()
+    try:
+        candidate = judged(record, architecture, bench)
+    except FailedTrialError as error:
+        candidate = Candidate(replace(record, outcome="failed", error=str(error)), {})
+    seconds = (record.seconds or 0.0) + time.perf_counter() - start
+    return replace(candidate, record=replace(candidate.record, seconds=seconds))
+
+
+def judged(record: TrialRecord, architecture: Architecture, bench: Bench) -> Candidate:
     """Count, predict, measure, check the limits, train: in the order of what each costs.
 
     A candidate over a limit is never trained, and one over a counted limit never measured either, nor one
     whose predicted latency is over the limit by more than the predictor's worst error. Its constraints are
-    those that were known by then.
+    those that were known by then. One that goes on from a rung is trained on, and nothing else.
     """
+    if record.rungs:
+        bench.watcher.phase(record.slot, f"training {record.layout} on")
+        return with_weights(*trained(record, architecture, bench), {})
     start = time.perf_counter()
-    record = counted(architecture, slot, bench.space)
     constraints = counted_excess(record, architecture, bench)
     if over(constraints):
-        return Candidate(record, constraints)
-    bench.watcher.phase(slot, f"profiling {record.layout}")
+        return Candidate(replace(record, outcome="infeasible"), constraints)
+    bench.watcher.phase(record.slot, f"profiling {record.layout}")
     with phase("predict"):
         record, excess = predicted(record, architecture, bench)
     if excess > 0:
-        return Candidate(record, constraints | {"latency_ms": excess})
+        return Candidate(replace(record, outcome="infeasible"), constraints | {"latency_ms": excess})
     with phase("profile"):
         profile = measure(architecture, bench)
     record = replace(measured(record, profile, bench), profile_seconds=time.perf_counter() - start)
     limits = sorted(bench.config.limits.items())
     constraints |= {n: profile.objective(n) - limit for n, limit in limits if n not in constraints}
     if over(constraints):
+        return Candidate(replace(record, outcome="infeasible"), constraints)
+    bench.watcher.phase(record.slot, f"training {record.layout}")
+    return with_weights(*trained(record, architecture, bench), constraints)
+
+
+def with_weights(record: TrialRecord, network: Network | None, constraints: dict[str, float]) -> Candidate:
+    """The candidate with its weights on the CPU; only one that is trained to the end has a network."""
+    if network is None:
         return Candidate(record, constraints)
-    bench.watcher.phase(slot, f"training {record.layout}")
-    record, network = trained(record, architecture, bench)
-    return Candidate(replace(record, seconds=time.perf_counter() - start), constraints, network)
+    weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    return Candidate(record, constraints, weights)
 
 
 def counted(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
-    """What is known of an architecture without running it; infeasible until it is trained."""
+    """What is known of an architecture without running it."""
     names = {reference.id: reference.name for reference in space.references}
     return TrialRecord(
         reference=names.get(architecture.id),
         slot=slot,
-        outcome="infeasible",
+        outcome="running",
         architecture=architecture.id,
         description=json.dumps(architecture.document()),
         layout=architecture.layout,
@@ -99,9 +123,10 @@ def counted_excess(record: TrialRecord, architecture: Architecture, bench: Bench
 
 
 def measure(architecture: Architecture, bench: Bench) -> Profile:
-    """Latency and memory on the run's device."""
+    """Latency and memory on the run's device, while no other worker of the run uses it."""
     conditions, seconds = bench.config.conditions(bench.device), bench.config.latency_seconds
-    return profile_architecture(architecture, conditions=conditions, seconds=seconds, training=False)
+    with bench.quiet.measuring() if bench.quiet is not None else nullcontext():
+        return profile_architecture(architecture, conditions=conditions, seconds=seconds, training=False)
 
 
 def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord:

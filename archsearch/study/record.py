@@ -2,8 +2,11 @@
 
 The record holds readable choices (the trial's parameters), raw units (its values) and honest states:
 
-    COMPLETE                     trained; every objective has a finite value
+    RUNNING  outcome running     some worker is at it
+    RUNNING  outcome paused      read at a rung, and nobody is at it: it may go on
+    COMPLETE outcome trained     every objective has a finite value
     PRUNED   outcome infeasible  over a limit, found before training; every constraint set, no values
+    PRUNED   outcome stopped     others went on from its rung; its readings stand under ``rungs``, no values
     FAIL     outcome failed      this candidate broke; ``error`` says why; it used up its slot
     FAIL     outcome interrupted the process was stopped; the slot is run again
 """
@@ -14,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 Direction = Literal["maximize", "minimize"]
-Outcome = Literal["trained", "infeasible", "failed", "interrupted"]
+Outcome = Literal["running", "paused", "trained", "stopped", "infeasible", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class TrialRecord:
             ``proxy.scores``. None where the score has no finite value.
         rungs: what was read on the way, rung by rung: ``share`` of the training, ``samples``, ``top1``,
             ``val_loss``, ``train_loss``, ``seconds`` so far.
+        audit: whether it went on from a rung by chance alone; see ``search.promote``.
         profile_seconds, score_seconds, train_seconds, seconds: counting and measuring, scoring, and training
             alone; and the whole trial.
         error: one line saying why it failed, or why it has no zero-cost scores.
@@ -104,11 +108,18 @@ class TrialRecord:
     synflow: float | None = None
     trainability: float | None = None
     rungs: tuple[Mapping[str, float], ...] | None = None
+    audit: bool | None = None
     profile_seconds: float | None = None
     score_seconds: float | None = None
     train_seconds: float | None = None
     seconds: float | None = None
     error: str | None = None
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> "TrialRecord":
+        """What ``attributes`` gave, read back from the storage."""
+        known = {name: attributes[name] for name in FIELDS if name in attributes}
+        return cls(**{**known, "rungs": tuple(known["rungs"]) if known.get("rungs") else None})
 
     def attributes(self) -> dict[str, Any]:
         """What is stored with the trial: everything that is known."""
@@ -122,5 +133,7 @@ class TrialRecord:
         return float(value)
 
 
+# What uses up a slot of the budget, once it is finished.
+USED = ("trained", "stopped", "failed")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
 FIELDS = tuple(field.name for field in fields(TrialRecord))

@@ -1,12 +1,13 @@
 """The search as one call: data, device, run folder, record, loop, and the frontier on test images."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import optuna
 import torch
 
-from archsearch.errors import InputError, Problem
+from archsearch.errors import InputError, Problem, RunFolderError
 from archsearch.profiling import (
     Conditions,
     LatencyPredictor,
@@ -19,13 +20,18 @@ from archsearch.proxy import ImageData, load_data
 from archsearch.space import Space
 from archsearch.study.bench import Bench, Evaluate
 from archsearch.study.config import StudyConfig
-from archsearch.study.finals import judge_on_test
-from archsearch.study.folder import RunFolder, disk_faults, write_atomically
+from archsearch.study.finals import judge_finalists, judge_on_test
+from archsearch.study.folder import RunFolder, disk_faults, study_name, write_atomically
+from archsearch.study.ledger import Ledger
+from archsearch.study.locks import Locks, database_locks, folder_locks
 from archsearch.study.loop import Ending, Loop
-from archsearch.study.storage import close, open_study, storage_faults
+from archsearch.study.quiet import Quiet
+from archsearch.study.storage import close, open_study, patiently, storage_faults
 from archsearch.study.watch import Watcher
 
-__all__ = ["Ending", "search"]
+__all__ = ["Ending", "Engine", "search"]
+
+Engine = Callable[[Loop], Ending]
 
 
 def search(
@@ -35,32 +41,71 @@ def search(
     *,
     evaluate: Evaluate | None = None,
     watcher: Watcher | None = None,
+    storage: str | None = None,
+    engine: Engine | None = None,
 ) -> Ending:
-    """Search ``space`` as ``config`` says, in the run folder ``out``; the same call resumes.
+    """Search ``space`` as ``config`` says, in the run folder ``out``; the same call resumes, or is one more worker.
+
+    ``storage`` is the URL of a PostgreSQL database that workers on several machines share; without it the
+    record is a SQLite file in ``out``, for the workers of this machine. ``engine`` works through the loop
+    in the place of this process alone: ``study.on_ray.OnRay``, for instance.
 
     Raises:
-        DataError, InputError: the data or the device cannot be used; nothing is written.
+        DataError, InputError: the data, the device or the storage cannot be used; nothing is written.
         InfeasibleError: nothing feasible was found, or ten candidates in a row failed.
         EnvironmentFaultError: the disk or the database failed; what is recorded is kept.
-        RunFolderError: the folder is in use, or belongs to another space, study or seed.
+        RunFolderError: the folder belongs to another space, study or seed.
     """
     device = pick_device(config.device)
     refuse_unmeasurable(config, device)
     data = None if evaluate is not None else load_images(space, config)
-    conditions = config.conditions(device)
+    belongs = identity(space, config, data)
     folder = RunFolder(Path(out))
-    with folder.owned():
-        predictor = predictor_of(folder, space, conditions)
-        folder.claim(identity(space, config, data), device_name(device))
-        bench = Bench(space, config, device, data, evaluate, watcher or Watcher(), predictor, folder)
-        study = open_study(folder.database, space.name, config.objectives)
+    name = study_name(belongs) if storage is not None else space.name
+    with workers(folder, storage, name) as locks:
+
+        def joined() -> tuple[LatencyPredictor | None, optuna.Study]:
+            with locks.turn():
+                predictor = predictor_of(folder, space, config.conditions(device))
+                folder.claim(belongs, device_name(device), storage)
+                study = open_study(storage or folder.database, name, config.objectives)
+                same_device(study, config, device_name(device))
+                return predictor, study
+
+        predictor, study = patiently(joined)
+        quiet = Quiet(folder.path, str(device))
+        bench = Bench(space, config, device, data, evaluate, watcher or Watcher(), predictor, folder, quiet)
         try:
-            with storage_faults(folder.database), cpu_threads(config.threads):
-                ending = Loop(study, folder, bench).run()
-                judge_on_test(study, folder, bench)
+            with storage_faults(storage or folder.database), cpu_threads(config.threads):
+                loop = Loop(Ledger(study, config.objectives, locks.worker), folder, bench, locks)
+                ending = engine(loop) if engine is not None else loop.run()
+                judge_finalists(loop)
+                loop.turn(lambda: judge_on_test(study, folder, bench))
                 return ending
         finally:
             close(study)
+
+
+def same_device(study: optuna.Study, config: StudyConfig, device: str) -> None:
+    """Workers of one study measure on devices of one kind, or latencies could not be compared.
+
+    Raises:
+        RunFolderError: the study has begun on another kind.
+    """
+    begun = study.user_attrs.get("device")
+    measured = {"latency_ms", "peak_memory_mib"} & {*config.objectives, *config.limits}
+    if begun is None:
+        study.set_user_attr("device", device)
+    elif begun != device and measured:
+        raise RunFolderError(
+            f"{study.study_name} was begun on {begun}, and this is {device}, where {' and '.join(sorted(measured))} "
+            "cannot be compared; use the same kind of device, or start another study"
+        )
+
+
+def workers(folder: RunFolder, storage: str | None, name: str) -> AbstractContextManager[Locks]:
+    """One more worker of a run: in its folder, or at its database."""
+    return folder_locks(folder.path) if storage is None else database_locks(storage, name)
 
 
 @contextmanager

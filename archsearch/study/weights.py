@@ -1,19 +1,21 @@
 """Trained weights as safetensors: no pickle, so that loading them runs no code."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from archsearch.architecture import Architecture, Network
 from archsearch.study.folder import replacing
 
 
-def save_weights(network: Network, path: Path) -> None:
-    """The state dict as safetensors, whole or not at all."""
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """A state dict as safetensors, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as beside:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}, beside)
+        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, beside)
 
 
 def load_network(architecture: Architecture, path: Path) -> Network:

@@ -20,7 +20,7 @@ def trained(copy):
     networks = {}
     for identifier, file in zip(run.frontier["architecture"], winners(run), strict=True):
         network = seeded_network(load_architecture(file), seed=3).eval()
-        save_weights(network, RunFolder(copy).weights_of(identifier))
+        save_weights(network.state_dict(), RunFolder(copy).weights_of(identifier))
         networks[identifier] = network
     return run, networks
 
