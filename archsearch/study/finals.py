@@ -138,7 +138,7 @@ def fitted_anew(final: Final, bench: Bench) -> tuple[ProxyScore, Network]:
     samples = config.finalist_samples or config.recipe.samples
     recipe = config.recipe.model_copy(update={"samples": samples, "seed": seed})
     network = seeded_network(final.architecture, seed)
-    training = Training(network, bench.data, recipe, bench.device, Deadline(None, bench))
+    training = Training(network, bench.data, recipe, bench.device, Deadline(None, bench.watcher, bench.quiet))
     name = f"{final.architecture.id}-seed{final.seed}"
     checkpoint = Checkpoint(folder.checkpoint_of(name), f"{final.key}:{config.fingerprint}:{samples}")
     kept = checkpoint.load()

@@ -59,14 +59,14 @@ def search(
     device = pick_device(config.device)
     refuse_unmeasurable(config, device)
     data = None if evaluate is not None else load_images(space, config)
-    belongs = identity(space, config, data)
+    belongs, conditions = identity(space, config, data), config.conditions(device)
     folder = RunFolder(Path(out))
     name = study_name(belongs) if storage is not None else space.name
     with workers(folder, storage, name) as locks:
 
         def joined() -> tuple[LatencyPredictor | None, optuna.Study]:
             with locks.turn():
-                predictor = predictor_of(folder, space, config.conditions(device))
+                predictor = predictor_of(folder, space, conditions)
                 folder.claim(belongs, device_name(device), storage)
                 study = open_study(storage or folder.database, name, config.objectives)
                 same_device(study, config, device_name(device))

@@ -13,7 +13,9 @@ from archsearch.search import Reading
 from archsearch.study.bench import Bench, Budget, Evaluate, phase
 from archsearch.study.checkpoint import Checkpoint
 from archsearch.study.config import StudyConfig
+from archsearch.study.quiet import Quiet
 from archsearch.study.record import SCORES, TrialRecord
+from archsearch.study.watch import Watcher
 
 SCORED_IMAGES = 32
 
@@ -88,7 +90,7 @@ def fitted(
     """The record with what the training came to, from rung to rung; and the network, trained to the end."""
     config, target = bench.config, next_rung(record, bench.config)
     network = seeded_network(architecture, config.seed)
-    deadline = Deadline(config.candidate_seconds, bench)
+    deadline = Deadline(config.candidate_seconds, bench.watcher, bench.quiet)
     training = Training(network, data, config.recipe, bench.device, deadline)
     checkpoint = checkpoint_of(architecture, bench)
     rungs = resumed(training, checkpoint)
@@ -152,9 +154,9 @@ class Deadline:
         spent: seconds that the training had taken when it went on.
     """
 
-    def __init__(self, seconds: float | None, bench: Bench) -> None:
+    def __init__(self, seconds: float | None, watcher: Watcher, quiet: Quiet | None = None) -> None:
         self.spent = 0.0
-        self._limit, self._watcher, self._quiet = seconds, bench.watcher, bench.quiet
+        self._limit, self._watcher, self._quiet = seconds, watcher, quiet
         self._start = time.monotonic()
 
     def __call__(self, done: int, steps: int) -> None:

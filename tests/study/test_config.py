@@ -49,7 +49,7 @@ def test_the_defaults_are_accuracy_against_latency_on_digits():
     config = StudyConfig()
 
     assert (config.data, config.objectives, config.trials) == ("digits", ("top1", "latency_ms"), 24)
-    assert (config.sampler, config.seed, config.device, config.limits) == ("tpe", 0, "auto", {})
+    assert (config.sampler, config.seed, config.device, config.limits) == ("auto", 0, "auto", {})
 
 
 def test_the_space_has_its_own_study(study_of):
@@ -98,8 +98,8 @@ BAD = {
         "trils: 3",
         (
             "trils: a study has no such field; did you mean trials? (known: data, recipe, objectives, limits, "
-            "rungs, scores, trials, sampler, seed, device, threads, candidate_seconds, candidate_memory_mib, "
-            "latency_batch, latency_dtype, latency_mode, latency_seconds)"
+            "rungs, reduction_factor, audit, scores, trials, finalists, finalist_seeds, finalist_samples, "
+            "sampler, seed, device, threads, candidate_seconds, candidate_memory_mib, latency_batch, latency_dtype, latency_mode, latency_seconds)"
         ),
     ),
     "text for a number": ('trials: "8"', "trials: 8 is text; write an integer"),
@@ -110,7 +110,7 @@ BAD = {
     "a number for data": ("data: 5", "data: 5 is an integer; write a word"),
     "an unknown sampler": (
         "sampler: tpee",
-        "sampler: tpee is unknown; did you mean tpe? (known: tpe, random)",
+        "sampler: tpee is unknown; did you mean tpe? (known: auto, gp, tpe, nsga2, evolution, macs, random)",
     ),
     "an empty batch": ("latency_batch: 0", "latency_batch: 0 is too small; write at least 1"),
     "an unknown type of numbers": (

@@ -4,9 +4,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,17 +12,8 @@ from searching import SHORT, SIX, blind, outcome_of, recorded, settled, table
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
 from archsearch.space import load_space
-from archsearch.study.folder import RunFolder, differing, write_atomically
+from archsearch.study.folder import differing, write_atomically
 from archsearch.study.run import search
-
-
-@contextmanager
-def another_process(folder):
-    """Somebody else who holds the folder."""
-    command = [sys.executable, Path(__file__).with_name("holding.py"), folder]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process
 
 
 def contents(folder):
@@ -55,6 +43,8 @@ def test_the_manifest_tells_what_the_run_belongs_to(six, done):
         *("space", "space_fingerprint", "data", "data_fingerprint", "objectives", "limits"),
         *(
             "rungs",
+            "reduction_factor",
+            "audit",
             "scores",
             "threads",
             "sampler",
@@ -88,7 +78,7 @@ def test_the_manifest_is_not_rewritten_by_a_resumption(six, done):
 
 CHANGES = {
     "seed": (blind(seed=3), "seed was 0 and is 3"),
-    "sampler": (blind(sampler="random"), "sampler was tpe and is random"),
+    "sampler": (blind(sampler="random"), "sampler was auto and is random"),
     "recipe": (blind(recipe=SHORT), "recipe.samples was 8192 and is 128"),
     "data": (blind(data="faces"), "data was digits and is faces"),
     "objectives": (
@@ -137,7 +127,7 @@ def test_real_training_is_refused_where_a_table_stood_in(six, done):
 
 
 def test_all_differences_are_told_at_once(six, done):
-    with pytest.raises(RunFolderError, match="sampler was tpe and is random; seed was 0 and is 3"):
+    with pytest.raises(RunFolderError, match="sampler was auto and is random; seed was 0 and is 3"):
         search(six, blind(seed=3, sampler="random"), done, evaluate=table)
 
 
@@ -192,62 +182,6 @@ def test_folders_on_the_way_are_made(six, tmp_path):
     search(six, blind(trials=1), tmp_path / "a" / "b" / "c", evaluate=table)
 
     assert (tmp_path / "a" / "b" / "c" / "study.db").is_file()
-
-
-def test_a_folder_in_use_is_refused_naming_the_holder(six, out):
-    with another_process(out) as holder, pytest.raises(RunFolderError) as caught:
-        search(six, blind(), out, evaluate=table)
-
-    assert str(caught.value) == (
-        f"{out}: in use by process {holder.pid} on {platform.node()}; "
-        "wait for it, or give this run its own folder with --out"
-    )
-    assert caught.value.exit_code == 5
-
-
-def test_a_folder_in_use_by_this_very_process_is_refused_too(out):
-    with (
-        RunFolder(out).owned(),
-        pytest.raises(RunFolderError, match=f"in use by process {os.getpid()} on "),
-        RunFolder(out).owned(),
-    ):
-        pass
-
-
-def test_a_refused_process_does_not_loosen_the_lock(out):
-    with another_process(out):
-        for _ in range(2):
-            with pytest.raises(RunFolderError), RunFolder(out).owned():
-                pass
-
-
-def test_a_folder_is_free_when_its_process_is_done(six, out):
-    with another_process(out):
-        pass
-
-    search(six, blind(trials=1), out, evaluate=table)
-    assert len(recorded(out)) == 1
-
-
-def test_the_lock_of_a_dead_process_is_no_obstacle(six, out):
-    with another_process(out) as holder:
-        holder.kill()
-        holder.wait()
-
-    assert "process" in (out / "run.lock").read_text()
-    search(six, blind(trials=1), out, evaluate=table)
-    assert len(recorded(out)) == 1
-
-
-def test_a_search_that_fails_lets_go_of_its_folder(six, out):
-    def broken(architecture, recipe):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        search(six, blind(), out, evaluate=broken)
-
-    with RunFolder(out).owned():
-        assert (out / "run.lock").read_text() == f"process {os.getpid()} on {platform.node()}"
 
 
 def test_a_file_is_written_whole_and_nothing_lies_beside_it(tmp_path):

@@ -13,7 +13,7 @@ from archsearch.profiling import Latency, Profile, conditions_of, keep_fitted
 from archsearch.profiling.fitted import predictor_file
 from archsearch.study import objective
 from archsearch.study.bench import Bench
-from archsearch.study.objective import judge
+from archsearch.study.objective import counted, judge
 from archsearch.study.run import search
 from archsearch.study.watch import Watcher
 
@@ -57,7 +57,9 @@ def judged(six):
 
     def candidate(said, limits):
         config = blind(device="cpu", limits=limits)
-        return judge(six.draw(0), 0, Bench(six, config, CPU, None, table, Watcher(), said))
+        architecture = six.draw(0)
+        bench = Bench(six, config, CPU, None, table, Watcher(), said)
+        return judge(counted(architecture, 0, six), architecture, bench)
 
     return candidate
 

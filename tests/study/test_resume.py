@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 from archsearch.api import run_study
 from archsearch.errors import InputError
 from archsearch.results import load_run
+from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.study.run import search
 from archsearch.study.storage import open_study
@@ -62,12 +63,12 @@ def test_a_search_stopped_in_a_candidate_and_resumed_is_as_if_it_had_not_been(
     assert states(out) == {"COMPLETE": 6, "FAIL": 1}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
 def test_a_search_stopped_while_the_sampler_is_at_work_is_as_if_it_had_not_been(
     space, undisturbed, tmp_path, sampler
 ):
     config = blind(trials=12, sampler=sampler)
-    expected = undisturbed if sampler == "tpe" else outcome_of(space, config, tmp_path / "whole")
+    expected = undisturbed if sampler == "auto" else outcome_of(space, config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         search(space, config, tmp_path / "stopped", evaluate=stop_at(11))
 

@@ -64,7 +64,11 @@ def lasting(folder):
             "number": trial.user_attrs["slot"],
             "values": trial.values,
             "params": trial.params,
-            **{name: v for name, v in trial.user_attrs.items() if name not in TIMES | MEASURED | {"rungs"}},
+            **{
+                name: v
+                for name, v in trial.user_attrs.items()
+                if name not in TIMES | MEASURED | {"rungs", "worker"}
+            },
             "rungs": [
                 {name: v for name, v in rung.items() if name != "seconds"}
                 for rung in trial.user_attrs.get("rungs", ())

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,8 +33,10 @@ from archsearch.architecture import Architecture
 from archsearch.counting import count_macs, count_params
 from archsearch.errors import FailedTrialError, InfeasibleError, InputError
 from archsearch.profiling import profile_architecture
+from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.study import objective
+from archsearch.study.bench import Budget
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import Ending, search
 
@@ -79,7 +82,7 @@ def test_every_slot_of_the_budget_is_used_once(whole):
     assert sorted(trial.user_attrs["slot"] for trial in recorded(whole.folder)) == list(range(16))
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
 def test_a_space_smaller_than_the_budget_is_tried_whole_and_once(six, out, sampler):
     calls = Calls()
 
@@ -92,13 +95,13 @@ def test_a_space_smaller_than_the_budget_is_tried_whole_and_once(six, out, sampl
 def test_the_recipe_of_the_study_is_handed_to_the_evaluation(six, out):
     seen = []
 
-    def evaluate(architecture, recipe):
-        seen.append((type(architecture), recipe))
+    def evaluate(architecture, budget):
+        seen.append((type(architecture), budget))
         return 0.5
 
     search(six, blind(trials=1, recipe=SHORT), out, evaluate=evaluate)
 
-    assert seen == [(Architecture, SHORT)]
+    assert seen == [(Architecture, Budget(recipe=SHORT, share=1.0, samples=128, slot=0))]
 
 
 def test_values_are_recorded_in_the_order_of_the_objectives(single):
@@ -173,8 +176,9 @@ def test_parameters_of_a_trial_lead_back_to_its_architecture(tiny, whole):
 def test_attributes_of_a_trial_are_flat_and_complete(single):
     (trial,) = recorded(single)
     assert trial.user_attrs.keys() == {
-        *("slot", "outcome", "architecture", "description", "layout", "family"),
-        *("globality", "params", "macs", "activations", "top1", "seconds", "device"),
+        *("slot", "outcome", "worker", "architecture", "description", "layout", "family"),
+        *("globality", "params", "macs", "activations", "top1", "samples", "device"),
+        *("seconds", "train_seconds"),
         *("latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "anchor_ms", "profile_seconds"),
     } | ({"global_depth", "global_tokens", "latency_flags"} & trial.user_attrs.keys())
     assert all(isinstance(value, str | int | float) for value in trial.user_attrs.values())
@@ -204,29 +208,31 @@ def limited(tmp_path_factory):
     return folder, calls
 
 
-def test_candidates_over_a_limit_of_the_study_are_pruned_and_never_evaluated(limited):
+def test_candidates_over_a_counted_limit_of_the_study_are_never_even_proposed(limited):
     folder, calls = limited
 
-    pruned = [trial for trial in recorded(folder) if trial.state.name == "PRUNED"]
-    assert pruned
+    assert states(folder) == {"COMPLETE": 6}
     assert len(calls.asked) == 6
-    assert not {trial.user_attrs["architecture"] for trial in pruned} & set(calls.asked)
+    assert all(trial.user_attrs["params"] <= 600 for trial in recorded(folder))
 
 
-def test_a_pruned_candidate_has_every_constraint_and_no_values(limited):
+def test_every_trial_has_the_constraints_of_all_counted_limits(limited):
     for trial in recorded(limited[0]):
         assert trial.constraints == {
             "params": trial.user_attrs["params"] - 600.0,
             "macs": trial.user_attrs["macs"] - 1e9,
         }
-        assert (trial.values is None) == (trial.state.name == "PRUNED") == (trial.constraints["params"] > 0)
 
 
-def test_a_pruned_candidate_is_infeasible_and_uses_up_no_slot(limited):
-    outcomes = {trial.state.name: trial.user_attrs["outcome"] for trial in recorded(limited[0])}
+def test_a_reference_over_a_limit_of_the_study_is_infeasible_and_uses_up_no_slot(space_of, out):
+    space = space_of(SIX)
+    largest = max((space.draw(seed) for seed in range(30)), key=count_params)
+    config = blind(trials=2, limits={"params": count_params(largest) - 1.0})
+    search(replace(space, references=(largest,)), config, out, evaluate=table)
 
-    assert outcomes == {"COMPLETE": "trained", "PRUNED": "infeasible"}
-    assert sorted(settled(limited[0])) == [0, 1, 2, 3, 4, 5]
+    assert [trial.user_attrs["outcome"] for trial in recorded(out)] == ["infeasible", "trained", "trained"]
+    assert recorded(out)[0].values is None
+    assert sorted(settled(out)) == [0, 1]
 
 
 def test_limits_of_the_space_are_constraints_of_every_trial(space_of, out):
@@ -251,7 +257,9 @@ def test_a_looser_limit_of_the_study_does_not_loosen_that_of_the_space(space_of,
 def test_a_latency_that_nothing_reaches_leaves_nothing_to_show(six, out):
     calls = Calls()
 
-    with pytest.raises(InfeasibleError, match=r"six: .*within the limits; raise them"):
+    with pytest.raises(
+        InfeasibleError, match=r"six: .*within the limits .*latency_ms is exceeded by .*; raise"
+    ):
         search(six, blind(trials=3, limits={"latency_ms": 1e-6}), out, evaluate=calls)
 
     assert calls.asked == []
@@ -415,7 +423,7 @@ def test_every_kind_of_number_between_nought_and_one_is_an_accuracy(six, out, sh
     assert recorded(out)[0].values[0] == float(share)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
 def test_the_same_seed_finds_the_same(tiny, tmp_path, sampler):
     config = blind(trials=13, sampler=sampler, seed=5)
     first = outcome_of(tiny, config, tmp_path / "first")
@@ -438,6 +446,7 @@ def test_the_sampler_takes_over_once_ten_are_trained(tiny, out, whole):
 
 SCRIPT = """
 import sys
+from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.study.run import search
 from searching import blind, table

@@ -1,0 +1,65 @@
+"""A worker beside the test, which does what its standard input says and answers each line with one.
+
+python working.py WHERE
+
+WHERE is a run folder or the URL of a database. The first line that it prints is the worker's name.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from archsearch.study.locks import database_locks, folder_locks
+from archsearch.study.storage import close, open_study
+
+
+def locks_of(where):
+    return database_locks(where, "one") if "://" in where else folder_locks(Path(where))
+
+
+def count(locks, path, times):
+    """A number in a file, raised so slowly that two at a time would lose some."""
+    for _ in range(int(times)):
+        with locks.turn():
+            number = int(Path(path).read_text())
+            time.sleep(0.002)
+            Path(path).write_text(str(number + 1))
+
+
+def hold(locks):
+    """A turn that lasts until the process ends."""
+    with locks.turn():
+        print("held", flush=True)
+        time.sleep(600)
+
+
+def fork(locks):
+    """A child that outlives its parent, if somebody kills that."""
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+    time.sleep(600)
+
+
+def join(_locks, where):
+    """One more worker of a record that may be empty."""
+    with locks_of(where) as locks:
+        with locks.turn():
+            study = open_study(where, "one", ("top1", "macs"))
+            number = study.ask().number
+        close(study)
+    print(number, flush=True)
+
+
+def main(where):
+    commands = {"count": count, "hold": hold, "fork": fork, "join": join}
+    with locks_of(where) as locks:
+        print(locks.worker, flush=True)
+        for line in sys.stdin:
+            command, *words = line.split()
+            commands[command](locks, *words)
+            print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
