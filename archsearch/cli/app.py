@@ -50,15 +50,34 @@ def run(
     seed: Annotated[Optional[int], typer.Option(help="Seed of the whole search.")] = None,  # noqa: UP045
     device: Device = None,
     threads: Annotated[Optional[int], typer.Option(help="CPU threads of an operator.")] = None,  # noqa: UP045
+    sampler: Annotated[
+        str | None, typer.Option(help="auto, gp, tpe, nsga2, evolution, macs or random.")
+    ] = None,
     out: Annotated[Optional[Path], typer.Option(help="Run folder [runs/SPACE/DATA-seedN].")] = None,  # noqa: UP045
+    storage: Annotated[
+        str | None, typer.Option(help="postgresql://USER@HOST/DATABASE, for workers on several machines.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="ray: candidates are trained on its cluster.")] = None,
+    workers: Annotated[Optional[int], typer.Option(min=1, help="With ray: candidates at a time.")] = None,  # noqa: UP045
+    gpus: Annotated[float, typer.Option(min=0.0, help="With ray: GPUs for a candidate, such as 0.5.")] = 0.0,
 ) -> None:
-    """Search a space: build, profile and train candidates, and map the frontier. Run it again to resume."""
-    from archsearch.cli.run import run_command
+    """Search a space: build, profile and train candidates, and map the frontier.
 
-    flags = {"trials": trials, "data": data, "seed": seed, "device": device, "threads": threads}
+    The same command again resumes; beside a running one it is one more worker.
+    """
+    from archsearch.cli.run import engine_of, run_command
+
+    flags = {
+        "trials": trials,
+        "data": data,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+        "sampler": sampler,
+    }
     recipe = {} if samples is None else {"recipe": {"samples": samples}}
     given = {name: value for name, value in flags.items() if value is not None}
-    run_command(space, study, {**given, **recipe}, out)
+    run_command(space, study, {**given, **recipe}, out, storage, engine_of(engine, workers, gpus))
 
 
 @app.command()

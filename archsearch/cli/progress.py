@@ -55,10 +55,12 @@ class Progress(Watcher):
         """Note how far the training is."""
         self.share = done / total
 
+    def standing(self, done: int) -> None:
+        """Note how many slots are used up."""
+        self.done = done
+
     def recorded(self, number: int, record: TrialRecord) -> None:
         """One line for the trial."""
-        if record.outcome in ("trained", "failed"):
-            self.done += 1
         if record.top1 is not None:
             self.best = max(record.top1, self.best or 0.0)
         self.console.print(self.trial_line(number, record))
@@ -71,6 +73,9 @@ class Progress(Watcher):
             latency = f"{record.latency_ms:7.3f} ms" if record.latency_ms is not None else ""
             took = f" ({duration(record.seconds)})" if record.seconds is not None else ""
             return f"{head} {latency}  top1 {record.top1:.4f}  globality {record.globality:.2f}{took}"
+        if record.outcome == "paused" and record.rungs:
+            rung = record.rungs[-1]
+            return f"{head}  at {rung['share']:.0%}: top1 {rung['top1']:.4f}  globality {record.globality:.2f}"
         return f"{head}  {record.outcome}{': ' + record.error if record.error else ''}"
 
     def line(self) -> Text:

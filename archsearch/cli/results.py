@@ -10,7 +10,16 @@ import pandas as pd
 from rich.table import Table
 
 from archsearch.api import write_all
-from archsearch.cli.tables import amount, console, duration, frontier_table, grid, number, outcomes
+from archsearch.cli.tables import (
+    amount,
+    console,
+    duration,
+    finalists_table,
+    frontier_table,
+    grid,
+    number,
+    outcomes,
+)
 from archsearch.errors import InputError, Problem
 from archsearch.results import (
     Comparison,
@@ -33,6 +42,8 @@ def results_command(folder: Path, *, as_json: bool) -> None:
         screen.print_json(run.frontier.to_json(orient="records", date_format="iso"))
         return
     screen.print(frontier_table(run))
+    if len(run.finalists):
+        screen.print(finalists_table(run))
     screen.print("")
     for line in proxy_lines(run.proxies):
         screen.print(line)

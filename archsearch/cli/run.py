@@ -9,14 +9,23 @@ from rich.console import Console
 
 from archsearch.api import run_study
 from archsearch.cli.progress import Progress
-from archsearch.cli.tables import console, duration, frontier_table, outcomes
+from archsearch.cli.tables import console, duration, finalists_table, frontier_table, outcomes
+from archsearch.errors import InputError, Problem, shown
 from archsearch.results import Run, proxy_lines
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
+from archsearch.study.folder import RunFolder
+from archsearch.study.record import USED
+from archsearch.study.run import Engine
 
 
 def run_command(
-    space_file: Path, study_file: Path | None, flags: Mapping[str, Any], out: Path | None
+    space_file: Path,
+    study_file: Path | None,
+    flags: Mapping[str, Any],
+    out: Path | None,
+    storage: str | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """Search, show the progress, print the frontier and where everything lies."""
     space = load_space(space_file)
@@ -29,11 +38,29 @@ def run_command(
     progress = Progress(screen)
     try:
         with progress.shown():
-            run = run_study(space, study, folder, watcher=progress)
+            run = run_study(space, study, folder, watcher=progress, storage=storage, engine=engine)
     except (KeyboardInterrupt, SystemExit):
         screen.print(f"stopped: {progress.done} of {study.trials} trials are done; the same command resumes")
         raise
     summary(screen, run, study)
+
+
+def engine_of(name: str | None, workers: int | None, gpus: float) -> Engine | None:
+    """The engine of that name; this process alone if none is named.
+
+    Raises:
+        InputError: no engine has the name, or there is none and its flags are given.
+    """
+    if name is None:
+        if workers is not None or gpus:
+            what, remedy = "mean something with an engine", "write --engine ray, or start this command twice"
+            raise InputError("archsearch run", [Problem("--workers, --gpus", what, remedy)])
+        return None
+    if name != "ray":
+        raise InputError("archsearch run", [Problem("--engine", f"{shown(name)} is no engine", "write ray")])
+    from archsearch.study.on_ray import OnRay  # noqa: PLC0415 - written next
+
+    return OnRay(workers=workers, gpus=gpus)
 
 
 def default_folder(space: str, study: StudyConfig, study_file: Path | None) -> Path:
@@ -47,9 +74,12 @@ def default_folder(space: str, study: StudyConfig, study_file: Path | None) -> P
 def summary(screen: Console, run: Run, study: StudyConfig) -> None:
     """The frontier, the counts, and what to do next."""
     counts = run.trials["outcome"].value_counts()
-    done = int(counts.get("trained", 0)) + int(counts.get("failed", 0))
+    done = sum(int(counts.get(outcome, 0)) for outcome in USED)
     screen.print()
     screen.print(frontier_table(run))
+    if len(run.finalists):
+        screen.print()
+        screen.print(finalists_table(run))
     spent = duration(float(run.trials["seconds"].sum()))
     screen.print(f"\n{outcomes(run)}; {spent} in trials")
     if done < study.trials:
@@ -57,4 +87,5 @@ def summary(screen: Console, run: Run, study: StudyConfig) -> None:
     for line in proxy_lines(run.proxies):
         screen.print(line)
     screen.print(f"tables, picture and winners: {run.folder}")
-    screen.print(f"dashboard: optuna-dashboard sqlite:///{run.folder / 'study.db'}")
+    place = RunFolder(run.folder).storage or f"sqlite:///{run.folder / 'study.db'}"
+    screen.print(f"dashboard: optuna-dashboard {place}")

@@ -60,6 +60,29 @@ def frontier_table(run: Run) -> Table:
     return grid("Frontier (top1 on validation, test seen by no search)", columns, rows)
 
 
+def finalists_table(run: Run) -> Table:
+    """The finalists, the best on test images first, with the spread over seeds."""
+    columns = ["architecture", "layout", "family", "seeds", "test", "+-", "val", "+-", "latency ms", "range"]
+    rows = [finalist_row(row) for _, row in run.finalists.iterrows()]
+    return grid("Finalists, trained anew (+- one standard deviation over seeds)", columns, rows)
+
+
+def finalist_row(row: "pd.Series[Any]") -> list[str]:
+    """One finalist."""
+    low, high = (number(row[f"latency_{end}_ms"], ".3f") for end in ("low", "high"))
+    tie = " tie" if row["latency_tie"] is True else ""
+    return [
+        str(row["architecture"]),
+        str(row["layout"]),
+        str(row["family"]),
+        str(row["seeds"]),
+        *(number(row[name], ".4f") for name in ("test_top1_mean", "test_top1_sd")),
+        *(number(row[name], ".4f") for name in ("val_top1_mean", "val_top1_sd")),
+        number(row["latency_ms"], ".3f"),
+        "-" if low == "-" else f"{low} to {high}{tie}",
+    ]
+
+
 def outcomes(run: Run) -> str:
     """How many trials came to what: ``28 trained, 5 infeasible``."""
     counts = run.trials["outcome"].value_counts()

@@ -1,7 +1,7 @@
 """A run that lies in a folder: its frames, and the files that are derived from its record."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import optuna
 import pandas as pd
 
 from archsearch.errors import InputError, Problem
+from archsearch.results.finalists import finalists_frame
 from archsearch.results.frontier import frontier_frame
 from archsearch.results.plot import save_frontier_plot
 from archsearch.results.proxies import proxy_report
@@ -28,6 +29,7 @@ class Run:
         trials: one row a trial; see ``results.table.trials_frame`` for the columns.
         stages: one row for each part of each trial; see ``results.table.stages_frame``.
         descriptions: each architecture as JSON, by its id.
+        finalists: one row for each architecture that was trained anew; see ``results.finalists``.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class Run:
     trials: pd.DataFrame
     stages: pd.DataFrame
     descriptions: dict[str, str]
+    finalists: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def frontier(self) -> pd.DataFrame:
@@ -66,23 +69,24 @@ def load_run(folder: str | Path) -> Run:
         EnvironmentFaultError: its database cannot be read.
     """
     place = RunFolder(Path(folder))
-    if not place.manifest.is_file():
-        what, remedy = "no run lies here (there is no run.json)", "give the folder that archsearch run named"
-        raise InputError(str(folder), [Problem("", what, remedy)])
     study = opened(place)
     try:
-        return Run(
-            place.path, objectives(study), trials_frame(study), stages_frame(study), descriptions(study)
-        )
+        trials = trials_frame(study)
+        finalists = finalists_frame(study.user_attrs, trials)
+        return Run(place.path, objectives(study), trials, stages_frame(study), descriptions(study), finalists)
     finally:
         close(study)
 
 
 def opened(folder: RunFolder) -> optuna.Study:
     """The study whose results lie in ``folder``: in its file, or in the database that its manifest names."""
-    if folder.storage is None:
+    if folder.database.is_file():
         return load_study_record(folder.database)
-    return load_study_record(folder.storage, study_name(folder.identity()))
+    storage = folder.storage if folder.manifest.is_file() else None
+    if storage is None:
+        what, remedy = "no run lies here (there is no study.db)", "give the folder that archsearch run named"
+        raise InputError(str(folder.path), [Problem("", what, remedy)])
+    return load_study_record(storage, study_name(folder.identity()))
 
 
 def objectives(study: optuna.Study) -> tuple[str, ...]:
@@ -104,6 +108,8 @@ def write_results(run: Run) -> None:
     write_atomically(run.folder / "trials.csv", run.trials.to_csv(index=False))
     write_atomically(run.folder / "frontier.csv", run.frontier.to_csv(index=False))
     write_atomically(run.folder / "proxies.csv", run.proxies.to_csv(index=False))
+    if len(run.finalists):
+        write_atomically(run.folder / "finalists.csv", run.finalists.to_csv(index=False))
     title = f"{run.manifest['identity']['space']} on {run.manifest['identity']['data']}"
     with replacing(run.folder / "frontier.png") as beside:
         save_frontier_plot(run.trials, run.frontier, run.cost, beside, title)

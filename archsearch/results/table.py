@@ -59,7 +59,14 @@ def dtypes() -> dict[str, str]:
     numbers = dict.fromkeys((*SHOWN, "test_top1"), "Float64")
     whole = dict.fromkeys(WHOLE_NUMBERS, "Int64")
     words = dict.fromkeys(WORDS, "string")
-    return {**numbers, **whole, **words, "on_frontier": "boolean", "started": "datetime64[us]"}
+    return {
+        **numbers,
+        **whole,
+        **words,
+        "on_frontier": "boolean",
+        "audit": "boolean",
+        "started": "datetime64[us]",
+    }
 
 
 def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -
     attributes = {name: trial.user_attrs.get(name) for name in SHOWN}
     if not trial.state.is_finished():
         # Attributes are written before the trial is told: until then it has come to nothing yet.
-        attributes["outcome"] = None
+        attributes["outcome"] = "paused" if attributes["outcome"] == "paused" else None
     on_frontier = trial.number in best
     return {
         "number": trial.number,
@@ -82,9 +89,11 @@ def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -
     }
 
 
-def rung_columns(rungs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def rung_columns(rungs: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
     """The readings of each rung, the first one's under 1."""
-    return {f"rung_{number}_{name}": rung[name] for number, rung in enumerate(rungs, 1) for name in READINGS}
+    return {
+        f"rung_{number}_{name}": rung.get(name) for number, rung in enumerate(rungs, 1) for name in READINGS
+    }
 
 
 def columns(rows: list[dict[str, Any]]) -> list[str]:

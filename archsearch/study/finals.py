@@ -18,11 +18,10 @@ from archsearch.study.checkpoint import Checkpoint
 from archsearch.study.folder import RunFolder
 from archsearch.study.loop import Loop
 from archsearch.study.objective import measure
+from archsearch.study.record import FINAL, TIMED
 from archsearch.study.training import Deadline
 from archsearch.study.weights import load_network, save_weights
 
-FINAL = "final"
-TIMED = "final_latency"
 # A finalist's latency is measured so often anew, the finalists in turn: drifts of the machine meet all of them.
 ROUNDS = 3
 # A finalist's training is written down so often on its way.

@@ -181,10 +181,11 @@ class Loop:
 
     def settle(self, job: Job, candidate: Candidate) -> None:
         """What became of a candidate, recorded; nothing, if it is another worker's by now."""
-        trial_number = self.turn(lambda: self.put(job, candidate))
+        number = self.turn(lambda: self.put(job, candidate))
         self.busy.discard(job.trial_id)
-        if trial_number is not None:
-            self.bench.watcher.recorded(trial_number, candidate.record)
+        self.bench.watcher.standing(len(self.turn(self.ledger.used)))
+        if number is not None:
+            self.bench.watcher.recorded(number, candidate.record)
         if candidate.record.outcome == "failed":
             self.count_failure(str(candidate.record.error))
         elif candidate.record.outcome != "infeasible":

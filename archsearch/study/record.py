@@ -133,6 +133,9 @@ class TrialRecord:
         return float(value)
 
 
+# Attributes of the study, with the id of an architecture behind them, and of a training its seed: see ``study.finals``.
+FINAL = "final"
+TIMED = "final_latency"
 # What uses up a slot of the budget, once it is finished.
 USED = ("trained", "stopped", "failed")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")

@@ -17,3 +17,6 @@ class Watcher:
 
     def recorded(self, number: int, record: TrialRecord) -> None:
         """A trial has been stored."""
+
+    def standing(self, done: int) -> None:
+        """So many slots are used up now, by all workers; told before ``recorded``."""

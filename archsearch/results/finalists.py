@@ -1,0 +1,91 @@
+"""The finalists: what they came to when they were trained anew, with the spread over seeds."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from archsearch.study.record import FINAL, TIMED
+
+COLUMNS = {
+    "architecture": "string",
+    "number": "Int64",
+    "layout": "string",
+    "family": "string",
+    "search_top1": "Float64",
+    "seeds": "Int64",
+    "samples": "Int64",
+    "val_top1_mean": "Float64",
+    "val_top1_sd": "Float64",
+    "test_top1_mean": "Float64",
+    "test_top1_sd": "Float64",
+    "latency_ms": "Float64",
+    "latency_low_ms": "Float64",
+    "latency_high_ms": "Float64",
+    "latency_tie": "boolean",
+    "errors": "string",
+}
+
+
+def finalists_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a finalist, the most accurate on test images first; empty if the study has none.
+
+    ``search_top1`` is what the search saw. ``val_top1_mean``, ``test_top1_mean`` and their ``_sd`` (n - 1; NA
+    for one seed) are over ``seeds`` trainings of ``samples`` images each. ``latency_ms`` is the median of the
+    medians that were measured anew, ``latency_low_ms`` and ``latency_high_ms`` their range, and
+    ``latency_tie`` says whether that range meets another finalist's. ``errors`` are trainings that broke.
+    """
+    done: dict[str, list[Mapping[str, Any]]] = {}
+    for key, value in attributes.items():
+        if key.startswith(f"{FINAL}:") and "worker" not in value:
+            done.setdefault(key.split(":")[1], []).append(value)
+    timed = {key.split(":")[1]: v for key, v in attributes.items() if key.startswith(f"{TIMED}:") and v}
+    by_id = trials[trials["outcome"] == "trained"].drop_duplicates("architecture").set_index("architecture")
+    rows = [
+        finalist_row(by_id.loc[i], i, done[i], timed.get(i)) | {"latency_tie": tie(i, timed)} for i in done
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame.sort_values("test_top1_mean", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def finalist_row(
+    trial: "pd.Series[Any]", identity: str, done: Sequence[Mapping[str, Any]], medians: Sequence[float] | None
+) -> dict[str, Any]:
+    """One finalist."""
+    whole = [entry for entry in done if "error" not in entry]
+    spreads = {
+        f"{name}_{what}": value
+        for name, key in (("val_top1", "top1"), ("test_top1", "test_top1"))
+        for what, value in spread([entry[key] for entry in whole]).items()
+    }
+    return {
+        "architecture": identity,
+        "number": trial["number"],
+        "layout": trial["layout"],
+        "family": trial["family"],
+        "search_top1": trial["top1"],
+        "seeds": len(whole),
+        "samples": whole[0]["samples"] if whole else None,
+        **spreads,
+        "latency_ms": statistics.median(medians) if medians else None,
+        "latency_low_ms": min(medians) if medians else None,
+        "latency_high_ms": max(medians) if medians else None,
+        "errors": "; ".join(sorted({entry["error"] for entry in done if "error" in entry})) or None,
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation (n - 1), as far as they exist."""
+    mean = math.fsum(values) / len(values) if values else None
+    return {"mean": mean, "sd": statistics.stdev(values) if len(values) > 1 else None}
+
+
+def tie(identity: str, timed: Mapping[str, Sequence[float]]) -> bool | None:
+    """Whether the range of its latencies meets that of another finalist."""
+    if identity not in timed:
+        return None
+    own = timed[identity]
+    others = (medians for other, medians in timed.items() if other != identity)
+    return any(min(own) <= max(other) and min(other) <= max(own) for other in others)
