@@ -11,7 +11,8 @@ The rooms, in the order the data walks through them; a room imports only rooms a
     published/     networks of others that are points of our space, and their weights under our names
     profiling/     what it costs on a device: latency, memory, with their conditions
     proxy/         how good it seems: images, recipe, short training
-    study/         the search: proposals, the record, the loop
+    search/        what comes next: samplers, and who goes on from a rung, as functions of what is known
+    study/         the search as it is run: workers, the record, the loop
     results/       what was found: frames, frontier, pictures, winners
     api            the whole walk as one call
     cli            the command line
@@ -22,7 +23,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archsearch.api import run_study
+    from archsearch.api import run_baselines, run_study
     from archsearch.architecture import Architecture, Network
     from archsearch.counting import Macs, count_macs, count_params, globality
     from archsearch.errors import ArchsearchError, InfeasibleError, SpaceError
@@ -56,6 +57,7 @@ _HOMES = {
     "load_run": "results",
     "load_space": "space",
     "profile_architecture": "profiling",
+    "run_baselines": "api",
     "run_study": "api",
 }
 

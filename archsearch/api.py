@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from archsearch.errors import ArchsearchError, RunFolderError
 from archsearch.results import Run, export_frontier, load_run, write_results
@@ -11,6 +12,8 @@ from archsearch.study.config import StudyConfig
 from archsearch.study.folder import disk_faults
 from archsearch.study.run import Engine, search
 from archsearch.study.watch import Watcher
+
+BASELINES: tuple[Literal["random", "macs"], ...] = ("random", "macs")
 
 
 def run_study(
@@ -39,6 +42,23 @@ def run_study(
             write_all(out)
         raise
     return write_all(out)
+
+
+def run_baselines(space: Space, study: StudyConfig, out: str | Path, evaluate: Evaluate) -> dict[str, Run]:
+    """Random search and rank-by-MACs beside the search in ``out``, on its budget: what any search has to beat.
+
+    They lie in ``out/baselines/SAMPLER`` and are resumed like any run. Where ``evaluate`` is a table or a
+    predictor they cost next to nothing; ``results.compare`` and ``archsearch results --against`` compare.
+    """
+    return {
+        sampler: run_study(
+            space,
+            study.model_copy(update={"sampler": sampler}),
+            Path(out) / "baselines" / sampler,
+            evaluate=evaluate,
+        )
+        for sampler in BASELINES
+    }
 
 
 def write_all(out: str | Path) -> Run:

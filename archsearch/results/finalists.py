@@ -42,18 +42,22 @@ def finalists_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.D
         if key.startswith(f"{FINAL}:") and "worker" not in value:
             done.setdefault(key.split(":")[1], []).append(value)
     timed = {key.split(":")[1]: v for key, v in attributes.items() if key.startswith(f"{TIMED}:") and v}
-    by_id = trials[trials["outcome"] == "trained"].drop_duplicates("architecture").set_index("architecture")
+    trained = trials[trials["outcome"] == "trained"]
     rows = [
-        finalist_row(by_id.loc[i], i, done[i], timed.get(i)) | {"latency_tie": tie(i, timed)} for i in done
+        finalist_row(trial, done[trial["architecture"]], timed)
+        for _, trial in trained.iterrows()
+        if trial["architecture"] in done
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return frame.sort_values("test_top1_mean", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def finalist_row(
-    trial: "pd.Series[Any]", identity: str, done: Sequence[Mapping[str, Any]], medians: Sequence[float] | None
+    trial: "pd.Series[Any]", done: Sequence[Mapping[str, Any]], timed: Mapping[str, Sequence[float]]
 ) -> dict[str, Any]:
     """One finalist."""
+    identity = trial["architecture"]
+    medians = timed.get(identity)
     whole = [entry for entry in done if "error" not in entry]
     spreads = {
         f"{name}_{what}": value
@@ -72,6 +76,7 @@ def finalist_row(
         "latency_ms": statistics.median(medians) if medians else None,
         "latency_low_ms": min(medians) if medians else None,
         "latency_high_ms": max(medians) if medians else None,
+        "latency_tie": tie(identity, timed),
         "errors": "; ".join(sorted({entry["error"] for entry in done if "error" in entry})) or None,
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.search import Known, Reading, State
@@ -23,7 +23,9 @@ class Memory:
     def __init__(self, costs: tuple[str, ...]) -> None:
         self.costs = costs
         self.finished: dict[int, Known | None] = {}
-        self.choices: dict[tuple[str, int], tuple[Any, ...]] = {}
+        self.distributions: dict[str, BaseDistribution] = {}
+        self.questions: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
+        self.choices: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
 
     def known(self, trials: Sequence[FrozenTrial]) -> list[Known]:
         """All that stand for a candidate: neither interrupted nor put there by somebody else."""
@@ -48,12 +50,14 @@ class Memory:
         readings = [Reading(r["top1"], r.get("train_loss")) for r in attributes.get("rungs", ())]
         if state == "trained":
             readings.append(Reading(attributes["top1"], attributes.get("train_loss")))
+        questions = tuple(trial.params)
+        self.share(trial, questions)
         sizes = (attributes[name] for name in ("macs", "params", "activations", "globality"))
         return Known(
             slot=attributes["slot"],
             identity=attributes["architecture"],
             answers=trial.params,
-            choices={name: self.shared(name, trial.distributions[name]) for name in trial.params},
+            choices=self.choices[questions],
             stratum=stratum_of(attributes["family"]),
             state=state,
             costs=tuple(attributes.get(name) for name in self.costs),
@@ -62,12 +66,25 @@ class Memory:
             features=features_of(*sizes),
         )
 
-    def shared(self, name: str, distribution: object) -> tuple[Any, ...]:
-        """The choices of a parameter: one tuple for all trials, not one each."""
-        if not isinstance(distribution, CategoricalDistribution):
-            raise TypeError(f"{name} is recorded as {distribution}, and every choice is one of several")
-        choices = tuple(distribution.choices)
-        return self.choices.setdefault((name, hash(choices)), choices)
+    def share(self, trial: FrozenTrial, questions: tuple[str, ...]) -> None:
+        """Every trial that was asked the same has the same choices, in one place: each brings its own from the storage.
+
+        Of ten thousand trials they would take more memory than all else.
+        """
+        if questions not in self.questions:
+            known = {
+                name: self.distributions.setdefault(name, trial.distributions[name]) for name in questions
+            }
+            self.questions[questions] = known
+            self.choices[questions] = {name: choices_of(name, d) for name, d in known.items()}
+        trial.distributions = self.questions[questions]
+
+
+def choices_of(name: str, distribution: BaseDistribution) -> tuple[Any, ...]:
+    """The choices of a parameter."""
+    if not isinstance(distribution, CategoricalDistribution):
+        raise TypeError(f"{name} is recorded as {distribution}, and every choice is one of several")
+    return tuple(distribution.choices)
 
 
 def state_of(trial: FrozenTrial) -> State | None:

@@ -23,7 +23,7 @@ class Counts:
     globality: float
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def counts_of(architecture: Architecture) -> Counts:
     """Its counts, remembered for the latest architectures: a sampler asks several times."""
     return Counts(
