@@ -81,6 +81,7 @@ __all__ = [
     "load_run",
     "load_space",
     "profile_architecture",
+    "run_baselines",
     "run_study",
 ]
 

@@ -75,7 +75,9 @@ class Progress(Watcher):
             return f"{head} {latency}  top1 {record.top1:.4f}  globality {record.globality:.2f}{took}"
         if record.outcome == "paused" and record.rungs:
             rung = record.rungs[-1]
-            return f"{head}  at {rung['share']:.0%}: top1 {rung['top1']:.4f}  globality {record.globality:.2f}"
+            return (
+                f"{head}  at {rung['share']:.0%}: top1 {rung['top1']:.4f}  globality {record.globality:.2f}"
+            )
         return f"{head}  {record.outcome}{': ' + record.error if record.error else ''}"
 
     def line(self) -> Text:

@@ -15,6 +15,7 @@ from archsearch.results import Run, proxy_lines
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.study.folder import RunFolder
+from archsearch.study.on_ray import OnRay
 from archsearch.study.record import USED
 from archsearch.study.run import Engine
 
@@ -58,8 +59,6 @@ def engine_of(name: str | None, workers: int | None, gpus: float) -> Engine | No
         return None
     if name != "ray":
         raise InputError("archsearch run", [Problem("--engine", f"{shown(name)} is no engine", "write ray")])
-    from archsearch.study.on_ray import OnRay  # noqa: PLC0415 - written next
-
     return OnRay(workers=workers, gpus=gpus)
 
 

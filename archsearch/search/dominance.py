@@ -10,20 +10,32 @@ Costs = NDArray[np.float64]
 
 
 def frontier(costs: Costs) -> NDArray[np.bool_]:
-    """Whether each row is dominated by no other; equal rows are, or are not, together.
+    """Whether each row is dominated by no other; equal rows are, or are not, together."""
+    rows, place = np.unique(costs, axis=0, return_inverse=True)
+    kept = staircase(rows) if rows.shape[1] == 2 else undominated(rows)
+    return kept[place.reshape(-1)]
 
-    Rows are visited from the best first objective on, ties by the next: none is dominated by a later one,
-    so each is compared with the frontier so far alone (Kung et al. 1975, J. ACM 22:469).
+
+def staircase(rows: Costs) -> NDArray[np.bool_]:
+    """The frontier of distinct rows in rising order of two objectives: each is below all before it in the second."""
+    before = np.minimum.accumulate(np.append(np.inf, rows[:-1, 1]))
+    return np.asarray(rows[:, 1] < before)
+
+
+def undominated(rows: Costs) -> NDArray[np.bool_]:
+    """The frontier of distinct rows in rising order of the first objective, then of the next.
+
+    None is dominated by a later one, so each is compared with the frontier so far alone (Kung et al. 1975,
+    J. ACM 22:469).
     """
-    order = np.lexsort(costs.T[::-1])
-    kept = np.zeros(len(costs), dtype=bool)
-    front: list[NDArray[np.float64]] = []
-    for index in order:
-        row = costs[index]
-        beaten = bool(front) and dominated(row, np.stack(front))
-        if not beaten:
+    kept = np.zeros(len(rows), dtype=bool)
+    front = np.empty_like(rows)
+    count = 0
+    for index, row in enumerate(rows):
+        if not dominated(row, front[:count]):
             kept[index] = True
-            front.append(row)
+            front[count] = row
+            count += 1
     return kept
 
 
@@ -52,11 +64,12 @@ def ranks(costs: Costs, enough: int | None = None) -> NDArray[np.int64]:
 def crowding(costs: Costs) -> NDArray[np.float64]:
     """How much room each row of one front has: the sides of the box between its neighbours (ibid., III.B).
 
-    The outermost rows of each objective have infinite room.
+    The outermost rows of each objective have infinite room. Rows that are equal there stand in the order of
+    their other objectives, so the order in which they come decides between equal rows alone.
     """
     room = np.zeros(len(costs))
     for column in costs.T:
-        order = np.argsort(column, kind="stable")
+        order = np.lexsort((*costs.T[::-1], column))
         width = column[order[-1]] - column[order[0]]
         room[order[[0, -1]]] = np.inf
         if width > 0:
@@ -67,7 +80,7 @@ def crowding(costs: Costs) -> NDArray[np.float64]:
 def positions(costs: Costs) -> NDArray[np.int64]:
     """The place of each row from 0, the best: by rank, then by room, then by the objectives themselves.
 
-    The order in which the rows come does not matter, unless rows are equal: then the earlier one is first.
+    The order in which the rows come does not matter, unless rows are equal: then it decides between those.
     """
     rank = ranks(costs)
     room = np.zeros(len(costs))

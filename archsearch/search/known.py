@@ -4,12 +4,19 @@ The search reads this and nothing else, so a proposal and a promotion are functi
 slot and what is known: a study in a database, a table in memory and a simulation are searched alike.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
 import numpy as np
+
+from archsearch.search.dominance import frontier
+
+# Of candidates that have been read at a rung and at the end: fewer say nothing of how the two hang together.
+FEWEST_PAIRS = 3
+MEMORABLE = 2_000
 
 State = Literal["running", "paused", "trained", "stopped", "infeasible", "failed"]
 
@@ -94,6 +101,8 @@ def lessons(known: Sequence[Known]) -> list[Lesson]:
     accuracy: a sampler that is told so does not propose its neighbourhood again at once (the constant
     liar of Ginsbourger et al. 2010). One that failed teaches nothing.
     """
+    # Sorted first: sums are rounded differently in another order.
+    known = sorted((k for k in known if k.state != "failed"), key=lambda k: k.slot)
     trained = [k.readings[-1].top1 for k in known if k.state == "trained"]
     if not trained and not any(k.readings for k in known):
         return []
@@ -101,15 +110,26 @@ def lessons(known: Sequence[Known]) -> list[Lesson]:
     middle = median(trained or list(forecasts.values()))
     middles = middle_costs(known)
     rows = []
-    for k in sorted(known, key=lambda k: k.slot):
-        if k.state == "failed":
-            continue
+    for k in known:
         top1 = k.top1 if k.top1 is not None else forecasts.get(k.slot, middle)
         if k.state == "infeasible":
             top1 = middle
         costs = tuple(m if c is None else c for c, m in zip(k.costs or middles, middles, strict=True))
-        rows.append(Lesson(k, top1, costs, dict(k.excess or {}), k.state == "trained"))
+        rows.append(Lesson(k, top1, costs, k.excess or {}, k.state == "trained"))
     return rows
+
+
+def memorable(known: Sequence[Known]) -> list[Known]:
+    """In the order of the slots: the latest 2,000, and of those before the ones that no other beats.
+
+    A proposal must not take longer and longer; what a model needs of ten thousand candidates is fewer.
+    """
+    ordered = sorted(known, key=lambda k: (k.slot, k.identity))
+    old = [k for k in ordered[:-MEMORABLE] if k.state == "trained"]
+    if not old:
+        return ordered[-MEMORABLE:]
+    best = frontier(np.array([[-k.readings[-1].top1, *k.costs] for k in old], dtype=float))
+    return [k for k, kept in zip(old, best, strict=True) if kept] + ordered[-MEMORABLE:]
 
 
 def middle_costs(known: Sequence[Known]) -> tuple[float, ...]:
@@ -121,27 +141,62 @@ def middle_costs(known: Sequence[Known]) -> tuple[float, ...]:
 def expected(known: Sequence[Known]) -> dict[int, float]:
     """The accuracy to be expected at the end, by slot, of the candidates that were read at a rung.
 
-    A straight line from the accuracy at the rung to that at the end, by least squares over the candidates
-    that have both, never falling; with fewer than three of them the accuracy at the rung stands as it is.
+    A straight line from what was read at the rung to the accuracy at the end, by least squares over the
+    candidates that have both; with fewer than three of them the accuracy at the rung stands as it is. What
+    was read is the accuracy or the training loss, whichever has followed the end more closely so far: on
+    CIFAR-10 that is the loss, by far; elsewhere it may be the other.
     """
-    pairs: dict[int, list[tuple[float, float]]] = {}
-    for k in known:
-        if k.state == "trained":
-            for rung, reading in enumerate(k.readings[:-1]):
-                pairs.setdefault(rung, []).append((reading.top1, k.readings[-1].top1))
-    lines = {rung: line(both) for rung, both in pairs.items()}
-    waiting = [k for k in known if k.state != "trained" and k.readings]
+    whole = [k for k in known if k.state == "trained"]
+    lines: dict[int, Line] = {}
     forecasts = {}
-    for k in waiting:
-        slope, level = lines.get(len(k.readings) - 1, (1.0, 0.0))
-        forecasts[k.slot] = float(np.clip(slope * k.readings[-1].top1 + level, 0.0, 1.0))
+    for k in known:
+        if k.state != "trained" and k.readings:
+            rung = len(k.readings) - 1
+            if rung not in lines:
+                pairs = [(w.readings[rung], w.readings[-1].top1) for w in whole if len(w.readings) > rung + 1]
+                lines[rung] = Line.through(pairs)
+            forecasts[k.slot] = lines[rung].at(k.readings[-1])
     return forecasts
 
 
-def line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Slope and level of the line through ``pairs``; the identity where there are too few of them."""
-    x, y = np.array(pairs, dtype=float).T
-    if len(pairs) < 3 or np.ptp(x) == 0:
-        return 1.0, 0.0
-    slope = max(0.0, float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()))
-    return slope, float(y.mean() - slope * x.mean())
+@dataclass(frozen=True)
+class Line:
+    """From a reading to the accuracy at the end: by its accuracy, or by its training loss."""
+
+    slope: float = 1.0
+    level: float = 0.0
+    by_loss: bool = False
+
+    @classmethod
+    def through(cls, pairs: Sequence[tuple[Reading, float]]) -> "Line":
+        """The line that follows ``pairs`` most closely; the accuracy as it is where there are too few."""
+        lines = [cls(), cls.fitted(pairs, by_loss=False)]
+        if all(reading.train_loss is not None for reading, _ in pairs):
+            lines.append(cls.fitted(pairs, by_loss=True))
+        if len(pairs) < FEWEST_PAIRS:
+            return lines[0]
+        return min(lines[1:], key=lambda line: sum((line.at(reading) - end) ** 2 for reading, end in pairs))
+
+    @classmethod
+    def fitted(cls, pairs: Sequence[tuple[Reading, float]], *, by_loss: bool) -> "Line":
+        """By least squares; level where the end would fall with the accuracy, or rise with the loss."""
+        if not pairs:
+            return cls()
+        x = np.array([cls(by_loss=by_loss).read(reading) for reading, _ in pairs])
+        y = np.array([end for _, end in pairs])
+        if np.ptp(x) == 0:
+            return cls(0.0, float(y.mean()), by_loss)
+        slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+        slope = min(0.0, slope) if by_loss else max(0.0, slope)
+        return cls(slope, float(y.mean() - slope * x.mean()), by_loss)
+
+    def read(self, reading: Reading) -> float:
+        """What the line goes by; no number where it is not known."""
+        if not self.by_loss:
+            return reading.top1
+        return reading.train_loss if reading.train_loss is not None else math.nan
+
+    def at(self, reading: Reading) -> float:
+        """The accuracy to be expected, in [0, 1]."""
+        value = self.level + self.slope * self.read(reading)
+        return float(np.clip(value if math.isfinite(value) else reading.top1, 0.0, 1.0))

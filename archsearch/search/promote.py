@@ -9,7 +9,7 @@ random share goes on regardless: by it one can see, afterwards, how well the run
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,28 +77,29 @@ class Rung:
     def waiting(self, ladder: Ladder) -> dict[int, bool]:
         """Those of them that are still paused here."""
         paused = {e.slot for e in self.entries if e.state == "paused" and len(e.readings) == self.number + 1}
+        if not paused:
+            return {}
         return {slot: chance for slot, chance in self.going_on(ladder).items() if slot in paused}
 
 
-def rungs(known: Sequence[Known], ladder: Ladder, *, more_to_come: bool) -> list[Rung]:
+def rungs(known: Sequence[Known], ladder: Ladder, *, more_to_come: bool) -> Iterator[Rung]:
     """Every stratum of every rung, from the first rung up.
 
     A rung is complete when no candidate can still arrive at it: none is to be started or on its way there,
     and the rung before has sent on whoever goes on.
     """
     strata = sorted({k.stratum for k in known})
-    found: list[Rung] = []
     complete = not more_to_come
     for number in range(len(ladder.shares)):
         complete &= not any(k.state == "running" and len(k.readings) == number for k in known)
-        here = []
+        sent_on = True
         for stratum in strata:
             entries = [k for k in known if k.stratum == stratum and arrived(k, number)]
             if entries:
-                here.append(Rung(number, tuple(sorted(entries, key=lambda k: k.slot)), complete))
-        complete &= not any(rung.waiting(ladder) for rung in here)
-        found += here
-    return found
+                rung = Rung(number, tuple(sorted(entries, key=lambda k: k.slot)), complete)
+                sent_on &= not rung.waiting(ladder)
+                yield rung
+        complete &= sent_on
 
 
 def arrived(known: Known, rung: int) -> bool:
@@ -112,7 +113,5 @@ def promoted(known: Sequence[Known], ladder: Ladder, *, more_to_come: bool) -> t
     The highest rung is served first. ``more_to_come`` says whether candidates are still to be started. Once
     none is, and none is running, the paused ones that are left stay where they are.
     """
-    for rung in reversed(rungs(known, ladder, more_to_come=more_to_come)):
-        for choice in rung.waiting(ladder).items():
-            return choice
-    return None
+    waiting = [rung.waiting(ladder) for rung in rungs(known, ladder, more_to_come=more_to_come)]
+    return next((choice for found in reversed(waiting) for choice in found.items()), None)

@@ -23,6 +23,7 @@ from archsearch.profiling import Profile, profile_architecture
 from archsearch.space import Space
 from archsearch.study.bench import Bench, phase
 from archsearch.study.record import TrialRecord
+from archsearch.study.searched import Searched
 from archsearch.study.training import trained
 
 
@@ -57,7 +58,7 @@ def judged(record: TrialRecord, architecture: Architecture, bench: Bench) -> Can
         bench.watcher.phase(record.slot, f"training {record.layout} on")
         return with_weights(*trained(record, architecture, bench), {})
     start = time.perf_counter()
-    constraints = counted_excess(record, architecture, bench)
+    constraints = Searched(bench.space, bench.config).excess(architecture)
     if over(constraints):
         return Candidate(replace(record, outcome="infeasible"), constraints)
     bench.watcher.phase(record.slot, f"profiling {record.layout}")
@@ -111,15 +112,6 @@ def predicted(record: TrialRecord, architecture: Architecture, bench: Bench) -> 
     limit = bench.config.limits.get("latency_ms", math.inf)
     record = replace(record, predicted_latency_ms=bench.predictor.predict(architecture))
     return record, bench.predictor.at_least(architecture) - limit
-
-
-def counted_excess(record: TrialRecord, architecture: Architecture, bench: Bench) -> dict[str, float]:
-    """Cost minus limit of what is counted, by the stricter of the space's limit and the study's."""
-    excess = bench.space.violations(architecture)
-    for name, cost in (("macs", record.macs), ("params", record.params)):
-        if name in bench.config.limits:
-            excess[name] = max(cost - bench.config.limits[name], excess.get(name, -math.inf))
-    return excess
 
 
 def measure(architecture: Architecture, bench: Bench) -> Profile:

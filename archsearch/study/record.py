@@ -118,8 +118,11 @@ class TrialRecord:
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> "TrialRecord":
         """What ``attributes`` gave, read back from the storage."""
-        known = {name: attributes[name] for name in FIELDS if name in attributes}
-        return cls(**{**known, "rungs": tuple(known["rungs"]) if known.get("rungs") else None})
+        known: dict[str, Any] = {name: attributes.get(name) for name in FIELDS}
+        lacking = [name for name in COUNTED if known[name] is None]
+        if lacking:
+            raise ValueError(f"a recorded candidate has no {', '.join(lacking)}")
+        return cls(**{**known, "rungs": tuple(known["rungs"]) if known["rungs"] else None})
 
     def attributes(self) -> dict[str, Any]:
         """What is stored with the trial: everything that is known."""
@@ -139,4 +142,16 @@ TIMED = "final_latency"
 # What uses up a slot of the budget, once it is finished.
 USED = ("trained", "stopped", "failed")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
+# What is known of every candidate from the moment it is claimed.
+COUNTED = (
+    "slot",
+    "outcome",
+    "architecture",
+    "description",
+    "layout",
+    "family",
+    "globality",
+    "params",
+    "macs",
+)
 FIELDS = tuple(field.name for field in fields(TrialRecord))

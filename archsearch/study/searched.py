@@ -4,13 +4,16 @@ import math
 import random
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from archsearch.architecture import Architecture
 from archsearch.counting import count_activations, count_macs, count_params, globality
 from archsearch.search.chance import MAX_DRAWS
 from archsearch.space import RandomTrial, Space, Trial
 from archsearch.study.config import StudyConfig
+
+
+COUNTED_COSTS = {"macs", "params"}
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,25 @@ class Searched:
 
     def reasons_against(self, architecture: Architecture) -> list[str]:
         """Why it cannot be a candidate: it cannot be built, or is over a limit of the space or the study."""
-        reasons = self.space.reasons_against(architecture)
-        if reasons == ["cannot be built"]:
-            return reasons
-        over = [name for name, excess in self.excess(architecture).items() if excess > 0]
-        return reasons + [f"{name} > {self.config.limits[name]:,g}" for name in over]
+        if architecture.problems():
+            return ["cannot be built"]
+        limits = self.limits
+        return [
+            f"{name} > {limits[name]:,g}" for name, excess in self.excess(architecture).items() if excess > 0
+        ]
+
+    @cached_property
+    def limits(self) -> dict[str, float]:
+        """The stricter of the space's and the study's limit on whatever can be counted."""
+        limits: dict[str, float] = dict(self.space.limits)
+        for name in COUNTED_COSTS & self.config.limits.keys():
+            limits[name] = min(self.config.limits[name], limits.get(name, math.inf))
+        return dict(sorted(limits.items()))
 
     def excess(self, architecture: Architecture) -> dict[str, float]:
-        """Cost minus limit, for the study's limits on what can be counted."""
+        """Cost minus limit, by limit."""
         counts = counts_of(architecture)
-        counted = {"macs": counts.macs, "params": counts.params}
-        return {name: counted[name] - limit for name, limit in self.config.limits.items() if name in counted}
+        return {name: float(getattr(counts, name) - limit) for name, limit in self.limits.items()}
 
     def costs(self, architecture: Architecture) -> tuple[float | None, ...]:
         """The objectives beside accuracy, as far as they can be counted."""
@@ -95,12 +106,8 @@ class Searched:
 
     def distance(self, architecture: Architecture) -> tuple[float, str]:
         """By which factor it is over its worst limit, and it in words."""
-        counts = counts_of(architecture)
-        limits: dict[str, float] = {**self.space.limits}
-        for name in ("macs", "params"):
-            if name in self.config.limits:
-                limits[name] = min(self.config.limits[name], limits.get(name, math.inf))
-        costs = {"macs": counts.macs, "params": counts.params}
+        counts, limits = counts_of(architecture), self.limits
+        costs = {name: getattr(counts, name) for name in limits}
         worst = max(limits, key=lambda name: costs[name] / limits[name])
         said = f"{architecture.layout} with {costs[worst]:,} {worst} (limit {limits[worst]:,g})"
         return costs[worst] / limits[worst], said

@@ -81,7 +81,7 @@ class Child:
 
     def __post_init__(self) -> None:
         """Each question is changed with such a chance that ``mutations`` changes are to be expected."""
-        self.rate = self.mutations / max(len(parent) for parent in self.parents)
+        self.rate = self.mutations / max(1, *(len(parent) for parent in self.parents))
         self.giver: dict[str, Mapping[str, Any]] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:

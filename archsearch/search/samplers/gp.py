@@ -119,7 +119,8 @@ def predicted(inside: Matrix, values: Matrix, outside: Matrix) -> tuple[Matrix, 
     readings are noisy, and no replicate says by how much.
     """
     centre, scale = inside.mean(axis=0), inside.std(axis=0)
-    told = scale > 0
+    # Not by the scale: rounding gives equal numbers a tiny one.
+    told = np.ptp(inside, axis=0) > 0
     x, y = ((m[:, told] - centre[told]) / scale[told] for m in (inside, outside))
     width = np.sqrt(max(1, told.sum()))
     kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(width, (0.1 * width, 10 * width), nu=2.5)
@@ -169,4 +170,5 @@ def spread_points(low: Matrix, high: Matrix) -> Matrix:
     """Points spread evenly over a box: Halton's, unscrambled, so that they are always the same; one if it has no sides."""
     if not len(low):
         return np.empty((1, 0))
-    return low + qmc.Halton(len(low), scramble=False).random(INTEGRATION_POINTS) * (high - low)
+    points: Matrix = qmc.Halton(len(low), scramble=False).random(INTEGRATION_POINTS)
+    return low + points * (high - low)
