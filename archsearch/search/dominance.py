@@ -12,14 +12,14 @@ Costs = NDArray[np.float64]
 def frontier(costs: Costs) -> NDArray[np.bool_]:
     """Whether each row is dominated by no other; equal rows are, or are not, together."""
     rows, place = np.unique(costs, axis=0, return_inverse=True)
-    kept = staircase(rows) if rows.shape[1] == 2 else undominated(rows)
+    kept = staircase(rows) if rows.shape[1] <= 2 else undominated(rows)
     return kept[place.reshape(-1)]
 
 
 def staircase(rows: Costs) -> NDArray[np.bool_]:
-    """The frontier of distinct rows in rising order of two objectives: each is below all before it in the second."""
-    before = np.minimum.accumulate(np.append(np.inf, rows[:-1, 1]))
-    return np.asarray(rows[:, 1] < before)
+    """The frontier of distinct rows in rising order of one or two objectives: the last one is below all before it."""
+    before = np.minimum.accumulate(np.append(np.inf, rows[:-1, -1]))
+    return np.asarray(rows[:, -1] < before)
 
 
 def undominated(rows: Costs) -> NDArray[np.bool_]:
@@ -47,8 +47,10 @@ def dominated(row: NDArray[np.float64], others: Costs) -> bool:
 def ranks(costs: Costs, enough: int | None = None) -> NDArray[np.int64]:
     """The non-dominated rank of each row, from 0 (Deb et al. 2002, IEEE TEVC 6:182, section III.A).
 
-    Ranks beyond the first ``enough`` rows are not told apart: they all get the next one.
+    Ranks beyond the first ``enough`` rows need not be told apart: then they all get the next one.
     """
+    if costs.shape[1] == 1:
+        return np.unique(costs[:, 0], return_inverse=True)[1].reshape(-1).astype(np.int64)
     rank = np.zeros(len(costs), dtype=np.int64)
     left = np.arange(len(costs))
     level = 0

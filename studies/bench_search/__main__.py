@@ -18,13 +18,16 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
+import torch
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 from rich.table import Table
 
+from archsearch.architecture import Architecture
 from archsearch.counting import count_macs
 from archsearch.search import proposal_of
 from archsearch.space import RandomTrial, load_space
@@ -34,7 +37,7 @@ from archsearch.study.folder import RunFolder
 from archsearch.study.ledger import Ledger
 from archsearch.study.locks import database_locks, folder_locks
 from archsearch.study.loop import Job, Loop
-from archsearch.study.objective import counted
+from archsearch.study.objective import Candidate, counted
 from archsearch.study.storage import close, open_study
 from archsearch.study.watch import Watcher
 
@@ -48,19 +51,19 @@ TIMES = "synflow trainability profile_seconds score_seconds train_seconds second
 REST = dict.fromkeys([*MEASURED.split(), *TIMES.split()], 1.5) | {"device": "a CPU"}
 
 
-def table(architecture, budget):
+def table(architecture: Architecture, _budget: object) -> float:
     """An accuracy that rises with the MACs, and some digits of the id."""
     return (
         0.3 + 0.05 * math.log10(count_macs(architecture).total) + int(architecture.id[:4], 16) % 100 / 2_000
     )
 
 
-def memory_mib():
+def memory_mib() -> float:
     """Resident memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def fill(loop, until, generator):
+def fill(loop: Loop, until: int, generator: random.Random) -> None:
     """Trained candidates up to ``until``, drawn by chance, each put into the storage in one go."""
     slot, ledger = len(loop.ledger.used()), loop.ledger
     while slot < until:
@@ -78,11 +81,11 @@ def fill(loop, until, generator):
             user_attrs={**record.attributes(), "worker": loop.locks.worker},
             constraints=loop.searched.excess(proposal.architecture),
         )
-        ledger.storage.create_new_trial(ledger.study._study_id, template_trial=trial)
+        ledger.storage.create_new_trial(ledger.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
         slot += 1
 
 
-def trial_of(loop, spent):
+def trial_of(loop: Loop, spent: dict[str, list[float]]) -> None:
     """One trial by the loop's own steps, the candidate's judgement left out; its time is added to ``spent``."""
     start = time.perf_counter()
     job = loop.turn(loop.next_move)
@@ -92,11 +95,11 @@ def trial_of(loop, spent):
     record = replace(job.record, outcome="trained", top1=top1, **REST)
     constraints = loop.searched.excess(job.architecture)
     start = time.perf_counter()
-    loop.settle(job, type("Judged", (), {"record": record, "constraints": constraints, "weights": None})())
+    loop.settle(job, Candidate(record, constraints))
     spent["record"].append(time.perf_counter() - start)
 
 
-def measure(where, sizes, sampler):
+def measure(where: str | None, sizes: list[int], sampler: str) -> list[dict[str, Any]]:
     """For each size: the medians of what a trial costs there, and memory."""
     space = load_space(SPACE)
     config = StudyConfig(objectives=OBJECTIVES, sampler=sampler, trials=100_000)
@@ -107,7 +110,7 @@ def measure(where, sizes, sampler):
         locks = folder_locks(folder.path) if where is None else database_locks(where, name)
         with locks as held:
             study = open_study(where or folder.database, name, OBJECTIVES)
-            bench = Bench(space, config, None, None, table, Watcher(), None, folder)
+            bench = Bench(space, config, torch.device("cpu"), None, table, Watcher(), None, folder)
             loop = Loop(Ledger(study, OBJECTIVES, held.worker), folder, bench, held)
             before = memory_mib()
             for size in sizes:
@@ -134,7 +137,7 @@ def measure(where, sizes, sampler):
     return rows
 
 
-def main():
+def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000])
