@@ -47,10 +47,10 @@ def dominated(row: NDArray[np.float64], others: Costs) -> bool:
 def ranks(costs: Costs, enough: int | None = None) -> NDArray[np.int64]:
     """The non-dominated rank of each row, from 0 (Deb et al. 2002, IEEE TEVC 6:182, section III.A).
 
-    Ranks beyond the first ``enough`` rows need not be told apart: then they all get the next one.
+    Ranks beyond the first ``enough`` rows are not told apart: they all get the next one.
     """
     if costs.shape[1] == 1:
-        return np.unique(costs[:, 0], return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return ranks_of_one(costs[:, 0], enough)
     rank = np.zeros(len(costs), dtype=np.int64)
     left = np.arange(len(costs))
     level = 0
@@ -60,6 +60,15 @@ def ranks(costs: Costs, enough: int | None = None) -> NDArray[np.int64]:
         left = left[~front]
         level += 1
     rank[left] = level
+    return rank
+
+
+def ranks_of_one(costs: NDArray[np.float64], enough: int | None) -> NDArray[np.int64]:
+    """The same of one objective: each distinct value is a rank."""
+    rank = np.unique(costs, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    if enough is not None:
+        levels = int(np.searchsorted(np.cumsum(np.bincount(rank)), enough)) + 1 if enough > 0 else 0
+        rank = np.minimum(rank, levels)
     return rank
 
 

@@ -12,7 +12,6 @@ from archsearch.search.chance import MAX_DRAWS
 from archsearch.space import RandomTrial, Space, Trial
 from archsearch.study.config import StudyConfig
 
-
 COUNTED_COSTS = {"macs", "params"}
 
 
