@@ -1,5 +1,6 @@
 """The record as the search knows it: a recorded trial becomes a ``search.Known``."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ class Memory:
         )
 
     def share(self, trial: FrozenTrial, questions: tuple[str, ...]) -> None:
-        """Every trial that was asked the same has the same choices, in one place: each brings its own from the storage.
+        """Choices and names in one place for all trials that have the same: each brings its own from the storage.
 
         Of ten thousand trials they would take more memory than all else.
         """
@@ -78,6 +79,8 @@ class Memory:
             self.questions[questions] = known
             self.choices[questions] = {name: choices_of(name, d) for name, d in known.items()}
         trial.distributions = self.questions[questions]
+        trial.params = {name: trial.params[name] for name in self.questions[questions]}
+        trial.user_attrs = {sys.intern(name): value for name, value in trial.user_attrs.items()}
 
 
 def choices_of(name: str, distribution: BaseDistribution) -> tuple[Any, ...]:

@@ -83,6 +83,9 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
         )
         ledger.storage.create_new_trial(ledger.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
         slot += 1
+        # As the loop does for every trial: what is finished is read a few at a time, and not thousands.
+        if slot % 10 == 0:
+            ledger.known()
 
 
 def trial_of(loop: Loop, spent: dict[str, list[float]]) -> None:
