@@ -1,6 +1,6 @@
 """The whole walk as one call: search, then everything that can be derived from the record."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,7 @@ from archsearch.results import Run, export_frontier, load_run, write_results
 from archsearch.space import Space
 from archsearch.study.bench import Evaluate
 from archsearch.study.config import StudyConfig
-from archsearch.study.folder import disk_faults
+from archsearch.study.folder import RunFolder, disk_faults, locked
 from archsearch.study.run import Engine, search
 from archsearch.study.watch import Watcher
 
@@ -63,8 +63,12 @@ def run_baselines(space: Space, study: StudyConfig, out: str | Path, evaluate: E
 
 def write_all(out: str | Path) -> Run:
     """Every result file of the run in ``out``; EnvironmentFaultError if the disk does not take them."""
-    run = load_run(out)
-    with disk_faults(run.folder):
-        write_results(run)
-        export_frontier(run)
+    folder = RunFolder(Path(out))
+    # Workers that end together write one after the other: the last one has read everything.
+    turn = locked(folder.workers / "results.lock") if folder.manifest.is_file() else nullcontext()
+    with turn:
+        run = load_run(out)
+        with disk_faults(run.folder):
+            write_results(run)
+            export_frontier(run)
     return run

@@ -1,5 +1,6 @@
 """The run folder: one search of one space, for one worker or several, resumable by the same command."""
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -33,6 +34,11 @@ class RunFolder:
     def manifest(self) -> Path:
         """What the run belongs to, and on what it ran."""
         return self.path / "run.json"
+
+    @property
+    def workers(self) -> Path:
+        """The locks of those who work on the run."""
+        return self.path / "workers"
 
     @property
     def predictor(self) -> Path:
@@ -120,6 +126,17 @@ def study_name(belongs: Mapping[str, Any]) -> str:
     asked = {name: value for name, value in belongs.items() if name != "device"}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return f"{belongs['space']}-{digest[:12]}"
+
+
+@contextmanager
+def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """The kernel's lock on a file, made for it, as soon as it can be had. Who is killed lets go of it."""
+    with disk_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        fcntl.flock(file, how)
+        yield
 
 
 @contextmanager

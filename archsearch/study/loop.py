@@ -77,7 +77,7 @@ class Loop:
         """Use up every slot that is free, and wait for those that others are at."""
         self.begin()
         try:
-            while (move := self.turn(self.next_move)) is not None:
+            while (move := self.claimed()) is not None:
                 if isinstance(move, Wait):
                     time.sleep(POLL_S)
                 else:
@@ -107,6 +107,13 @@ class Loop:
 
         return patiently(once)
 
+    def claimed(self) -> Job | Wait | None:
+        """The next move; one whose turn broke off was nobody's, and the turn that repeats it reaps it."""
+        move = self.turn(self.next_move)
+        if isinstance(move, Job):
+            self.busy.add(move.trial_id)
+        return move
+
     def next_move(self) -> Job | Wait | None:
         """Claim what is to be done next; None when the budget is used up and nobody is at anything."""
         self.ledger.reap(self.locks.alive, self.busy, resumable=self.bench.config.promotes)
@@ -135,7 +142,7 @@ class Loop:
         trial = self.ledger.take(slot, audit=by_chance)
         record = TrialRecord.of({**trial.user_attrs, **({"audit": True} if by_chance else {})})
         architecture = Architecture.model_validate_json(record.description)
-        return self.mine(Job(trial._trial_id, record, architecture))  # noqa: SLF001 - the storage's name for it
+        return Job(trial._trial_id, record, architecture)  # noqa: SLF001 - the storage's name for it
 
     def start(self, known: list[Known], slot: int) -> Job | None:
         """A new candidate for a slot; None if there is none to be had."""
@@ -148,17 +155,12 @@ class Loop:
             self.exhausted_at = len(known)
             return None
         record = counted(proposal.architecture, slot, self.bench.space)
-        return self.mine(Job(self.ledger.claim(proposal, record), record, proposal.architecture))
+        return Job(self.ledger.claim(proposal, record), record, proposal.architecture)
 
     def references(self) -> Iterator[Proposal]:
         """The space's references, in the order of its file."""
         for architecture in self.bench.space.references:
             yield proposal_of(self.searched, Fixed(choices_for(self.bench.space, architecture)))
-
-    def mine(self, job: Job) -> Job:
-        """This worker is at it."""
-        self.busy.add(job.trial_id)
-        return job
 
     def close(self) -> None:
         """Nobody is at anything and nothing is left to do: no training is waiting to go on."""

@@ -149,7 +149,7 @@ class Passage:
     def fill(self) -> bool:
         """Start candidates while there is room and something to start; whether there is anything to wait for."""
         while len(self.flying) < self.room:
-            move = self.loop.turn(self.loop.next_move)
+            move = self.loop.claimed()
             if move is None:
                 return bool(self.flying)
             if isinstance(move, Wait):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from archsearch.study.folder import disk_faults
+from archsearch.study.folder import locked
 
 
 class Quiet:
@@ -22,20 +22,10 @@ class Quiet:
     @contextmanager
     def measuring(self) -> Iterator[None]:
         """Alone on the device, for as long as this lasts."""
-        with self.held(fcntl.LOCK_EX):
+        with locked(self.path):
             yield
 
     def wait(self) -> None:
         """Return when nobody measures."""
-        with self.held(fcntl.LOCK_SH):
+        with locked(self.path, fcntl.LOCK_SH):
             pass
-
-    @contextmanager
-    def held(self, how: int) -> Iterator[None]:
-        """The lock, as soon as it can be had. Who is killed lets go of it."""
-        with disk_faults(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("ab")
-        with file:
-            fcntl.flock(file, how)
-            yield

@@ -91,7 +91,7 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
 def trial_of(loop: Loop, spent: dict[str, list[float]]) -> None:
     """One trial by the loop's own steps, the candidate's judgement left out; its time is added to ``spent``."""
     start = time.perf_counter()
-    job = loop.turn(loop.next_move)
+    job = loop.claimed()
     spent["proposal and claim"].append(time.perf_counter() - start)
     assert isinstance(job, Job), job
     top1 = table(job.architecture, None)

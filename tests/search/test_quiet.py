@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.errors import EnvironmentFaultError
+from archsearch.study.folder import locked
 from archsearch.study.quiet import Quiet
 
 # Seconds after which somebody who would go on would have done so, on any machine.
@@ -62,7 +63,7 @@ def test_a_measurer_that_is_killed_blocks_nobody(tmp_path):
 
 def test_steps_do_not_wait_for_each_other_nor_for_measurements_elsewhere(tmp_path):
     quiet = Quiet(tmp_path, "cuda:0")
-    with quiet.held(fcntl.LOCK_SH), Quiet(tmp_path, "cuda:1").measuring():
+    with locked(quiet.path, fcntl.LOCK_SH), Quiet(tmp_path, "cuda:1").measuring():
         quiet.wait()
 
     assert sorted(path.name for path in (tmp_path / "workers").iterdir()) == [
