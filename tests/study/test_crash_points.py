@@ -1,0 +1,212 @@
+"""A run is killed before every durable effect that it has, or its disk fails: the same call ends as if nothing had been."""
+
+import copy
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from crashing import CASES, Case, facts, finished, stand_ins, violations
+from searching import Calls
+
+from archsearch.errors import EnvironmentFaultError
+from archsearch.study import storage
+
+CRASHING = Path(__file__).with_name("crashing.py")
+# Of each case two shares of its points, which two processes sweep: (share, of how many). All of the one without
+# rungs, a third of the one with; ``python -m studies.crash_safety`` sweeps all of both, and real trainings.
+SHARES = {"table": ((0, 2), (1, 2)), "rungs": ((0, 6), (1, 6))}
+# Beside busy neighbours a sweep takes five times as long as alone.
+pytestmark = pytest.mark.timeout(900)
+# Of a hundred points, at so many a process is really killed, and the recovery of so many is killed too.
+KILLS, RECOVERIES = 5, 4
+
+
+@pytest.fixture(scope="module", params=SHARES)
+def swept(request, tmp_path_factory):
+    """What the sweeps of one case counted, two at a time."""
+    shares = [(request.param, *share) for share in SHARES[request.param]]
+    running = [started(tmp_path_factory.mktemp("sweep"), *share) for share in shares]
+    return [counted(process) for process in running]
+
+
+def started(root, name, share, of):
+    command = [sys.executable, CRASHING, name, root, *map(str, (share, of, KILLS, RECOVERIES))]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def counted(process):
+    said, complaint = process.communicate(timeout=800)
+    assert process.returncode == 0, complaint
+    return json.loads(said.splitlines()[-1])
+
+
+def test_a_kill_at_any_effect_changes_nothing_that_a_run_comes_to(swept):
+    assert [counts["violations"] for counts in swept] == [[], []]
+
+
+def test_processes_were_killed_and_their_recoveries_too(swept):
+    for what in ("kills", "kills of recoveries", "recoveries"):
+        assert sum(counts.get(what, 0) for counts in swept) >= 2
+
+
+def test_every_kind_of_effect_is_met(swept):
+    for counts in swept:
+        kinds = {"open", "fsync", "commit", "close", "sqlite3.connect", "os.rename", "os.remove", "os.mkdir"}
+        assert set(counts["labels"]) >= kinds
+
+
+def test_a_kill_leaves_behind_no_more_than_locks_of_the_dead_and_files_that_were_never_put_in_place(swept):
+    left = {name for counts in swept for name in counts["left"]}
+
+    assert all(name == "workers/NAME.lock" or ".PID." in name for name in left)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing happened to, and its record."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with stand_ins():
+        CASES["table"].run(folder)
+    return folder, facts(folder)
+
+
+def test_nothing_is_wrong_with_a_run_that_nothing_happened_to(whole):
+    folder, found = whole
+
+    assert violations(folder, found, found) == []
+
+
+def changed(found, number, **change):
+    before = copy.deepcopy(found)
+    before[number] = {**copy.deepcopy(found[0]), **change}
+    return before
+
+
+PLANTED = {
+    "lost: trial 7": lambda found: {"before": changed(found, 7)},
+    "changed: trial 1": lambda found: {"before": changed(found, 1, values={0: 0.5})},
+    "not as if uninterrupted": lambda found: {"whole": changed(found, 1, values={0: 0.5})},
+    "budget off: slots [0, 1, 2] of 4": lambda found: {"budget": 4},
+}
+
+
+@pytest.mark.parametrize("violation", PLANTED)
+def test_a_planted_fault_is_seen(whole, violation):
+    folder, found = whole
+
+    assert violation in violations(folder, **{"before": found, "whole": found, **PLANTED[violation](found)})
+
+
+@pytest.mark.parametrize(
+    ("name", "violation"),
+    [
+        ("trials.csv", "results differ: trials.csv"),
+        ("frontier.csv", "results differ: frontier"),
+    ],
+)
+def test_a_result_file_that_lags_behind_is_seen(whole, tmp_path, name, violation):
+    shutil.copytree(whole[0], tmp_path / "run")
+    path = tmp_path / "run" / name
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+    assert violation in violations(tmp_path / "run", {}, whole[1])
+
+
+def stopped_in_the_second(act):
+    """The study of the other runs, in whose second candidate something happens."""
+    case = CASES["table"]
+    return Case(case.text, case.config, Calls(lambda number, _: act() if number == 2 else None))
+
+
+def resumed(folder, whole):
+    """What is wrong once the same call has been made again; no candidate has paid for the fault."""
+    before = facts(folder)
+    with stand_ins():
+        CASES["table"].run(folder)
+    burned = [n for n, trial in finished(before).items() if trial["attributes"]["outcome"] == "failed"]
+    return violations(folder, before, whole[1]) + burned
+
+
+def test_a_lock_that_outlasts_patience_stops_the_run_and_it_resumes(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 0.2)
+    folder, holders = tmp_path / "run", []
+
+    def lock():
+        holders.append(sqlite3.connect(folder / "study.db", isolation_level=None))
+        holders[0].execute("BEGIN EXCLUSIVE")
+
+    with stand_ins(), pytest.raises(EnvironmentFaultError, match=r"locked.*start the same command") as caught:
+        stopped_in_the_second(lock).run(folder)
+    holders[0].close()
+
+    assert caught.value.exit_code == 4
+    assert resumed(folder, whole) == []
+
+
+def test_a_record_that_is_damaged_within_a_run_stops_it_and_the_copy_resumes(whole, tmp_path):
+    folder, kept = tmp_path / "run", tmp_path / "kept"
+
+    def damage():
+        """A copy is taken, then the record's pages are zeros; the log that is written ahead as well."""
+        kept.mkdir()
+        for path in folder.glob("study.db*"):
+            shutil.copy(path, kept)
+        for name in ("study.db", "study.db-wal"):
+            with (folder / name).open("r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(0)
+                file.write(bytes(size))
+
+    with stand_ins(), pytest.raises(EnvironmentFaultError) as caught:
+        stopped_in_the_second(damage).run(folder)
+    for path in folder.glob("study.db*"):
+        path.unlink()
+    for path in kept.iterdir():
+        shutil.copy(path, folder)
+
+    assert caught.value.exit_code == 4
+    assert resumed(folder, whole) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_may_not_be_written_any_more_stops_the_run_and_it_resumes(whole, tmp_path):
+    folder = tmp_path / "run"
+    with stand_ins(), pytest.raises(EnvironmentFaultError) as caught:
+        stopped_in_the_second(lambda: folder.chmod(0o500)).run(folder)
+    folder.chmod(0o700)
+
+    assert caught.value.exit_code == 4
+    assert resumed(folder, whole) == []
+
+
+def filled(tmp_path, how, *before):
+    """What a run on a disk without room said, and what was wrong once it had room and resumed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = [*before, sys.executable, Path(__file__).with_name("filling.py"), how, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def mountable():
+    tried = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return (
+        bool(shutil.which("unshare"))
+        and subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    )
+
+
+@pytest.mark.parametrize("how", ["limit", "mount"])
+def test_a_full_disk_stops_the_run_burns_no_candidate_and_it_resumes(tmp_path, how):
+    if how == "mount" and not mountable():
+        pytest.skip("this user may not mount")
+    found = filled(tmp_path, how, *(["unshare", "-rm"] if how == "mount" else []))
+
+    assert (found["code"], found["burned"], found["wrong"]) == (4, [], [])
+    assert found["trials"] > 0
