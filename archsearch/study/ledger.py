@@ -5,6 +5,7 @@ claimed in one transaction, and what says that it has come to something is writt
 """
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import optuna
@@ -16,6 +17,8 @@ from archsearch.study.known import Memory
 from archsearch.study.record import USED, TrialRecord
 
 NOBODY = ""
+# Workers that may die at one candidate, for whatever reason, before it is taken for the reason.
+MAX_DEATHS = 5
 
 
 class Ledger:
@@ -104,7 +107,8 @@ class Ledger:
         """Trials whose worker is gone: paused again if they are read at a rung, else their slot is free.
 
         ``busy`` are those that this worker is at. ``resumable`` says whether trials wait at rungs in this
-        study. A trial that somebody queued by hand stands for no slot and is marked alike.
+        study. A trial that somebody queued by hand stands for no slot and is marked alike. A candidate at which
+        five workers have died is not tried again.
         """
         for trial in self.trials():
             if trial.state.is_finished() or is_paused(trial):
@@ -113,10 +117,28 @@ class Ledger:
             own = worker == self.worker
             if trial._trial_id in busy or (worker and not own and alive(worker)):  # noqa: SLF001
                 continue
-            if resumable and trial.user_attrs.get("rungs"):
+            if worker and not own:
+                self.write(trial, {"deaths": self.deaths_at(trial) + 1})
+            if self.deaths_at(trial) >= MAX_DEATHS:
+                self.give_up(trial)
+            elif resumable and trial.user_attrs.get("rungs"):
                 self.write(trial, {"outcome": "paused", "worker": NOBODY})
             else:
                 self.interrupt(trial)
+
+    def deaths_at(self, trial: FrozenTrial) -> int:
+        """How many workers have died at this candidate in this slot."""
+        key = itemgetter("slot", "architecture")
+        if not {"slot", "architecture"} <= trial.user_attrs.keys():
+            return 0
+        same = (t.user_attrs for t in self.trials() if "deaths" in t.user_attrs)
+        return max((a["deaths"] for a in same if key(a) == key(trial.user_attrs)), default=0)
+
+    def give_up(self, trial: FrozenTrial) -> None:
+        """It ends the process of whoever is at it: that is its own fault, and the last time."""
+        reason = f"train: {MAX_DEATHS} workers died at it; probably out of memory, or a crash of an operator"
+        self.write(trial, {"error": reason, "outcome": "failed"})
+        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
 
     def interrupt(self, trial: FrozenTrial) -> None:
         """It came to nothing; its slot is free again."""
