@@ -6,6 +6,7 @@ WHERE is a run folder or the URL of a database. The first line that it prints is
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -62,4 +63,6 @@ def main(where):
 
 
 if __name__ == "__main__":
+    # A shell starts what is to run in the background without an ear for Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(sys.argv[1])
