@@ -84,8 +84,8 @@ def test_results_are_written_when_the_search_finds_nothing(space, tmp_path):
 def test_the_search_calls_back_with_an_architecture_and_the_recipe(space, tmp_path):
     seen = []
 
-    def evaluate(architecture, recipe):
-        seen.append((architecture, recipe))
+    def evaluate(architecture, budget):
+        seen.append((architecture, budget.recipe))
         return 0.5
 
     run_study(space, STUDY.model_copy(update={"trials": 1}), tmp_path, evaluate=evaluate)

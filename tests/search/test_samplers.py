@@ -156,12 +156,12 @@ def test_a_space_of_one_architecture_has_one_candidate(searched_of, sampler):
 
 @pytest.mark.parametrize(
     ("count", "chosen"),
-    [(10, "gp"), (499, "gp"), (500, "tpe"), (1999, "tpe"), (2000, "regularized_evolution")],
+    [(10, "gp"), (1999, "gp"), (2000, "regularized_evolution")],
 )
 def test_the_automatic_sampler_hands_over_as_lessons_add_up(monkeypatch, count, chosen):
     module = sys.modules[SAMPLERS["auto"].__module__]
     asked = []
-    for name in ("gp", "tpe", "regularized_evolution"):
+    for name in ("gp", "regularized_evolution"):
         monkeypatch.setattr(module, name, lambda *told, name=name: asked.append((name, told)))
     SAMPLERS["auto"]("space", range(count), 7)
 

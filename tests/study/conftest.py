@@ -1,5 +1,7 @@
 """Searches in the tests are real: a space file, a SQLite study, signals. A table may stand in for training."""
 
+import signal
+
 import pytest
 from searching import SIX, TINY
 
@@ -42,3 +44,11 @@ def space(tmp_path_factory):
 def out(tmp_path):
     """A run folder that is not there yet."""
     return tmp_path / "run"
+
+
+@pytest.fixture
+def interruptible():
+    """A shell starts what is to run in the background without an ear for Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -172,6 +172,7 @@ def test_the_same_call_goes_on_where_a_killed_one_stopped(ray_here, space_of, tm
     assert states(out) == {"COMPLETE": 12, "FAIL": before["RUNNING"]}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_request_to_stop_ends_what_is_in_flight(ray_here, tiny, tmp_path, out):
     def stop():
         while not (tmp_path / "begun").exists():

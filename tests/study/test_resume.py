@@ -224,14 +224,6 @@ def test_a_killed_candidate_is_marked_on_resuming(space, killed_runs, moment):
 STATEMENTS = (3, 40, 70, 90, 125, 150, 180, 220, 260)
 
 
-@pytest.fixture
-def interruptible():
-    """A shell starts what is to run in the background without an ear for Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_a_signal_while_the_record_is_written_stops_the_run_and_nothing_else(
