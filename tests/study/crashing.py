@@ -204,7 +204,7 @@ def finished(found):
 
 
 def by_slot(found):
-    """What each slot came to, but for times and names of workers; a slot that is used twice is seen."""
+    """What each slot came to, but for times, names of workers and how many of them died; a slot that is used twice is seen."""
     slots = {}
     for trial in finished(found).values():
         if trial["attributes"].get("outcome") in USED:
@@ -213,7 +213,9 @@ def by_slot(found):
 
 
 def lasting(trial):
-    attributes = {n: v for n, v in trial["attributes"].items() if n not in TIMES | MEASURED | {"worker"}}
+    attributes = {
+        n: v for n, v in trial["attributes"].items() if n not in TIMES | MEASURED | {"worker", "deaths"}
+    }
     rungs = [{n: v for n, v in rung.items() if n != "seconds"} for rung in attributes.pop("rungs", ())]
     return {**trial, "attributes": attributes, "rungs": rungs}
 
