@@ -49,10 +49,10 @@ def propose(
 
 def guesses(space: Searchable, sampler: str, known: Sequence[Known], place: Place) -> Iterator[Proposal]:
     """Feasible proposals of the sampler, once it has something to learn from."""
-    learned = lessons(known)
     read = sum(bool(k.readings) for k in known if k.state != "failed")
     if sampler == "random" or read < STARTUP or place.attempt >= SAMPLER_TRIES:
         return
+    learned = lessons(known)
     for attempt in range(SAMPLER_TRIES):
         proposal = SAMPLERS[sampler](space, learned, place.seed_of(sampler, attempt))
         if not space.reasons_against(proposal.architecture):

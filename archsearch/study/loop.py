@@ -183,9 +183,9 @@ class Loop:
 
     def settle(self, job: Job, candidate: Candidate) -> None:
         """What became of a candidate, recorded; nothing, if it is another worker's by now."""
-        number = self.turn(lambda: self.put(job, candidate))
+        number, done = self.turn(lambda: (self.put(job, candidate), len(self.ledger.used())))
         self.busy.discard(job.trial_id)
-        self.bench.watcher.standing(len(self.turn(self.ledger.used)))
+        self.bench.watcher.standing(done)
         if number is not None:
             self.bench.watcher.recorded(number, candidate.record)
         if candidate.record.outcome == "failed":
