@@ -10,16 +10,19 @@ from archsearch.counting.macs import (
     count_params,
     part_counts,
 )
+from archsearch.counting.shares import Shares, global_shares
 
 __all__ = [
     "Macs",
     "PartCount",
+    "Shares",
     "count_activations",
     "count_frozen",
     "count_macs",
     "count_params",
     "family",
     "global_depth",
+    "global_shares",
     "global_tokens",
     "globality",
     "mean_reach",

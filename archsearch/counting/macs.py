@@ -15,18 +15,21 @@ from torch import nn
 from archsearch.architecture import Architecture
 from archsearch.counting.cache import remembered
 from archsearch.counting.handles import FAMILIES, GROUPS, WRITES_ACTIVATIONS
-from archsearch.counting.operators import Work, work_of
+from archsearch.counting.operators import Mixed, Work, work_of
 from archsearch.shapes import FeatureShape
 from archsearch.stages import Head, Part
+
+NO_MIXERS = Mixed()
 
 
 @dataclass(frozen=True)
 class PartCount:
-    """What one part costs: trainable parameters, frozen ones, and its work by group of operators."""
+    """What one part costs: trainable parameters, frozen ones, its work by group of operators, its mixers'."""
 
     params: int
     frozen: int
     work: Mapping[str, Work]
+    mixed: Mixed = NO_MIXERS
 
     @property
     def by_family(self) -> dict[str, int]:
@@ -58,22 +61,23 @@ class PartCount:
     def as_data(self) -> list[Any]:
         """The count as JSON holds it."""
         work = {group: [work.calls, work.macs, work.elements] for group, work in self.work.items()}
-        return [self.params, self.frozen, work]
+        return [self.params, self.frozen, work, self.mixed.amounts()]
 
     @classmethod
     def from_data(cls, data: list[Any]) -> "PartCount":
         """The count that ``as_data`` gave."""
-        params, frozen, work = data
-        return cls(params, frozen, {group: Work(*amounts) for group, amounts in work.items()})
+        params, frozen, work, mixed = data
+        return cls(params, frozen, {group: Work(*amounts) for group, amounts in work.items()}, Mixed(*mixed))
 
     def __add__(self, other: "PartCount") -> "PartCount":
         both = {group: self.work.get(group, Work()) + other.work.get(group, Work()) for group in GROUPS}
         work = {group: amount for group, amount in both.items() if amount != Work()}
-        return PartCount(self.params + other.params, self.frozen + other.frozen, work)
+        params, frozen = self.params + other.params, self.frozen + other.frozen
+        return PartCount(params, frozen, work, self.mixed + other.mixed)
 
     def __mul__(self, times: int) -> "PartCount":
         work = {group: work * times for group, work in self.work.items()}
-        return PartCount(self.params * times, self.frozen * times, work)
+        return PartCount(self.params * times, self.frozen * times, work, self.mixed * times)
 
     def __sub__(self, other: "PartCount") -> "PartCount":
         return self + other * -1
@@ -166,8 +170,8 @@ def count_head(head: Head, shape: FeatureShape, classes: int) -> PartCount:
 
 def count(build: Callable[[], nn.Module], shape: FeatureShape) -> PartCount:
     """Parameters and work of the module that ``build`` makes, for one map of ``shape``."""
-    module, work = work_of(build, shape)
+    module, work, mixed = work_of(build, shape)
     params: Counter[bool] = Counter()
     for parameter in module.parameters():
         params[parameter.requires_grad] += parameter.numel()
-    return PartCount(params[True], params[False], work)
+    return PartCount(params[True], params[False], work, mixed)

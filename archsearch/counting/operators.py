@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
+from archsearch.counting.globality import reach
 from archsearch.counting.handles import (
     ACTIVATIONS,
     FILLS,
@@ -33,6 +34,7 @@ from archsearch.counting.handles import (
 )
 from archsearch.errors import UncountedOperationError
 from archsearch.shapes import FeatureShape, windows
+from archsearch.stages.mixing import kernel_of, mixer_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,33 @@ class Work:
         return Work(self.calls * times, self.macs * times, self.elements * times)
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """What the spatial mixers of a module cost.
+
+    Attributes:
+        macs: MACs of all its mixers, local and global.
+        reach_macs: the same, each mixer's times its reach, to whole ones.
+        global_macs: MACs of those that reach everywhere.
+        global_params: trainable parameters of those.
+    """
+
+    macs: int = 0
+    reach_macs: int = 0
+    global_macs: int = 0
+    global_params: int = 0
+
+    def __add__(self, other: "Mixed") -> "Mixed":
+        return Mixed(*(one + two for one, two in zip(self.amounts(), other.amounts(), strict=True)))
+
+    def __mul__(self, times: int) -> "Mixed":
+        return Mixed(*(amount * times for amount in self.amounts()))
+
+    def amounts(self) -> tuple[int, int, int, int]:
+        """As JSON holds it."""
+        return self.macs, self.reach_macs, self.global_macs, self.global_params
+
+
 # What returns a map of its argument's shape needs no calculation on paper.
 SAME_SHAPE = ACTIVATIONS | frozenset("batch_norm group_norm exp square sqrt rsqrt dropout".split())
 # The arguments that nn.Conv2d hands to conv2d, all by place.
@@ -60,11 +89,11 @@ PLAIN_CONV2D = 7
 SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
 
 
-def work_of(build: Callable[[], nn.Module], shape: FeatureShape) -> tuple[nn.Module, dict[str, Work]]:
-    """The module that ``build`` makes, on paper, and its work for one map of ``shape``, by group."""
+def work_of(build: Callable[[], nn.Module], shape: FeatureShape) -> tuple[nn.Module, dict[str, Work], Mixed]:
+    """The module that ``build`` makes, on paper; its work for one map of ``shape``, by group; and its mixers'."""
     recorder = Recorder()
     module = pass_on_paper(build, shape, recorder)
-    return module, recorder.work
+    return module, recorder.work, recorder.mixed
 
 
 def pass_on_paper(
@@ -109,6 +138,9 @@ class Recorder(TorchFunctionMode):
         self.work: dict[str, Work] = {}
         self.uncounted: set[str] = set()
         self.scopes = ["linear"]
+        self.mixed = Mixed()
+        # MACs so far of the mixers that are at work, the outermost one's first.
+        self.mixing: list[int] = []
 
     def __torch_function__(
         self, func: Any, _types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -141,6 +173,9 @@ class Recorder(TorchFunctionMode):
         """Know, during a pass of ``module``, in which of the named scopes a call happens."""
         with ExitStack() as stack:
             for path, inner in module.named_modules():
+                if kernel_of(inner) != 1:
+                    stack.callback(inner.register_forward_pre_hook(self._begin).remove)
+                    stack.callback(inner.register_forward_hook(self._end).remove)
                 group = SCOPES.get(path.rpartition(".")[2])
                 if group is not None:
                     enter, leave = partial(self._enter, group), self._leave
@@ -154,6 +189,8 @@ class Recorder(TorchFunctionMode):
     def note(self, group: str, macs: int, out: Any) -> None:
         """One call more."""
         elements = out.numel() if isinstance(out, Tensor) else 0
+        if self.mixing:
+            self.mixing[0] += macs
         self.work[group] = self.work.get(group, Work()) + Work(1, macs, elements)
 
     def group(self, name: str, arguments: Sequence[Any], out: Tensor) -> str:
@@ -163,6 +200,20 @@ class Recorder(TorchFunctionMode):
         if name.startswith("conv"):
             return convolution_group(arguments[1], out if "transpose" in name else arguments[0])
         return HANDLE_GROUPS.get(name, "matmul")
+
+    def _begin(self, _module: nn.Module, _arguments: Any) -> None:
+        self.mixing.append(0)
+
+    def _end(self, module: nn.Module, arguments: Sequence[Tensor], _out: Any) -> None:
+        macs = self.mixing.pop()
+        if self.mixing:  # a part of another mixer, which counts its MACs
+            return
+        mixer = mixer_of(module, arguments[0])
+        if mixer is None:
+            return
+        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        everywhere = mixer.kernel is None
+        self.mixed += Mixed(macs, round(macs * reach(mixer)), macs * everywhere, trained * everywhere)
 
     def _enter(self, group: str, _module: nn.Module, _arguments: Any) -> None:
         self.scopes.append(group)

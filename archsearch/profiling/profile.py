@@ -10,6 +10,7 @@ from archsearch.counting import Macs, count_activations, count_macs, count_param
 from archsearch.profiling.conditions import Conditions, conditions_of
 from archsearch.profiling.latency import Latency, measure_latency
 from archsearch.profiling.memory import inference_memory_mib, training_memory_mib
+from archsearch.profiling.shares import global_latency_share
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Profile:
     """Costs of one forward pass. ``params``, ``macs`` and ``activations`` are for one image, the rest for the batch.
 
     ``peak_memory_mib`` (inference) and ``training_memory_mib`` (one step of AdamW) are None on a CPU, whose
-    allocator does not tell, and the latter where it was not asked for.
+    allocator does not tell, and the latter where it was not asked for. ``global_latency_share`` is the share of
+    a pass that global mixers take, in [0, 1].
     """
 
     params: int
@@ -27,6 +29,7 @@ class Profile:
     peak_memory_mib: float | None
     training_memory_mib: float | None
     conditions: Conditions
+    global_latency_share: float = 0.0
 
     @property
     def latency_ms(self) -> float:
@@ -77,4 +80,5 @@ def profile_architecture(
             training_memory_mib(network, image, architecture.classes, conditions) if training else None
         ),
         conditions=conditions,
+        global_latency_share=global_latency_share(network, image, conditions),
     )

@@ -23,11 +23,7 @@ def runner(network: nn.Module, image: FeatureShape, conditions: Conditions) -> P
 
     The images are noise of a fixed seed: a GPU takes less power, and less time, for zeros.
     """
-    device = torch.device(conditions.device)
-    layout = FORMATS[conditions.memory_format]
-    ready = copy.deepcopy(network).eval().to(device, DTYPES[conditions.dtype])
-    ready.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's annotations
-    images = noise(image, conditions).contiguous(memory_format=layout)
+    ready, images = prepared(network, image, conditions)
     if conditions.mode == "compiled":
         torch.compiler.reset()  # which gives up on a module's code after some versions of it, and runs it eagerly
         ready = torch.compile(ready)  # type: ignore[assignment]
@@ -35,7 +31,15 @@ def runner(network: nn.Module, image: FeatureShape, conditions: Conditions) -> P
     def run() -> None:
         ready(images)
 
-    return captured(run, device) if conditions.mode == "cuda_graph" else run
+    return captured(run, torch.device(conditions.device)) if conditions.mode == "cuda_graph" else run
+
+
+def prepared(network: nn.Module, image: FeatureShape, conditions: Conditions) -> tuple[nn.Module, Tensor]:
+    """A copy of ``network`` in eval mode and a batch for it, on the device and in the dtype and format told."""
+    layout = FORMATS[conditions.memory_format]
+    ready = copy.deepcopy(network).eval().to(torch.device(conditions.device), DTYPES[conditions.dtype])
+    ready.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's annotations
+    return ready, noise(image, conditions).contiguous(memory_format=layout)
 
 
 def noise(image: FeatureShape, conditions: Conditions) -> Tensor:

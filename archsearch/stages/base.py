@@ -55,6 +55,10 @@ class Piece(NamedTuple):
     times: int
 
 
+class GlobalMixer(nn.Module):
+    """A module in which every place of its map, or every token, hears of every other."""
+
+
 class MapAndTokens(NamedTuple):
     """What a last stage with tokens of its own returns: the map ``(B, C, H, W)``, its tokens ``(B, T, C)``.
 

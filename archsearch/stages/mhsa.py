@@ -15,6 +15,7 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import (
     MAX_TOKENS,
+    GlobalMixer,
     Heads,
     Meaningless,
     Mixer,
@@ -91,7 +92,7 @@ class MHSAStage(ResidualStage):
         ]
 
 
-class MapAttention(nn.Module):
+class MapAttention(GlobalMixer):
     """All-to-all attention over the positions of a map: ``(B, D, H, W)`` to the same, ``D = heads * d``."""
 
     def __init__(self, stage: MHSAStage, height: int, width: int) -> None:

@@ -19,6 +19,7 @@ from archsearch.shapes import FeatureShape, split_padding, windows
 from archsearch.stages.base import (
     Channels,
     Epsilon,
+    GlobalMixer,
     Kernel,
     Meaningless,
     Mixer,
@@ -152,7 +153,7 @@ class TokenLayer(nn.Module):
         return out
 
 
-class SoftmaxMixer(nn.Module):
+class SoftmaxMixer(GlobalMixer):
     """Scaled dot products, ``(B, N, window_width)`` to values and mixed values, ``(B, N, width)`` each."""
 
     def __init__(self, window_width: int, width: int) -> None:
@@ -167,7 +168,7 @@ class SoftmaxMixer(nn.Module):
         return value[:, 0], mixed[:, 0]
 
 
-class PerformerMixer(nn.Module):
+class PerformerMixer(GlobalMixer):
     """Linear attention by ``m`` positive random features; shapes as SoftmaxMixer.
 
     The features' directions are a parameter that is never trained, as in the published T2T-ViT.

@@ -13,9 +13,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from archsearch.shapes import split_padding
+from archsearch.stages.base import GlobalMixer
 
 
-class Attention(nn.Module):
+class Attention(GlobalMixer):
     """Multi-head self-attention with an output projection: ``(B, N, D)`` to the same."""
 
     def __init__(self, width: int, heads: int, *, qkv_bias: bool) -> None:

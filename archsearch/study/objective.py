@@ -15,6 +15,7 @@ from archsearch.counting import (
     count_params,
     family,
     global_depth,
+    global_shares,
     global_tokens,
     globality,
 )
@@ -88,6 +89,7 @@ def with_weights(record: TrialRecord, network: Network | None, constraints: dict
 def counted(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
     """What is known of an architecture without running it."""
     names = {reference.id: reference.name for reference in space.references}
+    shares = global_shares(architecture)
     return TrialRecord(
         reference=names.get(architecture.id),
         slot=slot,
@@ -102,6 +104,9 @@ def counted(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
         params=count_params(architecture),
         macs=count_macs(architecture).total,
         activations=count_activations(architecture),
+        globality_macs=shares.globality_macs,
+        global_macs_share=shares.global_macs,
+        global_params_share=shares.global_params,
     )
 
 
@@ -132,6 +137,7 @@ def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord
         latency_flags="; ".join(profile.latency.flags) or None,
         anchor_ms=profile.latency.anchor_ms,
         peak_memory_mib=profile.peak_memory_mib,
+        global_latency_share=profile.global_latency_share,
         device=profile.conditions.device_name,
     )
 

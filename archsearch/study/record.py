@@ -53,6 +53,9 @@ class TrialRecord:
         globality: mean reach of its spatial mixers, in [0, 1].
         global_depth: where the global mixers sit, 0 first to 1 last.
         global_tokens: tokens of the first grid that is mixed globally.
+        globality_macs: globality, each mixer weighted by its MACs.
+        global_macs_share, global_params_share, global_latency_share: what attentions with their projections take
+            of all MACs, of the trainable parameters, and of the measured time of a pass, in [0, 1].
         params: trainable parameters.
         macs: multiply-adds for one image.
         activations: elements that convolutions, linear layers and matrix products write for one image.
@@ -89,6 +92,10 @@ class TrialRecord:
     params: int
     macs: int
     activations: int | None = None
+    globality_macs: float | None = None
+    global_macs_share: float | None = None
+    global_params_share: float | None = None
+    global_latency_share: float | None = None
     reference: str | None = None
     predicted_latency_ms: float | None = None
     latency_ms: float | None = None

@@ -194,7 +194,7 @@ def test_a_performer_by_hand():
     def build():
         return nn.Sequential(nn.Flatten(1, 2), PerformerMixer(window, width, features))
 
-    _, found = work_of(build, FeatureShape(1, tokens, window))
+    _, found, _ = work_of(build, FeatureShape(1, tokens, window))
     assert found["linear"] == Work(1, kqv, tokens * 3 * width)
     assert found["matmul"] == Work(
         5,
@@ -251,14 +251,14 @@ def test_a_number_less_a_map_and_dropout_in_eval_mode_are_elementwise(negligible
 def test_an_adaptive_pooling_costs_what_the_trace_of_it_does(size):
     shape = FeatureShape(4, 6, 5)
 
-    _, found = work_of(partial(nn.AdaptiveAvgPool2d, size), shape)
+    _, found, _ = work_of(partial(nn.AdaptiveAvgPool2d, size), shape)
 
     assert found["pool"].macs == traced_macs(nn.AdaptiveAvgPool2d(size), shape) == 4 * 6 * 5
 
 
 def test_a_soft_split_is_a_copy():
     """Windows of 3x3 at stride 2 and padding 1 stand at 3x3 places of a 6x5 map."""
-    _, found = work_of(lambda: SoftSplit(3, 2), FeatureShape(4, 6, 5))
+    _, found, _ = work_of(lambda: SoftSplit(3, 2), FeatureShape(4, 6, 5))
 
     assert found == {"copy": Work(1, 0, 3 * 3 * (4 * 3 * 3))}
 
@@ -387,7 +387,7 @@ def test_a_linear_layer_belongs_to_the_mlp_or_the_split_that_it_stands_in():
             return self.project(self.block["mlp"](self.split(x)))
 
     rows = 2 * 6
-    _, found = work_of(Tokens, FeatureShape(2, 6, 5))
+    _, found, _ = work_of(Tokens, FeatureShape(2, 6, 5))
 
     assert found["linear split"] == Work(1, rows * 5 * 4, rows * 4)
     assert found["linear mlp"] == Work(2, 2 * rows * 4 * 9, rows * (9 + 4))
@@ -400,7 +400,7 @@ def test_a_scope_ends_with_its_module():
         mlp.add_module("mlp", nn.Linear(5, 5))
         return nn.Sequential(nn.Linear(5, 5), mlp, nn.Linear(5, 5), mlp, nn.Linear(5, 5))
 
-    _, found = work_of(build, FeatureShape(1, 1, 5))
+    _, found, _ = work_of(build, FeatureShape(1, 1, 5))
 
     assert {group: amount.calls for group, amount in found.items()} == {"linear": 3, "linear mlp": 2}
 
@@ -422,7 +422,7 @@ EVERYTHING = Architecture(
 
 
 def test_every_parameter_and_every_buffer_is_on_paper():
-    module, _ = work_of(EVERYTHING.build, EVERYTHING.image.shape)
+    module, _, _ = work_of(EVERYTHING.build, EVERYTHING.image.shape)
 
     tensors = [*module.parameters(), *module.buffers()]
     assert tensors
@@ -430,7 +430,7 @@ def test_every_parameter_and_every_buffer_is_on_paper():
 
 
 def test_the_parameters_on_paper_are_those_of_the_network():
-    module, _ = work_of(EVERYTHING.build, EVERYTHING.image.shape)
+    module, _, _ = work_of(EVERYTHING.build, EVERYTHING.image.shape)
 
     on_paper, built = (
         {name: (p.shape, p.requires_grad) for name, p in network.named_parameters()}
@@ -451,7 +451,7 @@ def test_counting_leaves_the_random_state_as_it_was():
 def test_a_network_that_no_machine_holds_is_counted():
     """400 TB of weights."""
     width = 10**7
-    _, found = work_of(lambda: nn.Linear(width, width), FeatureShape(1, 1, width))
+    _, found, _ = work_of(lambda: nn.Linear(width, width), FeatureShape(1, 1, width))
 
     assert found == {"linear": Work(1, width * width, width)}
 
@@ -461,7 +461,7 @@ def test_a_network_is_counted_as_it_runs_behind_its_training():
 
 
 def test_a_layer_that_was_frozen_is_frozen_on_paper():
-    module, _ = work_of(lambda: nn.Linear(5, 5).requires_grad_(requires_grad=False), FeatureShape(1, 1, 5))
+    module, _, _ = work_of(lambda: nn.Linear(5, 5).requires_grad_(requires_grad=False), FeatureShape(1, 1, 5))
 
     assert not any(parameter.requires_grad for parameter in module.parameters())
 
@@ -475,7 +475,7 @@ def test_an_axis_that_is_added_in_place_is_added_on_paper():
         def forward(self, x):
             return x * self.scale
 
-    module, found = work_of(Scaled, FeatureShape(4, 6, 5))
+    module, found, _ = work_of(Scaled, FeatureShape(4, 6, 5))
 
     assert module.scale.shape == (4, 1, 1)
     assert found == {"elementwise": Work(1, 0, 4 * 6 * 5)}
@@ -575,7 +575,7 @@ def test_any_convolution_costs_what_the_trace_of_it_does(channels, size, kernel,
     build = partial(nn.Conv2d, channels, 8, kernel, stride, groups=groups)
     shape = FeatureShape(channels, *size)
 
-    _, found = work_of(build, shape)
+    _, found, _ = work_of(build, shape)
 
     assert sum(group.macs for group in found.values()) == traced_macs(build(), shape)
 

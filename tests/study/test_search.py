@@ -178,6 +178,7 @@ def test_attributes_of_a_trial_are_flat_and_complete(single):
     assert trial.user_attrs.keys() == {
         *("slot", "outcome", "worker", "architecture", "description", "layout", "family"),
         *("globality", "params", "macs", "activations", "top1", "samples", "device"),
+        *("globality_macs", "global_macs_share", "global_params_share", "global_latency_share"),
         *("seconds", "train_seconds"),
         *("latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "anchor_ms", "profile_seconds"),
     } | ({"global_depth", "global_tokens", "latency_flags"} & trial.user_attrs.keys())
