@@ -146,6 +146,12 @@ class TrialRecord:
 # Attributes of the study, with the id of an architecture behind them, and of a training its seed: see ``study.finals``.
 FINAL = "final"
 TIMED = "final_latency"
+# With the id of an architecture: see ``study.realised``.
+REALISED = "realised"
+# The swaps of a trial, by its number, what was matched, place and kind; and their trainings, by architecture, samples
+# and seed: see ``study.swaps``.
+SWAP = "swap"
+SWAP_TRAINING = "swap_training"
 # What uses up a slot of the budget, once it is finished.
 USED = ("trained", "stopped", "failed")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")

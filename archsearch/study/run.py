@@ -26,6 +26,7 @@ from archsearch.study.ledger import Ledger
 from archsearch.study.locks import Locks, database_locks, folder_locks
 from archsearch.study.loop import Ending, Loop
 from archsearch.study.quiet import Quiet
+from archsearch.study.realised import judge_realised
 from archsearch.study.storage import close, open_study, patiently, storage_faults
 from archsearch.study.watch import Watcher
 
@@ -81,6 +82,7 @@ def search(
                 ending = engine(loop) if engine is not None else loop.run()
                 judge_finalists(loop)
                 loop.turn(lambda: judge_on_test(study, folder, bench))
+                judge_realised(loop)
                 return ending
         finally:
             close(study)
