@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from archsearch.cli.tables import amount, console, duration, grid
+from archsearch.cli.tables import console, grid
 from archsearch.profiling import Conditions, conditions_of, load_fitted, pick_device
+from archsearch.results.words import amount, duration
 from archsearch.space import load_space
 from archsearch.study.config import load_study
 from archsearch.study.envelope import Envelope, Forecast, Spread, forecast, survey
@@ -42,7 +43,7 @@ def check_command(
         screen.print(f"latency: not fitted here; {hint} measures and fits it", markup=False)
     else:
         screen.print(f"latency is predicted for {predictor.conditions}: {predictor.accuracy}")
-    show_forecast(forecast(space, study, device), study.trials)
+    show_forecast(forecast(space, study, device), study.slots)
 
 
 def fit_hint(file: Path, conditions: Conditions) -> str:

@@ -25,9 +25,11 @@ OBJECTIVE_NAMES = tuple(OBJECTIVES)
 
 BUDGETS = (
     "trials",
+    "fill_map",
     "finalists",
     "finalist_seeds",
     "finalist_samples",
+    "realised",
     "latency_seconds",
     "candidate_seconds",
     "candidate_memory_mib",
@@ -49,11 +51,13 @@ class StudyConfig(BaseModel):
             there; all go on if it is left out. See ``search.promote``.
         audit: share of the candidates that goes on from a rung by chance; 0 to 1.
         trials: candidates to start; infeasible proposals cost nothing and do not count.
+        fill_map: so many candidates more, aimed at cells of the map (globality, MACs) that hold few or none.
         finalists: candidates of the frontier that are trained anew at the end, from several seeds.
         finalist_seeds: how many seeds.
         finalist_samples: training images shown to each; as many as in the search if it is left out.
-        sampler: how candidates are proposed: ``auto``, ``gp``, ``tpe``, ``nsga2``, ``evolution``, ``macs`` or
-            ``random``; see ``search.samplers``.
+        realised: whether the winners are asked at the end how far they really reach; see ``study.realised``.
+        sampler: how candidates are proposed: ``auto``, ``gp``, ``tpe``, ``nsga2``, ``evolution``, ``macs``,
+            ``map`` or ``random``; see ``search.samplers``.
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         threads: CPU threads of an operator in training; torch's own choice if it is left out.
@@ -76,10 +80,12 @@ class StudyConfig(BaseModel):
     audit: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.1
     scores: bool = True
     trials: Annotated[int, Field(ge=1, le=100_000)] = 24
+    fill_map: Annotated[int, Field(ge=0, le=100_000)] = 0
     finalists: Annotated[int, Field(ge=0, le=1_000)] = 0
     finalist_seeds: Annotated[int, Field(ge=1, le=100)] = 3
     finalist_samples: Annotated[int, Field(ge=1)] | None = None
-    sampler: Literal["auto", "gp", "tpe", "nsga2", "evolution", "macs", "random"] = "auto"
+    realised: bool = True
+    sampler: Literal["auto", "gp", "tpe", "nsga2", "evolution", "macs", "map", "random"] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     device: str = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -104,6 +110,15 @@ class StudyConfig(BaseModel):
         return conditions_of(
             device, batch_size=self.latency_batch, dtype=self.latency_dtype, mode=self.latency_mode
         )
+
+    @property
+    def slots(self) -> int:
+        """Candidates to start in all."""
+        return self.trials + self.fill_map
+
+    def sampler_of(self, slot: int) -> str:
+        """How the candidate of a slot is proposed."""
+        return self.sampler if slot < self.trials else "map"
 
     @property
     def promotes(self) -> bool:

@@ -122,7 +122,7 @@ def forecast(space: Space, config: StudyConfig, device: torch.device) -> Forecas
     timed = [space.draw(seed) for seed in range(TIMED_CANDIDATES)]
     each = statistics.mean(seconds_of(architecture, config, device) for architecture in timed)
     layouts = tuple(architecture.layout for architecture in timed)
-    return Forecast(each, each * config.trials, layouts, TIMED_STEPS)
+    return Forecast(each, each * config.slots, layouts, TIMED_STEPS)
 
 
 def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.device) -> float:

@@ -91,12 +91,12 @@ class Loop:
         """Tell where the run stands."""
         done = self.turn(self.ledger.used)
         best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
-        self.bench.watcher.started(len(done), self.bench.config.trials, best)
+        self.bench.watcher.started(len(done), self.bench.config.slots, best)
 
     def ending(self) -> Ending:
         """What came of it."""
         count = len(self.turn(self.ledger.used))
-        return Ending(count, exhausted=count < self.bench.config.trials)
+        return Ending(count, exhausted=count < self.bench.config.slots)
 
     def turn(self, action: Callable[[], Result]) -> Result:
         """Do something to the record while nobody else does; a request to stop waits until it is done."""
@@ -118,7 +118,7 @@ class Loop:
         """Claim what is to be done next; None when the budget is used up and nobody is at anything."""
         self.ledger.reap(self.locks.alive, self.busy, resumable=self.bench.config.promotes)
         known = self.ledger.known()
-        slot = self.ledger.free_slot(self.bench.config.trials)
+        slot = self.ledger.free_slot(self.bench.config.slots)
         exhausted = self.exhausted_at == len(known)
         if slot is not None and not exhausted:
             job = self.promotion(known, more_to_come=True) or self.start(known, slot)
@@ -150,7 +150,7 @@ class Loop:
         place = Place(config.seed, slot, attempt)
         proposal = None
         if attempt < MAX_INFEASIBLE_IN_A_SLOT:
-            proposal = propose(self.searched, config.sampler, known, place, self.references())
+            proposal = propose(self.searched, config.sampler_of(slot), known, place, self.references())
         if proposal is None:
             self.exhausted_at = len(known)
             return None

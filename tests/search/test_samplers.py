@@ -40,7 +40,7 @@ def mixed(found):
 
 
 def test_names_are_those_that_a_study_may_write():
-    assert set(SAMPLER_NAMES) == {"auto", "gp", "tpe", "nsga2", "evolution", "macs", "random"}
+    assert set(SAMPLER_NAMES) == {"auto", "gp", "tpe", "nsga2", "evolution", "macs", "map", "random"}
 
 
 @SAMPLER

@@ -98,8 +98,8 @@ BAD = {
         "trils: 3",
         (
             "trils: a study has no such field; did you mean trials? (known: data, recipe, objectives, limits, "
-            "rungs, reduction_factor, audit, scores, trials, finalists, finalist_seeds, finalist_samples, "
-            "sampler, seed, device, threads, candidate_seconds, candidate_memory_mib, latency_batch, latency_dtype, latency_mode, latency_seconds)"
+            "rungs, reduction_factor, audit, scores, trials, fill_map, finalists, finalist_seeds, finalist_samples, "
+            "realised, sampler, seed, device, threads, candidate_seconds, candidate_memory_mib, latency_batch, latency_dtype, latency_mode, latency_seconds)"
         ),
     ),
     "text for a number": ('trials: "8"', "trials: 8 is text; write an integer"),
@@ -110,7 +110,7 @@ BAD = {
     "a number for data": ("data: 5", "data: 5 is an integer; write a word"),
     "an unknown sampler": (
         "sampler: tpee",
-        "sampler: tpee is unknown; did you mean tpe? (known: auto, gp, tpe, nsga2, evolution, macs, random)",
+        "sampler: tpee is unknown; did you mean tpe? (known: auto, gp, tpe, nsga2, evolution, macs, map, random)",
     ),
     "an empty batch": ("latency_batch: 0", "latency_batch: 0 is too small; write at least 1"),
     "an unknown type of numbers": (
@@ -259,7 +259,9 @@ def test_a_batch_that_fits_the_samples_of_another_source_is_taken(study_of):
     assert study.recipe == Recipe(samples=16384, batch_size=16384)
 
 
-@pytest.mark.parametrize("free", [{"trials": 99}, {"latency_seconds": 0.1}, {"device": "cpu"}])
+@pytest.mark.parametrize(
+    "free", [{"trials": 99}, {"latency_seconds": 0.1}, {"realised": False}, {"device": "cpu"}]
+)
 def test_budgets_and_the_device_are_no_part_of_the_identity(free):
     assert StudyConfig(**free).fingerprint == StudyConfig().fingerprint
 

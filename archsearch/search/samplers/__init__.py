@@ -1,6 +1,7 @@
 """How candidates are proposed: each sampler is a function of the space, of what is known, and of a seed."""
 
 from archsearch.search.samplers.automatic import automatic
+from archsearch.search.samplers.cells import fill_cells
 from archsearch.search.samplers.evolution import nsga2, regularized_evolution
 from archsearch.search.samplers.gp import gp
 from archsearch.search.samplers.macs import rank_by_macs
@@ -15,6 +16,7 @@ SAMPLERS: dict[str, Sampler] = {
     "nsga2": nsga2,
     "evolution": regularized_evolution,
     "macs": rank_by_macs,
+    "map": fill_cells,
 }
 SAMPLER_NAMES = (*SAMPLERS, "random")
 
