@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "finals"
 
     @property
+    def swaps(self) -> "RunFolder":
+        """Weights and checkpoints of the networks that matched swaps train, in a folder of their own."""
+        return RunFolder(self.path / "swaps")
+
+    @property
     def checkpoints(self) -> Path:
         """Trainings that were stopped between two rungs."""
         return self.path / "checkpoints"

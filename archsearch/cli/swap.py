@@ -1,0 +1,189 @@
+"""``archsearch swap``."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from archsearch.api import write_all
+from archsearch.cli.progress import Progress
+from archsearch.cli.tables import console, grid, number
+from archsearch.counting import globality
+from archsearch.results import swap_lines
+from archsearch.results.run import opened
+from archsearch.results.words import amount, duration
+from archsearch.space.swap import UNITS, Swap
+from archsearch.study.finals import Final
+from archsearch.study.folder import RunFolder
+from archsearch.study.storage import close
+from archsearch.study.swaps import Asked, SwapWatcher, plan_swaps, train_swaps
+
+
+class SwapProgress(Progress, SwapWatcher):
+    """A line for each training, and on a terminal a live line under them."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.names: dict[str, str] = {}
+
+    def planned(self, swaps: Sequence[Swap], trainings: int, done: int) -> None:
+        """Say what is going to be trained."""
+        self.names = {swap.original.id: "as it was" for swap in swaps}
+        self.names |= {
+            swap.variant.id: f"{swap.place} as {swap.kind}" for swap in swaps if swap.variant is not None
+        }
+        networks = len(self.names) if trainings else 0
+        self.console.print(f"{networks} networks, {trainings} trainings", markup=False)
+        if done:
+            self.console.print(f"resuming: {done} of {trainings} trainings are done")
+        self.started(0, trainings, None)
+        self.done_before = self.done = done
+
+    def trained(self, final: Final, came_of_it: Mapping[str, Any]) -> None:
+        """One line for the training."""
+        self.done += 1
+        self.share = 0.0
+        said = came_of_it.get("error")
+        if said is None:
+            self.best = max(came_of_it["top1"], self.best or 0.0)
+            said = f"top1 {came_of_it['top1']:.4f} ({duration(came_of_it['seconds'])})"
+        name = f"{final.architecture.layout:<8} {self.names[final.architecture.id]:<28}"
+        self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {final.seed}  {said}", markup=False)
+
+
+def swap_command(folder: Path, asked: Asked, device: str, threads: int | None, *, as_json: bool) -> None:
+    """Train the swaps of a trial, show the progress, and print what they came to."""
+    screen = console()
+    progress = None if as_json else SwapProgress(screen)
+    try:
+        with recorded(folder) as study, progress.shown() if progress is not None else nullcontext():
+            train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, watcher=progress)
+    except (KeyboardInterrupt, SystemExit):
+        if progress is not None:
+            told = f"{progress.done} of {progress.trials} trainings are done"
+            screen.print(f"stopped: {told}; the same command resumes")
+        raise
+    swaps = write_all(folder).swaps
+    mine = swaps[(swaps["number"] == asked.number) & (swaps["cost_name"] == asked.cost)]
+    if as_json:
+        screen.print_json(mine.to_json(orient="records", double_precision=15))
+        return
+    screen.print()
+    screen.print(swaps_table(mine))
+    screen.print()
+    for line in swap_lines(mine):
+        screen.print(line, markup=False, soft_wrap=True)
+    screen.print(
+        f"table and picture: {folder / 'swaps.csv'}, {folder / 'swaps.png'}", markup=False, soft_wrap=True
+    )
+
+
+def dry_command(folder: Path, asked: Asked, *, as_json: bool) -> None:
+    """Print the swaps of a trial and what they cost, and write nothing."""
+    with recorded(folder) as study:
+        swaps = plan_swaps(study, asked)
+    screen = console()
+    if as_json:
+        screen.print_json(json.dumps([plan_entry(swap) for swap in swaps]))
+        return
+    screen.print(plan_table(swaps))
+    for swap in swaps:
+        if swap.note:
+            screen.print(f"{swap.place} as {swap.kind}: {swap.note}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def recorded(folder: Path) -> Iterator[optuna.Study]:
+    """The study of a run folder, for as long as this lasts."""
+    study = opened(RunFolder(folder))
+    try:
+        yield study
+    finally:
+        close(study)
+
+
+def plan_entry(swap: Swap) -> dict[str, Any]:
+    """A matched swap as data; ``architecture`` is what an architecture file would hold."""
+    variant = swap.variant
+    return {
+        "place": swap.place,
+        "kind_from": swap.original.stages[swap.index].kind,
+        "kind_to": swap.kind,
+        "cost_name": swap.cost,
+        "cost_from": swap.cost_from,
+        "cost_to": swap.cost_to,
+        "cost_ratio": swap.cost_ratio,
+        "note": swap.note or None,
+        "architecture_to": variant.id if variant is not None else None,
+        "architecture": variant.document() if variant is not None else None,
+    }
+
+
+def plan_table(swaps: Sequence[Swap]) -> Table:
+    """The swaps before any training."""
+    unit = UNITS[swaps[0].cost]
+    columns = ["stage", "as", "layout", unit, "ratio", "channels", "globality"]
+    original = swaps[0].original
+    rows = [
+        ["as it was", "", original.layout, amount(swaps[0].cost_from), "", "", f"{globality(original):.3f}"]
+    ]
+    return grid(
+        f"One stage of another kind at equal {unit}", columns, rows + [plan_row(swap) for swap in swaps]
+    )
+
+
+def plan_row(swap: Swap) -> list[str]:
+    """One swap."""
+    before, variant = swap.original.stages[swap.index], swap.variant
+    ratio = "-" if swap.cost_ratio is None else f"{swap.cost_ratio:.3f}"
+    head = [f"{swap.place} {before.kind}", swap.kind]
+    if variant is None:
+        return [*head, "refused", "-", ratio, "-", "-"]
+    widths = f"{before.channels} to {variant.stages[swap.index].channels}"
+    return [*head, variant.layout, amount(swap.cost_to or 0), ratio, widths, f"{globality(variant):.3f}"]
+
+
+def swaps_table(swaps: pd.DataFrame) -> Table:
+    """The swaps of one trial, with what they came to."""
+    columns = [
+        "stage",
+        "as",
+        "layout",
+        "cost",
+        "channels",
+        "globality",
+        "seeds",
+        "was",
+        "top1",
+        "difference",
+        "95 %",
+    ]
+    rows = [swap_row(row) for _, row in swaps.iterrows()]
+    unit = UNITS[str(swaps["cost_name"].iloc[0])]
+    title = f"One stage of another kind at equal {unit} (difference of top1 on validation, same seeds)"
+    return grid(title, columns, rows)
+
+
+def swap_row(row: "pd.Series[Any]") -> list[str]:
+    """One swap."""
+    low, high = (number(row[f"difference_{end}"], "+.4f") for end in ("low", "high"))
+    refused = pd.isna(row["architecture_to"])
+    return [
+        f"{row['place']} {row['kind_from']}",
+        str(row["kind_to"]),
+        "refused" if refused else str(row["layout_to"]),
+        number(row["cost_ratio"], ".3f"),
+        "-" if refused else f"{row['channels_from']} to {row['channels_to']}",
+        number(row["globality_to"], ".3f"),
+        str(row["seeds"]),
+        number(row["top1_from"], ".4f"),
+        number(row["top1_to"], ".4f"),
+        number(row["difference"], "+.4f"),
+        "-" if low == "-" else f"{low} to {high}",
+    ]

@@ -1,0 +1,221 @@
+"""Matched swaps: what one stage's kind is worth at equal cost, as a paired difference over seeds.
+
+The network and its variant are trained from the same seeds, which decide weights and the order of images, and their
+accuracies are compared seed by seed: what a seed does to both falls out of the difference. The interval is Student's
+t over the n differences, mean +- t(0.975, n - 1) sd / sqrt(n), which takes them as normal; with three seeds t is 4.3,
+so it separates only what is plain.
+"""
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.special import stdtrit
+
+from archsearch.study.record import SWAP, SWAP_TRAINING
+
+COLUMNS = {
+    "number": "Int64",
+    "place": "string",
+    "kind_from": "string",
+    "kind_to": "string",
+    "architecture_from": "string",
+    "architecture_to": "string",
+    "layout_from": "string",
+    "layout_to": "string",
+    "cost_name": "string",
+    "cost_from": "Int64",
+    "cost_to": "Int64",
+    "cost_ratio": "Float64",
+    "channels_from": "Int64",
+    "channels_to": "Int64",
+    "globality_from": "Float64",
+    "globality_to": "Float64",
+    "seeds": "Int64",
+    "top1_from": "Float64",
+    "top1_to": "Float64",
+    "difference": "Float64",
+    "difference_low": "Float64",
+    "difference_high": "Float64",
+    "note": "string",
+    "samples": "Int64",
+    "test_top1_from": "Float64",
+    "test_top1_to": "Float64",
+}
+COST_WORDS = {"macs": "MACs", "params": "parameters"}
+# Local blue, global brown, as in the drawings; shapes for who prints in grey.
+MARKS = {"conv": ("#3182bd", "s"), "mhsa": ("#a63603", "o"), "token_transformer": ("#d95f0e", "^")}
+OTHER = ("0.4", "D")
+
+Entries = Mapping[str, Mapping[str, Any]]
+
+
+def swaps_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a swap, by trial, cost and place; empty if the study has none. ``attributes`` are those of the study.
+
+    ``number`` is the trial, ``place`` its stage (``stages.K``); ``_from`` is the network as it was, ``_to`` with that
+    stage as ``kind_to``. ``cost_ratio`` is ``cost_to`` over ``cost_from`` in ``cost_name`` (``macs``, ``params``);
+    ``channels`` are the stage's, ``globality`` the network's. ``top1`` (validation) and ``test_top1`` are means over
+    the ``seeds`` from which both were trained, on ``samples`` images; ``difference`` is the mean of ``top1_to -
+    top1_from`` over them, ``difference_low`` to ``difference_high`` its 95 % interval (NA for one seed). A swap that
+    was refused has no ``architecture_to``; its ``cost_to`` is the nearest there is, and ``note`` says why. ``note``
+    also says what was changed besides channels, and which trainings broke.
+    """
+    known = set(trials["number"])
+    swaps = [entry for key, entry in attributes.items() if key.startswith(f"{SWAP}:")]
+    rows = [swap_row(swap, attributes) for swap in swaps if swap["number"] in known]
+    rows.sort(key=lambda row: (row["number"], row["cost_name"], stage_of(row["place"]), row["kind_to"]))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def no_swaps() -> pd.DataFrame:
+    """The frame of a study without any."""
+    return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def stage_of(place: str) -> int:
+    """The K of ``stages.K``; a stem comes before all of them."""
+    return int(place.rpartition(".")[2]) if "." in place else -1
+
+
+def swap_row(swap: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """One swap, and what its trainings came to."""
+    before, now = (trained(swap, f"architecture_{end}", attributes) for end in ("from", "to"))
+    both = sorted(
+        seed for seed in before.keys() & now.keys() if "top1" in before[seed] and "top1" in now[seed]
+    )
+    means = {
+        f"{name}_{end}": mean([entries[seed][name] for seed in both])
+        for name in ("top1", "test_top1")
+        for end, entries in (("from", before), ("to", now))
+    }
+    difference, low, high = paired([now[seed]["top1"] - before[seed]["top1"] for seed in both])
+    notes = [swap["note"], *broken(before, swap["layout_from"]), *broken(now, swap["layout_to"])]
+    return {
+        **{name: value for name, value in swap.items() if name in COLUMNS},
+        **means,
+        "cost_ratio": swap["cost_to"] / swap["cost_from"] if swap["cost_to"] is not None else None,
+        "seeds": len(both),
+        "difference": difference,
+        "difference_low": low,
+        "difference_high": high,
+        "note": "; ".join(note for note in notes if note) or None,
+    }
+
+
+def trained(swap: Mapping[str, Any], which: str, attributes: Mapping[str, Any]) -> Entries:
+    """What the trainings of one of the two networks came to, by seed; those that somebody is at are left out."""
+    start = f"{SWAP_TRAINING}:{swap[which]}:{swap['samples']}:"
+    return {
+        key.removeprefix(start): entry
+        for key, entry in attributes.items()
+        if key.startswith(start) and "worker" not in entry
+    }
+
+
+def broken(entries: Entries, layout: str | None) -> Iterator[str]:
+    """Trainings that broke, and why."""
+    for seed, entry in sorted(entries.items()):
+        if "error" in entry:
+            yield f"{layout} from seed {seed}: {entry['error']}"
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean, if there is anything to take it of."""
+    return math.fsum(values) / len(values) if values else None
+
+
+def paired(differences: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    """Mean of paired differences and the ends of its 95 % t interval, as far as they exist."""
+    middle, count = mean(differences), len(differences)
+    if middle is None or count < 2:
+        return middle, None, None
+    half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(differences) / math.sqrt(count)
+    return middle, middle - half, middle + half
+
+
+def swap_lines(frame: pd.DataFrame) -> list[str]:
+    """A sentence for each swap; and, where there are several intervals, what several of them mean."""
+    lines = [sentence(row) for _, row in frame.iterrows()]
+    count = int(frame["difference_low"].notna().sum())
+    if count > 1:
+        lines.append(
+            f"each of the {count} intervals stands for itself: of twenty differences that are none, one is separated"
+        )
+    return lines
+
+
+def sentence(row: "pd.Series[Any]") -> str:
+    """One swap in words."""
+    stage = "the stem" if stage_of(row["place"]) < 0 else f"stage {stage_of(row['place'])}"
+    what = f"trial {row['number']}, {stage} as {row['kind_to']} instead of {row['kind_from']}"
+    cost = COST_WORDS.get(row["cost_name"], row["cost_name"])
+    if pd.isna(row["architecture_to"]):
+        return f"{what}: refused at equal {cost}: {row['note']}"
+    what += f" at equal {cost} ({100 * (row['cost_ratio'] - 1):+.1f} %)"
+    also = "" if pd.isna(row["note"]) else f" ({row['note']})"
+    return f"{what}: {finding(row)}{also}"
+
+
+def finding(row: "pd.Series[Any]") -> str:
+    """What came of a swap: the difference, with its interval if there is one."""
+    if pd.isna(row["difference"]):
+        return "not trained to the end"
+    change = f"{row['difference']:+.3f}"
+    if pd.isna(row["difference_low"]):
+        return f"{change} from one seed, whose spread nobody knows"
+    low, high = row["difference_low"], row["difference_high"]
+    told = f"{change} ({low:.3f} to {high:.3f}), {row['seeds']} seeds"
+    return f"{told}: not separated by the seeds" if low <= 0 <= high else told
+
+
+def save_swaps_plot(frame: pd.DataFrame, path: Path, title: str) -> None:
+    """Write the picture of the trained swaps to ``path``: a dot and its interval each; its ending decides the format."""
+    rows = frame[frame["difference"].notna()]
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(7.2, 1.5 + 0.3 * max(len(rows), 1)), layout="constrained", dpi=160)
+        axes = figure.subplots()
+        axes.axvline(0, color="0.6", linewidth=0.9)
+        for height, (_, row) in enumerate(rows.iterrows()):
+            colour, shape = MARKS.get(row["kind_to"], OTHER)
+            axes.plot(row["difference"], height, shape, color=colour, markersize=6)
+            if pd.notna(row["difference_low"]):
+                axes.hlines(
+                    height, row["difference_low"], row["difference_high"], color=colour, linewidth=1.8
+                )
+        axes.set_yticks(range(len(rows)), [label(row) for _, row in rows.iterrows()])
+        axes.invert_yaxis()
+        axes.set_xlabel("difference in top-1 accuracy (bar: 95 % over seeds)")
+        figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=10)
+        axes.grid(alpha=0.25, linewidth=0.6, axis="x")
+        name_kinds(figure, sorted(set(rows["kind_to"])))
+        figure.savefig(path)
+
+
+def name_kinds(figure: Figure, kinds: Sequence[str]) -> None:
+    """What the marks are."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=MARKS.get(kind, OTHER)[0],
+            marker=MARKS.get(kind, OTHER)[1],
+            linestyle="none",
+            label=kind,
+        )
+        for kind in kinds
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+
+
+def label(row: "pd.Series[Any]") -> str:
+    """A swap on the axis."""
+    cost = COST_WORDS.get(row["cost_name"], row["cost_name"])
+    return f"trial {row['number']} {row['place']}: {row['kind_from']} to {row['kind_to']} (equal {cost})"
