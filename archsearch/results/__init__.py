@@ -1,9 +1,17 @@
 """What was found: a run folder as frames, files and pictures, and winners to take away."""
 
 from archsearch.results.compare import Comparison, compare, comparison_lines, save_comparison_plot
-from archsearch.results.export import Exported, export_frontier, export_published, export_trial
+from archsearch.results.export import (
+    Exported,
+    export_architecture,
+    export_frontier,
+    export_published,
+    export_trial,
+)
 from archsearch.results.proxies import proxy_lines, proxy_report, useful
+from archsearch.results.realised import realised_frame, realised_lines
 from archsearch.results.run import Run, load_run, write_results
+from archsearch.results.swaps import save_swaps_plot, swap_lines, swaps_frame
 
 __all__ = [
     "Comparison",
@@ -11,13 +19,19 @@ __all__ = [
     "Run",
     "compare",
     "comparison_lines",
+    "export_architecture",
     "export_frontier",
     "export_published",
     "export_trial",
     "load_run",
     "proxy_lines",
     "proxy_report",
+    "realised_frame",
+    "realised_lines",
     "save_comparison_plot",
+    "save_swaps_plot",
+    "swap_lines",
+    "swaps_frame",
     "useful",
     "write_results",
 ]

@@ -1,19 +1,26 @@
 """The frontier as a picture: accuracy against cost, coloured by globality, families marked."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import EngFormatter, Formatter, LogLocator, NullFormatter, ScalarFormatter
 
 from archsearch.study.record import OBJECTIVES
 
 MARKERS = {"all-conv": "s", "mixed": "X", "all-token": "o"}
 GLOBAL_FROM = ("^", "v", "<", ">", "P", "D", "p", "h")
+# Counts of an image, and the others in their own unit.
+COUNTS = ("macs", "params")
+# Of an axis of fewer decades than this: where in a decade its ticks are.
+TICKS = ((1.0, (1.0, 2.0, 3.0, 5.0, 7.0)), (2.0, (1.0, 2.0, 5.0)))
+FEWEST_TICKS = (1.0, 3.0)
 
 
 def save_frontier_plot(
@@ -30,7 +37,8 @@ def save_frontier_plot(
 
 def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -> None:
     """Points, the frontier's steps, axes with units, and the two legends."""
-    axes.step(frontier[cost], frontier["top1"], where="post", color="0.55", linewidth=1.2, zorder=1)
+    steps = frontier.sort_values(cost)
+    axes.step(steps[cost], steps["top1"], where="post", color="0.55", linewidth=1.2, zorder=1)
     for family, members in families(trained):
         points = axes.scatter(
             members[cost],
@@ -44,6 +52,7 @@ def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -
             edgecolors=["black" if on else "none" for on in members["on_frontier"]],
             linewidths=1.1,
             zorder=2,
+            gid=marks(members["number"]),
         )
     name_references(axes, trained, cost)
     label_axes(axes, cost)
@@ -88,12 +97,30 @@ def marker(family: str) -> str:
     return GLOBAL_FROM[int(family.rpartition("-")[2]) % len(GLOBAL_FROM)]
 
 
+def marks(numbers: Iterable[int]) -> str:
+    """The id of an artist that has one mark for each of these trials, in this order; see ``report.svg``."""
+    return "trials:" + ",".join(str(int(number)) for number in numbers)
+
+
 def label_axes(axes: Axes, cost: str) -> None:
-    """Units on the axes; costs on a log scale, with readable ticks."""
+    """Units on the axes: costs on a log scale, with readable ticks."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    cost_axis(axes.xaxis, cost)
     axes.set_xlabel(OBJECTIVES[cost].label)
     axes.set_ylabel(OBJECTIVES["top1"].label)
     axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def cost_axis(axis: Axis, cost: str) -> None:
+    """Ticks of a log scale that are read at once."""
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low) if 0 < low < high else 0.0
+    subs = next((subs for most, subs in TICKS if decades < most), FEWEST_TICKS)
+    axis.set_major_locator(LogLocator(base=10, subs=subs))
+    axis.set_major_formatter(cost_format(cost))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def cost_format(cost: str) -> Formatter:
+    """How a cost is written at a tick: ``5 M`` for a count, ``1.5`` for what has a unit of its own."""
+    return EngFormatter(sep=" ") if cost in COUNTS else ScalarFormatter()

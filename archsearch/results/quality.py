@@ -77,6 +77,11 @@ class Indicators:
         reached = (points[:, None] <= self.front[None]).all(axis=2).any(axis=0)
         return float(reached.mean())
 
+    def lags(self, candidates: pd.DataFrame) -> Floats:
+        """(n,) how far each candidate lies behind the union's front: the largest shortfall to its nearest point; 0 on it."""
+        behind: Floats = (self.points(candidates)[:, None] - self.front[None]).max(axis=2).min(axis=1)
+        return np.maximum(behind, 0.0)
+
     def history(self, candidates: pd.DataFrame) -> Iterator[tuple[float, float]]:
         """Hypervolume and IGD+ of the first candidate, of the first two, and so on."""
         best = np.empty((0, len(self.objectives)))

@@ -1,4 +1,4 @@
-"""Winners taken away: an architecture file that can be read, and weights that give the same network."""
+"""Winners taken away: an architecture file that can be read, and weights and other forms of the same network."""
 
 import shutil
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from archsearch.architecture import seeded_network
-from archsearch.errors import InputError
-from archsearch.results import export_frontier, export_trial, load_run
+from archsearch.errors import InputError, SpaceError, WeightsError
+from archsearch.forms.kinds import QUICK
+from archsearch.results import export_architecture, export_frontier, export_published, export_trial, load_run
 from archsearch.space import load_architecture
 from archsearch.study.folder import RunFolder
 from archsearch.study.weights import load_network, save_weights
@@ -74,12 +75,30 @@ def test_without_weights_there_is_the_file_alone(run, tmp_path):
     exported = export_trial(run, best(run), tmp_path)
 
     assert exported.weights is None
+    assert exported.left_out == ("no weights: they are kept for the trials on the frontier",)
     assert [path.suffix for path in tmp_path.iterdir()] == [".yaml"]
+
+
+@pytest.mark.parametrize("forms", [["weights"], ["yaml", "program"]])
+def test_without_weights_no_other_form_can_be_asked_for(run, tmp_path, forms):
+    with pytest.raises(InputError) as caught:
+        export_trial(run, best(run), tmp_path / "new", forms)
+
+    assert caught.value.lines() == [
+        f"{run.folder}: --form: trial {best(run)} has no weights; write --form yaml, or another trial"
+    ]
+    assert not (tmp_path / "new").exists()
+
+
+def test_without_weights_the_architecture_can_be_asked_for(run, tmp_path):
+    exported = export_trial(run, best(run), tmp_path, ["yaml"])
+
+    assert [one.form for one in exported.written] == ["yaml"]
 
 
 def test_a_file_and_its_weights_give_the_same_outputs(trained, tmp_path):
     run, networks = trained
-    exported = export_trial(run, best(run), tmp_path)
+    exported = export_trial(run, best(run), tmp_path, QUICK)
     rebuilt = load_network(load_architecture(exported.architecture), exported.weights).eval()
     images = torch.linspace(-1, 1, 2 * 16 * 16).reshape(2, 1, 16, 16)
 
@@ -88,18 +107,94 @@ def test_a_file_and_its_weights_give_the_same_outputs(trained, tmp_path):
 
 
 def test_weights_lie_beside_the_file_and_nothing_else_does(trained, tmp_path):
-    exported = export_trial(trained[0], best(trained[0]), tmp_path / "out")
+    exported = export_trial(trained[0], best(trained[0]), tmp_path / "out", QUICK)
 
     assert exported.weights == exported.architecture.with_suffix(".safetensors")
     assert sorted((tmp_path / "out").iterdir()) == sorted([exported.architecture, exported.weights])
 
 
 def test_an_export_can_be_repeated(trained, tmp_path):
-    first = export_trial(trained[0], best(trained[0]), tmp_path)
+    first = export_trial(trained[0], best(trained[0]), tmp_path, QUICK)
     before = first.architecture.read_bytes(), first.weights.read_bytes()
-    again = export_trial(trained[0], best(trained[0]), tmp_path)
+    again = export_trial(trained[0], best(trained[0]), tmp_path, QUICK)
 
     assert (again.architecture.read_bytes(), again.weights.read_bytes()) == before
+
+
+def test_a_standalone_file_tells_where_it_comes_from(trained, tmp_path):
+    run, _ = trained
+    exported = export_trial(run, best(run), tmp_path, ["standalone"])
+    row = run.frontier.iloc[-1]
+
+    lines = exported.path("standalone").read_text().splitlines()
+    assert lines[2] == f"Trial {row['number']} of a search of mixed on digits, seed 0:"
+    assert lines[3].startswith(f"top1 {row['top1']:.6g}, macs {row['macs']}; ")
+
+
+def test_a_trial_can_be_taken_with_the_weights_that_it_has_as_a_finalist(trained, tmp_path):
+    run, networks = trained
+    identifier = run.frontier["architecture"].iloc[-1]
+    other = seeded_network(networks[identifier].architecture, seed=4)
+    save_weights(other.state_dict(), RunFolder(run.folder).finals / f"{identifier}-seed1.safetensors")
+    exported = export_trial(run, best(run), tmp_path, QUICK, final_seed=1)
+
+    rebuilt = load_network(load_architecture(exported.architecture), exported.weights)
+    assert torch.equal(rebuilt.head.linear.weight, other.head.linear.weight)
+    assert "# Weights of the finalist, trained anew from seed 1." in exported.architecture.read_text()
+    with pytest.raises(InputError) as caught:
+        export_trial(run, best(run), tmp_path, final_seed=7)
+    assert caught.value.lines() == [
+        f"{run.folder}: --final-seed: no weights of seed 7 lie here; there are: 1"
+    ]
+
+
+def test_a_trial_that_was_no_finalist_has_no_such_weights(run, tmp_path):
+    with pytest.raises(InputError, match="leave it out: this trial was no finalist"):
+        export_trial(run, best(run), tmp_path, final_seed=0)
+
+
+def test_weights_in_the_run_that_are_damaged_are_refused(trained, tmp_path):
+    run, _ = trained
+    RunFolder(run.folder).weights_of(run.frontier["architecture"].iloc[-1]).write_bytes(b"damaged")
+
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        export_trial(run, best(run), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_architecture_file_and_its_weights_can_be_taken(trained, tmp_path):
+    """The file is copied as it is, its comments stand in the standalone file, and files are named as it is."""
+    run, networks = trained
+    identifier = run.frontier["architecture"].iloc[-1]
+    file = tmp_path / "mine.yaml"
+    file.write_text("# Found\n#   in March.\n" + winners(run)[-1].read_text())
+    weights = RunFolder(run.folder).weights_of(identifier)
+    exported = export_architecture(file, weights, tmp_path / "out", ["yaml", "weights", "standalone"])
+
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "mine.pt",
+        "mine.py",
+        "mine.safetensors",
+        "mine.yaml",
+    ]
+    assert exported.architecture.read_text() == file.read_text()
+    assert exported.path("standalone").read_text().splitlines()[2:4] == ["Found", "in March."]
+    rebuilt = load_network(load_architecture(exported.architecture), exported.weights)
+    assert torch.equal(rebuilt.head.linear.weight, networks[identifier].head.linear.weight)
+
+
+def test_a_file_that_holds_no_architecture_is_refused(tmp_path):
+    (tmp_path / "some.yaml").write_text("name: some\n")
+
+    with pytest.raises(SpaceError):
+        export_architecture(tmp_path / "some.yaml", tmp_path / "some.pt", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_unknown_form_is_refused_before_anything_is_read(tmp_path):
+    for take in (export_architecture, lambda *paths: export_published("resnet18", *paths[1:])):
+        with pytest.raises(InputError, match="tar is no form"):
+            take(tmp_path / "no.yaml", tmp_path / "no.pt", tmp_path / "new", ["tar"])
 
 
 @pytest.mark.parametrize("number", [99, -1])

@@ -44,6 +44,7 @@ TIMES = {"seconds", "score_seconds", "train_seconds", "profile_seconds"}
 MEASURED = {"latency_ms", "latency_iqr_ms", "latency_repeats", "latency_flags", "anchor_ms"}
 LASTING = {"run.lock", "run.json", "study.db", "workers", "frontier", "trials.csv", "trials.parquet"}
 LASTING |= {"stages.parquet", "frontier.csv", "proxies.csv", "frontier.png", "weights", "finalists.csv"}
+LASTING |= {"realised.csv", "map.csv", "families.csv"}
 
 
 def rising(architecture, budget):

@@ -1,0 +1,169 @@
+"""The answer in words: where to be local and where to be global, what it costs, and how sure that is.
+
+Every difference stands beside what seeds alone make of it. Where that hides the difference, the sentence
+says so; where no architecture was trained from several seeds, it says that nobody knows.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from archsearch.results.families import LOCAL, most_accurate
+from archsearch.results.map import best_globality, coverage
+from archsearch.results.realised import realised_lines
+from archsearch.results.run import Run
+from archsearch.results.seeds import SeedSpread
+from archsearch.results.swaps import swap_lines
+from archsearch.results.words import amount
+
+COSTS = {
+    "latency_ms": "latency",
+    "macs": "MACs",
+    "params": "parameters",
+    "peak_memory_mib": "peak memory",
+}
+UNITS = {"latency_ms": "ms", "macs": "MACs", "params": "parameters", "peak_memory_mib": "MiB"}
+
+
+def answer_lines(run: Run) -> list[str]:
+    """The answer of a run, sentence by sentence; one sentence saying that there is none if nothing was trained."""
+    if not (run.trials["outcome"] == "trained").any():
+        return ["No candidate was trained to its end, so there is no answer yet."]
+    return [
+        *best_lines(run),
+        *family_lines(run),
+        *map_lines(run),
+        *disagreement_lines(run),
+        *map(as_sentence, swap_lines(run.swaps)),
+        *map(as_sentence, realised_lines(run.realised)),
+        *spread_lines(run),
+    ]
+
+
+def as_sentence(line: str) -> str:
+    """A line with a capital letter and a full stop."""
+    return f"{line[0].upper()}{line[1:].removesuffix('.')}."
+
+
+def best_lines(run: Run) -> Iterator[str]:
+    """The most accurate network, what it is made of, and what it was found to be."""
+    best = most_accurate(run.frontier)
+    stands = standing(best)
+    yield (
+        f"Most accurate: trial {best['number']} ({best['layout']}, {best['family']}) with top-1 "
+        f"{with_margin(float(best['top1']), run.spread)} at {with_unit(best[run.cost], run.cost)}; {stands}."
+    )
+    tested = run.finalists[run.finalists["test_top1_sd"].notna()] if len(run.finalists) else run.finalists
+    if len(tested):
+        row = tested.iloc[0]
+        yield (
+            f"Trained anew from {row['seeds']} seeds, trial {row['number']} ({row['layout']}) is the best on test images: "
+            f"{row['test_top1_mean']:.3f} +- {row['test_top1_sd']:.3f}."
+        )
+
+
+def standing(row: "pd.Series[Any]") -> str:
+    """Where a network stands between local and global, and what it spends on being global."""
+    text = f"globality {row['globality']:.2f}"
+    if pd.notna(row["global_macs_share"]) and row["global_macs_share"] > 0:
+        text += f", {row['global_macs_share']:.0%} of its MACs in attention"
+    if pd.notna(row["global_tokens"]):
+        text += f", first attention over {row['global_tokens']} tokens"
+    return text
+
+
+def family_lines(run: Run) -> Iterator[str]:
+    """Every family with global stages against all-conv, at equal cost and at its best."""
+    if LOCAL not in set(run.families["family"]):
+        families = ", ".join(run.families["family"])
+        yield f"No all-conv network was trained ({families} were), so that the price of being global cannot be told."
+        return
+    if run.price.empty:
+        yield "Only all-conv networks were trained, so that being global was never tried."
+        return
+    for _, row in run.price.iterrows():
+        yield price_line(row, run)
+
+
+def price_line(row: "pd.Series[Any]", run: Run) -> str:
+    """One family against all-conv."""
+    low, high = (row[f"gain_at_equal_cost_{end}"] for end in ("low", "high"))
+    cost = COSTS[run.cost]
+    text = f"{row['family']} against all-conv: "
+    if pd.isna(row["gain_at_equal_cost"]):
+        text += f"no range of {cost} in which both have a network"
+    elif pd.isna(low):
+        text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} (what seeds make of it is not known)"
+    else:
+        text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} ({low:+.3f} to {high:+.3f})"
+        text += "" if separated(low, high) else ", not separated by the seeds"
+    extra = with_unit(abs(row["extra_cost"]), run.cost)
+    dearer = "more" if row["extra_cost"] > 0 else "less"
+    gain = f"{row['gain']:+.3f} top-1 for {extra} {dearer}"
+    if run.spread is not None and abs(row["gain"]) < run.spread.margin_between():
+        gain += f", within the {run.spread.margin_between():.3f} that seeds make"
+    return f"{text}; best against best {gain}."
+
+
+def separated(low: float, high: float) -> bool:
+    """Whether an interval leaves out 0."""
+    return low > 0 or high < 0
+
+
+def map_lines(run: Run) -> Iterator[str]:
+    """Where on the axis the best cell lies, and which the seeds do not tell from it."""
+    best = best_globality(run.map, run.spread)
+    if best is None:
+        return
+    middle, low, high = best
+    held, cells = coverage(run.map, run.trials, run.cost)
+    text = f"The best cell of the map lies at globality {middle:.2f}"
+    if run.spread is None:
+        text += "; how far that is the seed's doing is not known"
+    elif high - low < 0.005:
+        text += ", and no other cell is within what seeds make"
+    else:
+        text += f"; cells from {low:.2f} to {high:.2f} are not told apart from it by the seeds"
+    yield f"{text} ({held} of {cells} cells hold a trained network)."
+
+
+def disagreement_lines(run: Run) -> Iterator[str]:
+    """What choosing by MACs instead of latency would cost."""
+    off = run.disagreement
+    if off.empty:
+        return
+    worst = off.sort_values("latency_factor").iloc[-1]
+    yield (
+        f"{len(off)} networks of the MACs front are off the latency front, by a factor of up to "
+        f"{worst['latency_factor']:.2f} (trial {worst['number']}, {worst['family']})."
+    )
+
+
+def spread_lines(run: Run) -> Iterator[str]:
+    """What the intervals are made of."""
+    if run.spread is None:
+        yield (
+            "No architecture was trained from several seeds, so that differences above are those of single trainings; "
+            "write finalists: 4, or run archsearch swap, to know the spread."
+        )
+        return
+    spread = run.spread
+    yield (
+        f"Seeds deviate by {spread.deviation:.4f} ({spread.degrees} degrees of freedom, trainings of "
+        f"{spread.samples:,} images); intervals are 95 %, and the best of many candidates is flattered by its seed."
+    )
+
+
+def with_margin(value: float, spread: SeedSpread | None) -> str:
+    """A single reading with its interval, if there is one."""
+    if spread is None:
+        return f"{value:.3f} (one training)"
+    margin = spread.margin()
+    return f"{value:.3f} ({value - margin:.3f} to {value + margin:.3f})"
+
+
+def with_unit(value: float, cost: str) -> str:
+    """An amount of a cost as one reads it: ``6.84 ms``, ``2.7M MACs``."""
+    counted = cost in ("macs", "params")
+    return f"{amount(value) if counted else format(float(value), '.3g')} {UNITS[cost]}"

@@ -1,0 +1,257 @@
+"""Families side by side: their fronts at equal budget, what each adds, and the price of being global.
+
+Families are those of ``counting.globality.family``: all-conv, global-from-K, all-token, mixed.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from archsearch.results.frontier import non_dominated
+from archsearch.results.quality import Indicators, volume
+from archsearch.results.seeds import SeedSpread
+from archsearch.study.record import OBJECTIVES
+
+LOCAL = "all-conv"
+# Random subsets of a family that stand for the budget of the smallest one.
+SUBSETS = 200
+# Smaller families say nothing at equal budget: the others would be cut down to a handful.
+FEWEST = 4
+STEPS = 101
+FAMILY_COLUMNS = {
+    "family": "string",
+    "trained": "Int64",
+    "trained_share": "Float64",
+    "on_frontier": "Int64",
+    "number": "Int64",
+    "top1": "Float64",
+    "top1_low": "Float64",
+    "top1_high": "Float64",
+    "budget": "Int64",
+    "hypervolume": "Float64",
+    "hypervolume_low": "Float64",
+    "hypervolume_high": "Float64",
+    "hypervolume_added": "Float64",
+}
+FRONT_COLUMNS = {
+    "family": "string",
+    "number": "Int64",
+    "architecture": "string",
+    "layout": "string",
+    "globality": "Float64",
+    "cost": "Float64",
+    "top1": "Float64",
+}
+PRICE_COLUMNS = {
+    "family": "string",
+    "number": "Int64",
+    "against": "Int64",
+    "cost": "Float64",
+    "cost_against": "Float64",
+    "top1": "Float64",
+    "top1_against": "Float64",
+    "gain": "Float64",
+    "extra_cost": "Float64",
+    "gain_per_cost": "Float64",
+    "gain_at_equal_cost": "Float64",
+    "gain_at_equal_cost_low": "Float64",
+    "gain_at_equal_cost_high": "Float64",
+}
+DISAGREEMENT_COLUMNS = {
+    "number": "Int64",
+    "family": "string",
+    "layout": "string",
+    "macs": "Int64",
+    "latency_ms": "Float64",
+    "top1": "Float64",
+    "beaten_by": "Int64",
+    "latency_factor": "Float64",
+}
+
+
+def order_of(family: str) -> tuple[bool, bool, str]:
+    """Families from local to global, mixed ones between."""
+    return (family != LOCAL, family == "all-token", family)
+
+
+def members(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The trained candidates of each family, from local to global."""
+    trained = trials[trials["outcome"] == "trained"]
+    for family in sorted(map(str, trained["family"].unique()), key=order_of):
+        yield family, trained[trained["family"] == family]
+
+
+def families_frame(
+    trials: pd.DataFrame, objectives: Sequence[str], spread: SeedSpread | None = None
+) -> pd.DataFrame:
+    """One row a family, from local to global.
+
+    ``trained`` candidates, their ``trained_share``, how many ``on_frontier``; ``number`` and ``top1`` of the most
+    accurate, with the 95 % interval over seeds ``top1_low`` to ``top1_high``. ``hypervolume`` is what ``budget``
+    trainings of the family enclose: the mean over random subsets of the size of the smallest family that has four or more, with
+    the range ``_low`` to ``_high`` that holds 95 % of them, which the smallest family has not; empty for smaller ones. ``hypervolume_added`` is what the whole front
+    would lose without the family. In the normalised space of ``results.quality``.
+    """
+    groups = dict(members(trials))
+    if not groups:
+        return pd.DataFrame(columns=list(FAMILY_COLUMNS)).astype(FAMILY_COLUMNS)
+    union = pd.concat(groups.values())
+    indicators = Indicators.of(union, objectives)
+    front = non_dominated(union[list(objectives)], {name: OBJECTIVES[name].direction for name in objectives})
+    whole = indicators.hypervolume(union)
+    budget = min((len(group) for group in groups.values() if len(group) >= FEWEST), default=0)
+    rows = []
+    for family, group in groups.items():
+        first = group.sort_values(["top1", "number"], ascending=[False, True]).iloc[0]
+        margin = None if spread is None else spread.margin()
+        rest = union[union["family"] != family]
+        rows.append(
+            {
+                "family": family,
+                "trained": len(group),
+                "trained_share": len(group) / len(union),
+                "on_frontier": int(front.loc[group.index].sum()),
+                "number": first["number"],
+                "top1": first["top1"],
+                "top1_low": None if margin is None else first["top1"] - margin,
+                "top1_high": None if margin is None else first["top1"] + margin,
+                **at_budget(group, indicators, budget),
+                "hypervolume_added": whole - (indicators.hypervolume(rest) if len(rest) else 0.0),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(FAMILY_COLUMNS)).astype(FAMILY_COLUMNS)
+
+
+def at_budget(group: pd.DataFrame, indicators: Indicators, budget: int) -> dict[str, float | int | None]:
+    """Hypervolume of ``budget`` of the family's trainings, whichever they are: mean and the middle 95 %."""
+    if len(group) < max(budget, FEWEST):
+        return {"budget": None, "hypervolume": None, "hypervolume_low": None, "hypervolume_high": None}
+    generator = np.random.default_rng(0)
+    rounds = SUBSETS if len(group) > budget else 1
+    points = indicators.points(group)
+    volumes = [volume(points[generator.choice(len(group), budget, replace=False)]) for _ in range(rounds)]
+    # One subset has no spread, and nobody knows what the family's other trainings would have come to.
+    low, high = np.quantile(volumes, [0.025, 0.975]) if rounds > 1 else (None, None)
+    return {
+        "budget": budget,
+        "hypervolume": float(np.mean(volumes)),
+        "hypervolume_low": low,
+        "hypervolume_high": high,
+    }
+
+
+def fronts_frame(trials: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """Each family's own front of accuracy and ``cost``, cheapest first: one row a point."""
+    rows = [
+        {name: row[name] for name in FRONT_COLUMNS if name != "cost"} | {"cost": row[cost]}
+        for _, group in members(trials)
+        for _, row in own_front(group, cost).iterrows()
+    ]
+    return pd.DataFrame(rows, columns=list(FRONT_COLUMNS)).astype(FRONT_COLUMNS)
+
+
+def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """The non-dominated candidates of a group by accuracy and ``cost``, cheapest first."""
+    best = non_dominated(group[["top1", cost]], {"top1": "maximize", cost: "minimize"})
+    return group[best].sort_values([cost, "number"]).drop_duplicates(["top1", cost])
+
+
+def price_frame(trials: pd.DataFrame, cost: str, spread: SeedSpread | None = None) -> pd.DataFrame:
+    """What going global buys and costs, one row for each family with global stages; empty without any all-conv network.
+
+    The family's most accurate network, ``number``, against all-conv's, ``against``: ``gain`` in top-1 for
+    ``extra_cost`` (in the unit of ``cost``; below zero where global is cheaper), and ``gain_per_cost`` where it is dearer. ``gain_at_equal_cost``
+    is the mean height of the family's front over all-conv's, over the range of cost (by its logarithm) in which
+    both have a point; ``_low`` to ``_high`` is its 95 % interval if each height has the seeds' spread and
+    neighbouring heights, which are often those of one network, err together; empty where the ranges do not meet.
+    """
+    groups = dict(members(trials))
+    local = groups.pop(LOCAL, None)
+    if local is None:
+        return pd.DataFrame(columns=list(PRICE_COLUMNS)).astype(PRICE_COLUMNS)
+    anchor = most_accurate(local)
+    rows = [
+        {
+            "family": family,
+            **price(most_accurate(group), anchor, cost),
+            **at_equal_cost(own_front(group, cost), own_front(local, cost), cost, spread),
+        }
+        for family, group in groups.items()
+    ]
+    return pd.DataFrame(rows, columns=list(PRICE_COLUMNS)).astype(PRICE_COLUMNS)
+
+
+def most_accurate(group: pd.DataFrame) -> "pd.Series[Any]":
+    """The best candidate of a group; of equal ones the first."""
+    return group.sort_values(["top1", "number"], ascending=[False, True]).iloc[0]
+
+
+def price(one: "pd.Series[Any]", anchor: "pd.Series[Any]", cost: str) -> dict[str, Any]:
+    """One candidate against another."""
+    gain, extra = one["top1"] - anchor["top1"], one[cost] - anchor[cost]
+    return {
+        "number": one["number"],
+        "against": anchor["number"],
+        "cost": one[cost],
+        "cost_against": anchor[cost],
+        "top1": one["top1"],
+        "top1_against": anchor["top1"],
+        "gain": gain,
+        "extra_cost": extra,
+        "gain_per_cost": gain / extra if extra > 0 else None,
+    }
+
+
+def at_equal_cost(
+    front: pd.DataFrame, local: pd.DataFrame, cost: str, spread: SeedSpread | None
+) -> dict[str, float | None]:
+    """The mean height of one front over another, where both have a point of that cost or less."""
+    names = ("gain_at_equal_cost", "gain_at_equal_cost_low", "gain_at_equal_cost_high")
+    low = max(front[cost].min(), local[cost].min())
+    high = max(front[cost].max(), local[cost].max())
+    if high <= low:
+        return dict.fromkeys(names)
+    costs = np.geomspace(low, high, STEPS)
+    here, there = heights(front, cost, costs), heights(local, cost, costs)
+    mean = float((here["top1"].to_numpy() - there["top1"].to_numpy()).mean())
+    if spread is None:
+        return dict(zip(names, (mean, None, None), strict=True))
+    # Each network's reading errs once, wherever it stands for its front.
+    shares = [side["number"].value_counts(normalize=True) for side in (here, there)]
+    margin = spread.margin() * math.sqrt(sum(float((share**2).sum()) for share in shares))
+    return dict(zip(names, (mean, mean - margin, mean + margin), strict=True))
+
+
+def heights(front: pd.DataFrame, cost: str, costs: NDArray[np.float64]) -> pd.DataFrame:
+    """The best network of a front that costs no more, at each of ``costs``."""
+    places = np.searchsorted(front[cost].to_numpy(dtype=float), costs * (1 + 1e-12), side="right")
+    return front.iloc[places - 1]
+
+
+def disagreement_frame(trials: pd.DataFrame) -> pd.DataFrame:
+    """Candidates on the front of accuracy and MACs that are off the front of accuracy and latency, cheapest first.
+
+    ``beaten_by`` is the fastest candidate that is at least as accurate, and ``latency_factor`` how many times
+    as long this one takes: what choosing by MACs would cost. Latencies within the distance between each other's
+    quartiles are not told apart.
+    """
+    trained = trials[(trials["outcome"] == "trained") & trials["latency_ms"].notna()]
+    rows = []
+    for _, row in own_front(trained, "macs").iterrows() if len(trained) else ():
+        noise = trained["latency_iqr_ms"].fillna(0.0) + (
+            0.0 if pd.isna(row["latency_iqr_ms"]) else row["latency_iqr_ms"]
+        )
+        faster = trained["latency_ms"] + noise < row["latency_ms"]
+        as_good = trained[(trained["top1"] >= row["top1"]) & faster]
+        if as_good.empty:
+            continue
+        other = as_good.sort_values(["latency_ms", "number"]).iloc[0]
+        rows.append(
+            {name: row[name] for name in ("number", "family", "layout", "macs", "latency_ms", "top1")}
+            | {"beaten_by": other["number"], "latency_factor": row["latency_ms"] / other["latency_ms"]}
+        )
+    return pd.DataFrame(rows, columns=list(DISAGREEMENT_COLUMNS)).astype(DISAGREEMENT_COLUMNS)

@@ -1,0 +1,34 @@
+"""Weights that bear our names, read without running any code of theirs, in the network that they belong to."""
+
+from pathlib import Path
+
+import torch
+
+from archsearch.architecture import Architecture, Network
+from archsearch.errors import Problem, WeightsError
+from archsearch.published import read_weights
+
+REMEDY = "give the weights of this very architecture"
+
+
+def load_weights(architecture: Architecture, path: Path) -> Network:
+    """The network of ``architecture`` with the weights in ``path``, safetensors or a torch state dict; on the CPU.
+
+    Raises:
+        WeightsError: the file cannot be read, or its tensors are not those of the network; lists which.
+    """
+    found = read_weights(path)
+    with torch.random.fork_rng(devices=[]):
+        network = architecture.build()
+    own = network.state_dict()
+    problems = [Problem(name, "is missing", REMEDY) for name in own.keys() - found.keys()]
+    problems += [Problem(name, "belongs to another network", REMEDY) for name in found.keys() - own.keys()]
+    problems += [
+        Problem(name, f"{tuple(found[name].shape)} where {tuple(own[name].shape)} belongs", REMEDY)
+        for name in own.keys() & found.keys()
+        if found[name].shape != own[name].shape
+    ]
+    if problems:
+        raise WeightsError(str(path), sorted(problems, key=lambda problem: problem.key))
+    network.load_state_dict(found)
+    return network

@@ -1,0 +1,30 @@
+"""Trials by hand, as ``run.trials`` has them."""
+
+import pandas as pd
+
+from archsearch.results.table import SHOWN, dtypes
+
+DEFAULTS = {
+    "state": "COMPLETE",
+    "outcome": "trained",
+    "layout": "C-CCC",
+    "family": "all-conv",
+    "globality": 0.1,
+    "top1": 0.5,
+    "latency_ms": 1.0,
+    "latency_iqr_ms": 0.0,
+    "macs": 1000,
+    "params": 100,
+    "samples": 512,
+    "device": "a device",
+}
+
+
+def trials_of(*rows):
+    """One trial for each mapping; what it leaves out is as in ``DEFAULTS``."""
+    whole = [
+        {**dict.fromkeys(SHOWN), **DEFAULTS, "number": n, "slot": n, "architecture": f"a{n}", **row}
+        for n, row in enumerate(rows)
+    ]
+    frame = pd.DataFrame([{"on_frontier": False, "test_top1": None, "started": None, **row} for row in whole])
+    return frame.astype(dtypes())

@@ -1,0 +1,143 @@
+import math
+
+import pandas as pd
+import pytest
+from frames import trials_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archsearch.results.map import (
+    COLUMNS,
+    Grid,
+    best_globality,
+    coverage,
+    empty_cells,
+    map_frame,
+    qd_score,
+)
+from archsearch.results.seeds import SeedSpread, repeats_frame, seed_spread
+
+# 1 to 32 ms in five steps of a factor of two.
+TRIALS = trials_of(
+    {"globality": 0.05, "latency_ms": 1.0, "top1": 0.40},
+    {"globality": 0.10, "latency_ms": 1.5, "top1": 0.45, "layout": "C-CCM", "family": "global-from-2"},
+    {"globality": 0.10, "latency_ms": 3.0, "top1": 0.60},
+    {"globality": 0.90, "latency_ms": 32.0, "top1": 0.70, "family": "all-token"},
+    {"globality": 0.50, "latency_ms": 4.5, "top1": 0.99, "outcome": "stopped"},
+)
+SPREAD = SeedSpread(deviation=0.01, degrees=4, samples=512)
+T_4 = 2.7764451051977987  # Student's t, 4 degrees of freedom, two-sided 95 %
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return map_frame(TRIALS, "latency_ms", SPREAD)
+
+
+def test_each_cell_that_holds_a_trained_candidate_is_a_row_local_and_cheap_ones_first(frame):
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame["number"].tolist() == [1, 2, 3]
+
+
+def test_globality_low_and_high_are_the_fifth_of_the_axis(frame):
+    assert frame["globality_low"].tolist() == pytest.approx([0, 0, 0.8])
+    assert frame["globality_high"].tolist() == pytest.approx([0.2, 0.2, 1])
+
+
+def test_cost_low_and_high_are_equal_steps_of_the_logarithm(frame):
+    assert frame["cost_low"].tolist() == pytest.approx([1, 2, 16])
+    assert frame["cost_high"].tolist() == pytest.approx([2, 4, 32])
+
+
+def test_trials_counts_the_candidates_of_the_cell(frame):
+    assert frame["trials"].tolist() == [2, 1, 1]
+
+
+def test_number_architecture_layout_family_globality_and_cost_are_those_of_the_most_accurate(frame):
+    best = frame.iloc[0]
+
+    assert (best["number"], best["architecture"], best["layout"]) == (1, "a1", "C-CCM")
+    assert (best["family"], best["globality"], best["cost"]) == ("global-from-2", 0.10, 1.5)
+
+
+def test_top1_is_the_best_accuracy_of_the_cell(frame):
+    assert frame["top1"].tolist() == [0.45, 0.60, 0.70]
+
+
+def test_of_equal_accuracies_the_cheapest_stands_for_the_cell():
+    twice = trials_of({"latency_ms": 2.0}, {"latency_ms": 1.9}, {"latency_ms": 8.0})
+
+    assert map_frame(twice, "latency_ms")["number"].tolist() == [1, 2]
+
+
+def test_top1_low_and_high_are_the_interval_of_a_single_training(frame):
+    assert frame["top1_low"].tolist() == pytest.approx([0.45 - T_4 / 100, 0.60 - T_4 / 100, 0.70 - T_4 / 100])
+    assert frame["top1_high"][0] == pytest.approx(0.45 + T_4 / 100)
+    assert frame["seeds"].tolist() == [1, 1, 1]
+
+
+def test_without_a_spread_there_is_no_interval():
+    frame = map_frame(TRIALS, "latency_ms")
+
+    assert frame["top1_low"].isna().all()
+    assert frame["top1_high"].isna().all()
+
+
+def test_seeds_of_a_candidate_of_its_own_make_its_interval_narrower():
+    repeats = repeats_frame(
+        {f"final:a3:{seed}": {"top1": top1, "samples": 512} for seed, top1 in enumerate((0.68, 0.69, 0.73))}
+    )
+    spread = seed_spread(repeats, 512)
+    row = map_frame(TRIALS, "latency_ms", spread, repeats).iloc[2]
+    # Mean 0.70, squares 4 + 1 + 9, two degrees of freedom; t = 4.3027 for them.
+    margin = 4.302652729911275 * math.sqrt(14e-4 / 2) / math.sqrt(3)
+
+    assert row["seeds"] == 3
+    assert (row["top1_low"], row["top1_high"]) == pytest.approx((0.70 - margin, 0.70 + margin))
+
+
+def test_coverage_counts_cells_with_and_without_a_candidate(frame):
+    assert coverage(frame, TRIALS, "latency_ms") == (3, 25)
+    assert len(list(empty_cells(frame, TRIALS, "latency_ms"))) == 22
+
+
+def test_the_quality_diversity_score_is_the_sum_of_the_best(frame):
+    assert qd_score(frame) == pytest.approx(0.45 + 0.60 + 0.70)
+
+
+def test_the_best_globality_is_that_of_the_most_accurate_cell_with_what_seeds_do_not_tell_from_it(frame):
+    assert best_globality(frame, None) == (0.90, 0.90, 0.90)
+    # Two trainings differ by chance up to sqrt(2) t sd: 0.70 - 0.60 is beyond 0.039, and within 0.118.
+    assert best_globality(frame, SPREAD) == (0.90, 0.90, 0.90)
+    assert best_globality(frame, SeedSpread(0.03, 4, 512)) == (0.90, 0.10, 0.90)
+
+
+def test_an_empty_run_has_an_empty_map():
+    frame = map_frame(TRIALS[:0], "latency_ms")
+
+    assert frame.empty
+    assert list(frame.columns) == list(COLUMNS)
+    assert best_globality(frame, SPREAD) is None
+
+
+def test_candidates_of_one_cost_share_a_column():
+    grid = Grid.of(pd.Series([5.0, 5.0]))
+
+    assert grid.cells == 5
+    assert grid.place(0.5, 5.0) == (2, 0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0.01, 1e9)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_every_candidate_lies_in_the_cell_whose_edges_hold_it(points):
+    grid = Grid.of(pd.Series([cost for _, cost in points]))
+    for globality, cost in points:
+        row, column = grid.place(globality, cost)
+
+        assert grid.globality[row] <= globality <= grid.globality[row + 1]
+        assert grid.cost[column] <= cost <= grid.cost[column + 1]
