@@ -27,7 +27,7 @@ def test_the_names_are_those_of_the_manual():
         "load_run",
         "load_space",
     }
-    calls |= {"profile_architecture", "run_baselines", "run_study"}
+    calls |= {"profile_architecture", "run_baselines", "run_study", "train_architecture"}
     nouns = {"Architecture", "Macs", "Network", "Profile", "Recipe", "Run", "Space", "StudyConfig"}
     errors = {"ArchsearchError", "InfeasibleError", "SpaceError"}
 

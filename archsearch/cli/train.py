@@ -1,0 +1,71 @@
+"""``archsearch train``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from archsearch.cli.run import default_folder
+from archsearch.cli.tables import console
+from archsearch.results.words import amount, duration
+from archsearch.space import load_architecture
+from archsearch.study.config import load_study
+from archsearch.study.winner import CHECKPOINT, Reading, Trained, train_architecture
+
+
+class Told:
+    """Prints the learning curve, a line a point, and knows how far it is."""
+
+    def __init__(self, screen: Console) -> None:
+        self.screen = screen
+        self.share = 0.0
+
+    def __call__(self, point: Reading) -> None:
+        """One point of the curve."""
+        self.share = point["share"]
+        self.screen.print(
+            f"[{self.share:4.0%}] {amount(point['samples']):>6} images  train loss {point['train_loss']:.4f}  "
+            f"val loss {point['val_loss']:.4f}  top1 {point['top1']:.4f} ({duration(point['seconds'])})",
+            markup=False,
+            highlight=False,
+        )
+
+
+def train_command(
+    file: Path, study_file: Path | None, flags: Mapping[str, Any], weights: Path | None, out: Path | None
+) -> None:
+    """Train the architecture in the file, show its learning curve, and say what it came to."""
+    architecture = load_architecture(file)
+    study = load_study(None, "archsearch train", study_file, flags)
+    folder = out or Path("trained", *default_folder(architecture.name, study, study_file).parts[1:])
+    screen = console()
+    screen.print(
+        f"{architecture.name} ({architecture.id}): {study.recipe.samples:,} images of {study.data}, "
+        f"seed {study.seed}; {folder}",
+        soft_wrap=True,
+    )
+    if (folder / CHECKPOINT).exists():
+        screen.print("resuming behind the last point that was written down")
+    told = Told(screen)
+    try:
+        trained = train_architecture(architecture, study, folder, weights=weights, tell=told)
+    except (KeyboardInterrupt, SystemExit):
+        how_far = f" behind {told.share:.0%}" if told.share else ""
+        screen.print(f"stopped{how_far}; the same command resumes")
+        raise
+    say(screen, trained)
+
+
+def say(screen: Console, trained: Trained) -> None:
+    """What came of it, and where it lies."""
+    if not trained.fresh:
+        screen.print("finished before: nothing was trained, nothing was changed")
+    screen.print(
+        f"top1 {trained.top1:.4f} on validation, {trained.test_top1:.4f} on test images; "
+        f"{trained.samples:,} images in {duration(trained.seconds)}",
+        highlight=False,
+    )
+    screen.print(f"weights, learning curve, conditions: {trained.folder}", highlight=False, soft_wrap=True)
+    command = f"archsearch export {trained.architecture} --weights {trained.weights}"
+    screen.print(f"to take it away: {command}", highlight=False, soft_wrap=True)
