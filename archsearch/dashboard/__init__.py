@@ -1,0 +1,7 @@
+"""A run in the browser: Optuna's dashboard, read-only, with our notes, drawings and pictures beside its own."""
+
+from archsearch.dashboard.app import Viewer, viewer
+from archsearch.dashboard.gate import Gate, allowed_hosts
+from archsearch.dashboard.serve import Server, bound, refuse_open, url_of
+
+__all__ = ["Gate", "Server", "Viewer", "allowed_hosts", "bound", "refuse_open", "url_of", "viewer"]

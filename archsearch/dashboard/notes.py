@@ -1,0 +1,120 @@
+"""What the dashboard shows as notes, in Markdown: of a trial its architecture, of the study what came of it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from archsearch.errors import ArchsearchError
+from archsearch.results.parts import architecture_table, markdown
+from archsearch.results.words import amount
+from archsearch.study.record import COUNTED
+
+# ``COMPLETE``, ``PRUNED`` and ``FAIL`` are Optuna's words; these are ours, and what they mean.
+MEANINGS = {
+    "trained": "trained to the end",
+    "infeasible": "over a limit: never trained, no values",
+    "stopped": "stopped at a rung, where others went on: no values",
+    "paused": "read at a rung; it may go on",
+    "running": "some worker is at it",
+    "failed": "broke, and used up its slot",
+    "interrupted": "its process was stopped; the slot is run again",
+}
+WHERE = (
+    "On the first page, below its timeline: the **frontier**, and the **map** of globality against cost. Each trial "
+    "has its drawing, its parts and its limits as a note, and its files as artifacts."
+)
+FIGURES = ("top1", "latency_ms", "peak_memory_mib")
+
+
+def trial_note(study_id: int, trial: FrozenTrial) -> str:
+    """What one trial is: what became of it, its drawing, its parts, and how far it is from each limit."""
+    if any(name not in trial.user_attrs for name in COUNTED):
+        return "no architecture is recorded"
+    return "\n\n".join(
+        [*facts(trial), *picture(study_id, trial), table(trial.user_attrs["description"]), *limits(trial)]
+    )
+
+
+def facts(trial: FrozenTrial) -> Iterator[str]:
+    """Identity, outcome and the figures that are known."""
+    known: Mapping[str, Any] = trial.user_attrs
+    named = f" ({inline(known['reference'])})" if known.get("reference") else ""
+    yield (
+        f"**{known['layout']}**{named}, {known['family']}, globality {known['globality']:.3f}, "
+        f"{amount(known['macs'])} MACs, {amount(known['params'])} parameters, id {known['architecture']}"
+    )
+    outcome = outcome_of(trial)
+    figures = [f"{name} {known[name]:.4g}" for name in FIGURES if known.get(name) is not None]
+    yield f"**{outcome}** ({MEANINGS[outcome]})" + "".join(f", {figure}" for figure in figures)
+    if known.get("error"):
+        yield f"error: {inline(known['error'])}"
+
+
+def outcome_of(trial: FrozenTrial) -> str:
+    """What became of it; until it is told, it has come to nothing yet."""
+    outcome = str(trial.user_attrs.get("outcome", "running"))
+    return outcome if trial.state.is_finished() or outcome == "paused" else "running"
+
+
+def picture(study_id: int, trial: FrozenTrial) -> Iterator[str]:
+    """The drawing, by its address."""
+    yield f"![drawing](/artifacts/{study_id}/{trial._trial_id}/{trial.user_attrs['architecture']}-d0)"  # noqa: SLF001 - addresses have it
+
+
+@lru_cache(maxsize=16_384)
+def table(description: str) -> str:
+    """The parts; or why an architecture of another version cannot be read."""
+    try:
+        return spaced(architecture_table(description))
+    except (ValueError, ArchsearchError) as error:
+        return f"this version cannot read the architecture: {inline(str(error).splitlines()[0])}"
+
+
+def limits(trial: FrozenTrial) -> Iterator[str]:
+    """How far each limited cost is above its limit."""
+    if trial.constraints:
+        header = [("limit", "cost minus limit", ""), ("---", "---:", "---")]
+        rows = [(name, excess(over), verdict(over)) for name, over in trial.constraints.items()]
+        yield spaced("\n".join(markdown([*header, *rows])))
+
+
+def excess(over: float) -> str:
+    """How far above its limit, with its sign: +1.2M, -0.4."""
+    return f"{'+' if over > 0 else '-'}{amount(abs(over))}"
+
+
+def verdict(over: float) -> str:
+    """What a cost minus its limit means."""
+    return "over" if over > 0 else "within"
+
+
+def spaced(table: str) -> str:
+    """A Markdown table whose cells end in a wide space: the page sets them without any between."""
+    head, rule, *body = table.splitlines()
+    return "\n".join(
+        [head.replace(" |", "\u2003 |"), rule, *(line.replace(" |", "\u2003 |") for line in body)]
+    )
+
+
+def inline(text: object) -> str:
+    """Text as it stands, whatever it contains: as Markdown's code."""
+    return "`" + str(text).replace("`", "'").replace("\n", " ") + "`"
+
+
+def study_note(name: str, objectives: Sequence[str], trials: Sequence[FrozenTrial], *, writable: bool) -> str:
+    """What the run is and came to, and where to find our pictures."""
+    counts = Counter(map(outcome_of, trials))
+    rows = [(outcome, str(counts[outcome]), MEANINGS[outcome]) for outcome in MEANINGS if counts[outcome]]
+    return "\n\n".join(
+        [
+            f"**{inline(name)}** searched by {', '.join(objectives)}",
+            spaced("\n".join(markdown([("outcome", "trials", "meaning"), ("---", "---:", "---"), *rows]))),
+            WHERE,
+            "Changes are written into the record."
+            if writable
+            else "Read-only: nothing here changes the record.",
+        ]
+    )

@@ -1,0 +1,61 @@
+"""A record in PostgreSQL is looked at over connections that may not write."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from watching import serving
+
+from archsearch.api import run_study
+from archsearch.dashboard.reading import open_to_read
+from archsearch.space import load_space
+from archsearch.study.config import StudyConfig
+from archsearch.study.folder import RunFolder
+from archsearch.study.storage import close
+
+sys.path.append(str(Path(__file__).parent.parent / "study"))
+import servers
+
+SPACE = """
+name: seen
+image: {channels: 1, height: 8, width: 8}
+classes: 10
+stem: {kind: conv, channels: 8}
+stages: [{kind: conv, channels: {choice: [8, 16]}, depth: 1}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of two candidates whose record is in a database."""
+    place = tmp_path_factory.mktemp("served")
+    (place / "space.yaml").write_text(SPACE)
+    study = StudyConfig(trials=2, objectives=("top1", "macs"), latency_seconds=0.01)
+    with servers.running() as server:
+        run_study(
+            load_space(place / "space.yaml"),
+            study,
+            place / "run",
+            storage=server.new_database(),
+            evaluate=lambda *_: 0.5,
+        )
+        yield place / "run"
+
+
+def test_its_trials_are_shown(folder):
+    with serving(folder) as site:
+        shown = json.loads(site.ask("/api/studies/1")[2])
+
+    assert len(shown["trials"]) == 2
+    assert all("stages.0" in trial["note"]["body"] for trial in shown["trials"])
+
+
+def test_the_server_refuses_to_be_written(folder):
+    study = open_to_read(RunFolder(folder))
+
+    with pytest.raises(Exception) as caught:
+        study.set_user_attr("seen", "yes")
+
+    assert "read-only transaction" in str(caught.value.__cause__ or caught.value)
+    close(study)
