@@ -11,9 +11,13 @@ The rooms, in the order the data walks through them; a room imports only rooms a
     published/     networks of others that are points of our space, and their weights under our names
     profiling/     what it costs on a device: latency, memory, with their conditions
     proxy/         how good it seems: images, recipe, short training
+    influence/     how far a trained network really reaches: on its weights, and on images
     search/        what comes next: samplers, and who goes on from a rung, as functions of what is known
     study/         the search as it is run: workers, the record, the loop
+    forms/         a network as others read it: program, ONNX, a file for torch alone; each checked by running it
     results/       what was found: frames, frontier, pictures, winners
+    dashboard/     the same in a browser: Optuna's dashboard on a run, read-only, with our notes and figures
+    report/        the same as a page to read: words, figures, tables and drawings in one file
     api            the whole walk as one call
     cli            the command line
 """
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from archsearch.results import Run, load_run
     from archsearch.space import Space, load_architecture, load_space
     from archsearch.study.config import StudyConfig
+    from archsearch.study.winner import train_architecture
 
 __version__ = version("archsearch")
 
@@ -59,6 +64,7 @@ _HOMES = {
     "profile_architecture": "profiling",
     "run_baselines": "api",
     "run_study": "api",
+    "train_architecture": "study.winner",
 }
 
 __all__ = [
@@ -83,6 +89,7 @@ __all__ = [
     "profile_architecture",
     "run_baselines",
     "run_study",
+    "train_architecture",
 ]
 
 

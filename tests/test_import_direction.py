@@ -18,9 +18,13 @@ ROOMS = [
     "published",
     "profiling",
     "proxy",
+    "influence",
     "search",
     "study",
+    "forms",
     "results",
+    "dashboard",
+    "report",
     "api",
     "cli",
 ]

@@ -47,11 +47,15 @@ def run(
         str | None, typer.Option(help="digits, a Parquet file, a folder, procedural:TASK, or a hub name.")
     ] = None,
     samples: Annotated[Optional[int], typer.Option(help="Training images shown to a candidate.")] = None,  # noqa: UP045
+    fill_map: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--fill-map", help="So many candidates more, aimed at empty cells of the map."),
+    ] = None,
     seed: Annotated[Optional[int], typer.Option(help="Seed of the whole search.")] = None,  # noqa: UP045
     device: Device = None,
     threads: Annotated[Optional[int], typer.Option(help="CPU threads of an operator.")] = None,  # noqa: UP045
     sampler: Annotated[
-        str | None, typer.Option(help="auto, gp, tpe, nsga2, evolution, macs or random.")
+        str | None, typer.Option(help="auto, gp, tpe, nsga2, evolution, macs, map or random.")
     ] = None,
     out: Annotated[Optional[Path], typer.Option(help="Run folder [runs/SPACE/DATA-seedN].")] = None,  # noqa: UP045
     storage: Annotated[
@@ -69,6 +73,7 @@ def run(
 
     flags = {
         "trials": trials,
+        "fill_map": fill_map,
         "data": data,
         "seed": seed,
         "device": device,
@@ -148,14 +153,111 @@ def results(
 
 
 @app.command()
+def report(run_folder: RunPath) -> None:
+    """Write RUN/report.html: answer, map, fronts, swaps and winners on one page; also while a run goes on."""
+    from archsearch.cli.report import report_command
+
+    report_command(run_folder)
+
+
+@app.command()
+def train(
+    architecture: Annotated[Path, typer.Argument(metavar="ARCHITECTURE", help="An architecture file.")],
+    study: StudyFile = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, a Parquet file, a folder, procedural:TASK, or a hub name.")
+    ] = None,
+    samples: Annotated[Optional[int], typer.Option(help="Training images shown, in all.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="Of initial weights and the order of images.")] = None,  # noqa: UP045
+    device: Device = None,
+    threads: Annotated[Optional[int], typer.Option(help="CPU threads of an operator.")] = None,  # noqa: UP045
+    weights: Annotated[Optional[Path], typer.Option(help="Weights to start from, as exported.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Folder [trained/NAME/DATA-seedN].")] = None,  # noqa: UP045
+) -> None:
+    """Train one architecture in full, by the recipe of a study file; the same command again resumes."""
+    from archsearch.cli.train import train_command
+
+    flags = {"data": data, "seed": seed, "device": device, "threads": threads}
+    recipe = {} if samples is None else {"recipe": {"samples": samples}}
+    given = {name: value for name, value in flags.items() if value is not None}
+    train_command(architecture, study, {**given, **recipe}, weights, out)
+
+
+@app.command()
 def export(
-    run_folder: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,  # noqa: UP045
+    target: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="[RUN|ARCHITECTURE]", help="A run folder, or an architecture file."),
+    ] = None,
     trial: Annotated[int | None, typer.Option(help="Number of the trial, as in the frontier table.")] = None,
-    weights: Annotated[Optional[Path], typer.Option(help="A file of published weights.")] = None,  # noqa: UP045
+    final_seed: Annotated[
+        int | None, typer.Option(help="With --trial: its weights as a finalist, of this seed.")
+    ] = None,
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A file of weights: of the architecture, or published ones."),
+    ] = None,
     name: Annotated[Optional[str], typer.Option("--as", help="Whose they are, such as t2t_vit_14.")] = None,  # noqa: UP045
+    form: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="yaml, weights, program, onnx or standalone; may be given again [all]."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("exported"),
 ) -> None:
-    """Take a network away, as architecture file and weights: a trial of a run, or a published one."""
-    from archsearch.cli.results import export_command
+    """Take a network away, each form checked by running it: a trial of a run, a published network, or a file's."""
+    from archsearch.cli.export import Asked, export_command
 
-    export_command(run_folder, trial, weights, name, out)
+    export_command(Asked(target, trial, final_seed, weights, name, form or None), out)
+
+
+@app.command()
+def swap(
+    run_folder: RunPath,
+    trial: Annotated[int, typer.Option(help="Number of the trial whose stages change, as in the frontier.")],
+    stage: Annotated[Optional[int], typer.Option(help="This stage alone, from 0.")] = None,  # noqa: UP045
+    cost: Annotated[str, typer.Option(help="What is kept equal: macs or params.")] = "macs",
+    tolerance: Annotated[float, typer.Option(help="How nearly, as a share of it.")] = 0.02,
+    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 3,
+    samples: Annotated[int | None, typer.Option(help="Training images of each [as in the search].")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of an operator [as in the search].")
+    ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Show the swaps and their costs, and train nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Local or global here? Train a trial again with one stage of another kind at equal cost, from the same seeds.
+
+    The same command again resumes; beside a running one it is one more worker.
+    """
+    from archsearch.cli.swap import dry_command, swap_command
+    from archsearch.study.swaps import Asked
+
+    asked = Asked(trial, stage, cost, tolerance, seeds, samples)
+    if dry:
+        dry_command(run_folder, asked, as_json=as_json)
+    else:
+        swap_command(run_folder, asked, device, threads, as_json=as_json)
+
+
+@app.command()
+def dashboard(
+    run_folder: RunPath,
+    port: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option(min=1, max=65_535, help="Port to listen on [8080, or a free one]."),
+    ] = None,
+    writable: Annotated[
+        bool, typer.Option("--writable", help="Let the page change and delete what is recorded.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    known: Annotated[
+        bool, typer.Option("--i-know-it-is-open", help="With --host: others may look, without a password.")
+    ] = False,
+) -> None:
+    """Show a run in the browser with Optuna's dashboard, finished or going on; read-only, for this machine alone."""
+    from archsearch.cli.dashboard import dashboard_command
+
+    dashboard_command(run_folder, host, port, writable=writable, known=known)

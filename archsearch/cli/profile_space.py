@@ -11,7 +11,7 @@ import pandas as pd
 
 from archsearch.architecture import Architecture
 from archsearch.cli.check import fit_hint, show_envelope
-from archsearch.cli.tables import amount, console, grid
+from archsearch.cli.tables import console, grid
 from archsearch.counting import count_macs, family
 from archsearch.errors import EnvironmentFaultError, InfeasibleError, InputError, Problem
 from archsearch.profiling import (
@@ -23,6 +23,7 @@ from archsearch.profiling import (
     load_fitted,
     measure_latency,
 )
+from archsearch.results.words import amount
 from archsearch.space import Space
 from archsearch.study.envelope import spread, survey
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from archsearch.cli.tables import amount, duration
+from archsearch.results.words import amount, duration
 from archsearch.study.record import TrialRecord
 from archsearch.study.watch import Watcher
 

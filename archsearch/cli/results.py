@@ -1,4 +1,4 @@
-"""``archsearch results`` and ``archsearch export``."""
+"""``archsearch results``."""
 
 import json
 from collections import Counter
@@ -10,33 +10,33 @@ import pandas as pd
 from rich.table import Table
 
 from archsearch.api import write_all
+from archsearch.cli.report import written
 from archsearch.cli.tables import (
-    amount,
     console,
-    duration,
     finalists_table,
     frontier_table,
     grid,
     number,
     outcomes,
+    show_answer,
 )
 from archsearch.errors import InputError, Problem
 from archsearch.results import (
     Comparison,
     compare,
     comparison_lines,
-    export_published,
-    export_trial,
     load_run,
     proxy_lines,
     save_comparison_plot,
 )
+from archsearch.results.words import amount, duration
 from archsearch.study.folder import disk_faults
 
 
 def results_command(folder: Path, *, as_json: bool) -> None:
     """Derive the result files anew and print the frontier."""
     run = write_all(folder)
+    report = written(run)
     screen = console()
     if as_json:
         screen.print_json(run.frontier.to_json(orient="records", date_format="iso"))
@@ -47,7 +47,9 @@ def results_command(folder: Path, *, as_json: bool) -> None:
     screen.print("")
     for line in proxy_lines(run.proxies):
         screen.print(line)
+    show_answer(screen, run)
     screen.print(f"{outcomes(run)}; tables, picture and winners: {run.folder}")
+    screen.print(f"report: {report}", markup=False, soft_wrap=True)
 
 
 def against_command(folder: Path, others: Sequence[Path], *, as_json: bool) -> None:
@@ -136,26 +138,3 @@ def reached_table(comparison: Comparison) -> Table:
 def samples(count: Any) -> str:
     """Training images, or a dash where nobody knows."""
     return "-" if pd.isna(count) else amount(count)
-
-
-def export_command(
-    folder: Path | None, trial: int | None, weights: Path | None, name: str | None, out: Path
-) -> None:
-    """Write the architecture and weights of one trial, or of a published network."""
-    wanted = (folder is not None, trial is not None, weights is not None, name is not None)
-    if wanted not in ((True, True, False, False), (False, False, True, True)):
-        problem = Problem(
-            "", "what to export is not said", "write RUN --trial N, or --weights FILE --as NAME"
-        )
-        raise InputError("archsearch export", [problem])
-    with disk_faults(out):
-        if folder is not None and trial is not None:
-            exported = export_trial(load_run(folder), trial, out)
-        elif weights is not None and name is not None:
-            exported = export_published(name, weights, out)
-    screen = console()
-    screen.print(str(exported.architecture))
-    if exported.weights is None:
-        screen.print("no weights: they are kept for the trials on the frontier")
-    else:
-        screen.print(str(exported.weights))

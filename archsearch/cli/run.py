@@ -9,12 +9,13 @@ from rich.console import Console
 
 from archsearch.api import run_study
 from archsearch.cli.progress import Progress
-from archsearch.cli.tables import console, duration, finalists_table, frontier_table, outcomes
+from archsearch.cli.report import written
+from archsearch.cli.tables import console, finalists_table, frontier_table, outcomes, show_answer
 from archsearch.errors import InputError, Problem, shown
 from archsearch.results import Run, proxy_lines
+from archsearch.results.words import duration
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
-from archsearch.study.folder import RunFolder
 from archsearch.study.on_ray import OnRay
 from archsearch.study.record import USED
 from archsearch.study.run import Engine
@@ -34,14 +35,14 @@ def run_command(
     folder = out or default_folder(space.name, study, study_file)
     screen = console()
     screen.print(
-        f"{space.name}: {space.size():,} architectures; {study.trials} trials on {study.data}; {folder}"
+        f"{space.name}: {space.size():,} architectures; {study.slots} trials on {study.data}; {folder}"
     )
     progress = Progress(screen)
     try:
         with progress.shown():
             run = run_study(space, study, folder, watcher=progress, storage=storage, engine=engine)
     except (KeyboardInterrupt, SystemExit):
-        screen.print(f"stopped: {progress.done} of {study.trials} trials are done; the same command resumes")
+        screen.print(f"stopped: {progress.done} of {study.slots} trials are done; the same command resumes")
         raise
     summary(screen, run, study)
 
@@ -81,10 +82,11 @@ def summary(screen: Console, run: Run, study: StudyConfig) -> None:
         screen.print(finalists_table(run))
     spent = duration(float(run.trials["seconds"].sum()))
     screen.print(f"\n{outcomes(run)}; {spent} in trials")
-    if done < study.trials:
-        screen.print(f"the space is exhausted: it has nothing new after {done} of {study.trials} trials")
+    if done < study.slots:
+        screen.print(f"the space is exhausted: it has nothing new after {done} of {study.slots} trials")
     for line in proxy_lines(run.proxies):
         screen.print(line)
+    show_answer(screen, run)
     screen.print(f"tables, picture and winners: {run.folder}")
-    place = RunFolder(run.folder).storage or f"sqlite:///{run.folder / 'study.db'}"
-    screen.print(f"dashboard: optuna-dashboard {place}")
+    screen.print(f"report: {written(run)}", markup=False, soft_wrap=True)
+    screen.print(f"dashboard: archsearch dashboard {run.folder}", markup=False, soft_wrap=True)

@@ -10,26 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from archsearch.results import Run
-
-PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def amount(value: float) -> str:
-    """An amount as one reads it: 12.3M, 640, 0.482."""
-    rounded = float(f"{value:.3g}")
-    for factor, letter in PREFIXES:
-        if rounded >= factor:
-            return f"{rounded / factor:.3g}{letter}"
-    return f"{rounded:.3g}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h"
+from archsearch.results.health import health_lines
+from archsearch.results.words import amount
 
 
 def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -81,6 +63,14 @@ def finalist_row(row: "pd.Series[Any]") -> list[str]:
         number(row["latency_ms"], ".3f"),
         "-" if low == "-" else f"{low} to {high}{tie}",
     ]
+
+
+def show_answer(screen: Console, run: Run) -> None:
+    """Where to be local and where global, in sentences, and what could be wrong with it."""
+    screen.print("")
+    for line in (*run.answer, *health_lines(run.health)):
+        screen.print(line, markup=False, soft_wrap=True)
+    screen.print("")
 
 
 def outcomes(run: Run) -> str:

@@ -53,7 +53,7 @@ def test_run_prints_a_line_for_every_trial(searched):
 
 def test_run_says_where_everything_lies(searched):
     assert f"tables, picture and winners: {RUN}" in searched.first.stdout
-    assert f"dashboard: optuna-dashboard sqlite:///{RUN}/study.db" in searched.first.stdout
+    assert f"dashboard: archsearch dashboard {RUN}" in searched.first.stdout
 
 
 def test_run_leaves_a_folder_of_results(searched):
@@ -100,10 +100,11 @@ def test_results_as_json_are_the_frontier(searched):
 def test_an_export_can_be_profiled_again(searched):
     number = int(load_run(searched.folder / RUN).frontier["number"].iloc[0])
 
-    done = searched.here("export", RUN, "--trial", number, "--out", "winners")
+    forms = ("--form", "yaml", "--form", "weights")
+    done = searched.here("export", RUN, "--trial", number, "--out", "winners", *forms)
 
     assert (done.returncode, done.stderr) == (0, "")
-    file, weights = done.stdout.split()
+    file, weights = (line.split()[0] for line in done.stdout.splitlines())
     assert load_architecture(searched.folder / file).id in file
     assert (searched.folder / weights).is_file()
 
@@ -222,10 +223,11 @@ def test_profile_says_at_which_size_a_network_cannot_be(searched):
 def test_published_weights_are_exported_as_a_network_of_ours(searched):
     source = torchvision_resnet18_weights(searched.folder / "resnet18.pth")
 
-    done = searched.here("export", "--weights", source, "--as", "resnet18", "--out", "taken")
+    forms = ("--form", "yaml", "--form", "weights")
+    done = searched.here("export", "--weights", source, "--as", "resnet18", "--out", "taken", *forms)
 
     assert (done.returncode, done.stderr) == (0, "")
-    file, weights = (searched.folder / name for name in done.stdout.split())
+    file, weights = (searched.folder / line.split()[0] for line in done.stdout.splitlines())
     network = load_architecture(file).build()
     network.load_state_dict(load_file(weights))
     assert torch.equal(network.head.linear.bias, torch.load(source)["fc.bias"])

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pytest
 
-COMMANDS = ("run", "check", "profile", "results", "export")
+COMMANDS = ("run", "check", "profile", "results", "report", "train", "export", "swap", "dashboard")
 
 
 def test_help_names_every_command(archsearch):

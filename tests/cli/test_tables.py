@@ -2,7 +2,7 @@
 
 import pytest
 
-from archsearch.cli.tables import amount
+from archsearch.results.words import amount
 
 AMOUNTS = {
     0: "0",

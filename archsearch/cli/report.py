@@ -1,0 +1,19 @@
+"""``archsearch report``."""
+
+from pathlib import Path
+
+from archsearch.cli.tables import console
+from archsearch.report import write_report
+from archsearch.results import Run, load_run
+from archsearch.study.folder import disk_faults
+
+
+def report_command(folder: Path) -> None:
+    """Read the run, going on or done, and write its report."""
+    console().print(str(written(load_run(folder))), markup=False, soft_wrap=True)
+
+
+def written(run: Run) -> Path:
+    """The report of a run, as a file; EnvironmentFaultError if the disk does not take it."""
+    with disk_faults(run.folder):
+        return write_report(run)
