@@ -91,9 +91,7 @@ def price_line(row: "pd.Series[Any]", run: Run) -> str:
     low, high = (row[f"gain_at_equal_cost_{end}"] for end in ("low", "high"))
     cost = COSTS[run.cost]
     text = f"{row['family']} against all-conv: "
-    if pd.isna(row["gain_at_equal_cost"]):
-        text += f"no range of {cost} in which both have a network"
-    elif pd.isna(low):
+    if pd.isna(low):
         text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} (what seeds make of it is not known)"
     else:
         text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} ({low:+.3f} to {high:+.3f})"

@@ -166,8 +166,8 @@ def price_frame(trials: pd.DataFrame, cost: str, spread: SeedSpread | None = Non
     The family's most accurate network, ``number``, against all-conv's, ``against``: ``gain`` in top-1 for
     ``extra_cost`` (in the unit of ``cost``; below zero where global is cheaper), and ``gain_per_cost`` where it is dearer. ``gain_at_equal_cost``
     is the mean height of the family's front over all-conv's, over the range of cost (by its logarithm) in which
-    both have a point; ``_low`` to ``_high`` is its 95 % interval if each height has the seeds' spread and
-    neighbouring heights, which are often those of one network, err together; empty where the ranges do not meet.
+    both have a point of that cost or less; ``_low`` to ``_high`` is its 95 % interval if each height has the seeds' spread and
+    neighbouring heights, which are often those of one network, err together; empty where no seed was repeated.
     """
     groups = dict(members(trials))
     local = groups.pop(LOCAL, None)
@@ -213,8 +213,6 @@ def at_equal_cost(
     names = ("gain_at_equal_cost", "gain_at_equal_cost_low", "gain_at_equal_cost_high")
     low = max(front[cost].min(), local[cost].min())
     high = max(front[cost].max(), local[cost].max())
-    if high <= low:
-        return dict.fromkeys(names)
     costs = np.geomspace(low, high, STEPS)
     here, there = heights(front, cost, costs), heights(local, cost, costs)
     mean = float((here["top1"].to_numpy() - there["top1"].to_numpy()).mean())

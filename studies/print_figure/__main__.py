@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from archsearch import load_run
+from archsearch.results.plot import cost_axis
 
 LABELS = {"latency_ms": "latency (ms a batch)", "macs": "MACs", "params": "parameters"}
 STYLE = {
@@ -41,6 +42,7 @@ def draw_fronts(axes: Axes, trials: pd.DataFrame, fronts: pd.DataFrame, cost: st
         axes.step(front["cost"], front["top1"], where="post", color=colour, linewidth=0.9)
         axes.scatter(front["cost"], front["top1"], s=14, marker=marker, color=colour, label=family)
     axes.set_xscale("log")
+    cost_axis(axes.xaxis, cost)
     axes.set_xlabel(LABELS.get(cost, cost))
     axes.set_ylabel("top-1 accuracy (validation)")
     axes.legend(frameon=False, fontsize=7)
@@ -69,6 +71,7 @@ def draw_map(axes: Axes, cells: pd.DataFrame, cost: str) -> None:
         )
     axes.set_xscale("log")
     axes.set_xlim(cells["cost_low"].min(), cells["cost_high"].max())
+    cost_axis(axes.xaxis, cost)
     axes.set_ylim(0, 1)
     axes.set_xlabel(LABELS.get(cost, cost))
     axes.set_ylabel("globality (0 local, 1 global)")

@@ -165,10 +165,10 @@ def test_its_interval_lets_each_network_err_once(price):
     assert price["gain_at_equal_cost_high"] - price["gain_at_equal_cost"] == pytest.approx(margin)
 
 
-def test_families_that_never_cost_the_same_have_no_gain_at_equal_cost():
-    apart = trials_of({"latency_ms": 1.0}, {**TOKENS[0], "latency_ms": 1.0, "top1": 0.4})
+def test_a_family_that_is_always_cheaper_is_compared_at_what_all_conv_costs():
+    cheaper = trials_of({"latency_ms": 2.0, "top1": 0.5}, {**TOKENS[0], "latency_ms": 1.0, "top1": 0.4})
 
-    assert price_frame(apart, "latency_ms", SPREAD)["gain_at_equal_cost"].isna().all()
+    assert price_frame(cheaper, "latency_ms")["gain_at_equal_cost"][0] == pytest.approx(-0.1)
 
 
 def test_without_an_all_conv_network_there_is_no_price():
