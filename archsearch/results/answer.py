@@ -10,10 +10,9 @@ from typing import Any
 import pandas as pd
 
 from archsearch.results.families import LOCAL, most_accurate
-from archsearch.results.map import best_globality, coverage
+from archsearch.results.map import best_globality, coverage, means_of
 from archsearch.results.realised import realised_lines
 from archsearch.results.run import Run
-from archsearch.results.seeds import SeedSpread
 from archsearch.results.swaps import swap_lines
 from archsearch.results.words import amount
 
@@ -52,7 +51,7 @@ def best_lines(run: Run) -> Iterator[str]:
     stands = standing(best)
     yield (
         f"Most accurate: trial {best['number']} ({best['layout']}, {best['family']}) with top-1 "
-        f"{with_margin(float(best['top1']), run.spread)} at {with_unit(best[run.cost], run.cost)}; {stands}."
+        f"{reading(best, run)} at {with_unit(best[run.cost], run.cost)}; {stands}."
     )
     tested = run.finalists[run.finalists["test_top1_sd"].notna()] if len(run.finalists) else run.finalists
     if len(tested):
@@ -153,12 +152,20 @@ def spread_lines(run: Run) -> Iterator[str]:
     )
 
 
-def with_margin(value: float, spread: SeedSpread | None) -> str:
-    """A single reading with its interval, if there is one."""
+def reading(row: "pd.Series[Any]", run: Run) -> str:
+    """The accuracy of a candidate with its interval: that of its own seeds, where the search's budget was repeated."""
+    value, spread = float(row["top1"]), run.spread
     if spread is None:
         return f"{value:.3f} (one training)"
-    margin = spread.margin()
-    return f"{value:.3f} ({value - margin:.3f} to {value + margin:.3f})"
+    own = means_of(run.repeats, spread).get(str(row["architecture"]))
+    middle, seeds = own or (value, 1)
+    margin = spread.margin(seeds)
+    interval = f"{middle - margin:.3f} to {middle + margin:.3f}"
+    return (
+        f"{value:.3f} ({interval})"
+        if own is None
+        else f"{value:.3f}, {middle:.3f} ({interval}) over {seeds} other seeds,"
+    )
 
 
 def with_unit(value: float, cost: str) -> str:

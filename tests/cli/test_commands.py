@@ -56,6 +56,13 @@ def test_run_says_where_everything_lies(searched):
     assert f"dashboard: archsearch dashboard {RUN}" in searched.first.stdout
 
 
+def test_run_ends_with_the_answer_of_the_report(searched):
+    lines = without_terminal(searched.first.stdout)
+
+    assert set(load_run(searched.folder / RUN).answer) <= set(lines)
+    assert f"report: {RUN}/report.html" in lines
+
+
 def test_run_leaves_a_folder_of_results(searched):
     names = {path.name for path in (searched.folder / RUN).iterdir()}
 

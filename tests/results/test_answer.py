@@ -59,6 +59,12 @@ def test_a_difference_that_seeds_do_not_explain_stands_with_its_interval():
     assert "seeds" not in line
 
 
+def test_a_winner_that_was_trained_again_is_told_with_its_own_seeds():
+    run = run_of({**LOCAL, "top1": 0.53}, repeats=seeds(0.50, 0.51, 0.49))
+
+    assert "with top-1 0.530, 0.500 (0.475 to 0.525) over 3 other seeds, at 2 ms" in run.answer[0]
+
+
 def test_where_seeds_hide_a_difference_the_sentence_says_so():
     run = run_of(
         {**LOCAL, "latency_ms": 1.0, "top1": 0.49},
