@@ -18,6 +18,7 @@ def test_help_names_every_command(archsearch):
     assert set(COMMANDS) <= set(done.stdout.split())
 
 
+@pytest.mark.alone
 def test_help_answers_in_half_a_second(archsearch):
     def seconds():
         start = time.perf_counter()

@@ -508,6 +508,7 @@ def normed(shape):
     return F.batch_norm, [shape, (shape[1],), (shape[1],)]
 
 
+BOTH = sorted(SAME_AS_BOTH)  # every process names the tests in one order
 PLAIN = {
     "relu": by_itself(torch.relu),
     "silu": by_itself(F.silu),
@@ -520,13 +521,13 @@ PLAIN = {
     "batch_norm": normed,
     "layer_norm": by_itself(lambda x: F.layer_norm(x, x.shape[-1:])),
     "group_norm": by_itself(lambda x: F.group_norm(x, 1)),
-    **{name: with_its_like(getattr(torch, name)) for name in SAME_AS_BOTH},
-    **{f"{name} by broadcasting": with_one_row(getattr(torch, name)) for name in SAME_AS_BOTH},
+    **{name: with_its_like(getattr(torch, name)) for name in BOTH},
+    **{f"{name} by broadcasting": with_one_row(getattr(torch, name)) for name in BOTH},
     **{
         f"{name} the other way": lambda shape, name=name: (getattr(torch, name), [(shape[-1],), shape])
-        for name in SAME_AS_BOTH
+        for name in BOTH
     },
-    **{f"{name} a number": by_itself(lambda x, name=name: getattr(x, name)(2)) for name in SAME_AS_BOTH},
+    **{f"{name} a number": by_itself(lambda x, name=name: getattr(x, name)(2)) for name in BOTH},
     "linear": lambda shape: (F.linear, [shape, (7, shape[-1])]),
     "conv2d": lambda shape: (
         lambda x, w: F.conv2d(x, w, None, (2, 1), (1, 3), (1, 2), 1),

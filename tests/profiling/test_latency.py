@@ -189,6 +189,7 @@ def test_what_the_anchor_shows_is_flagged_and_not_corrected(monkeypatch):
 # --- by the clock ---------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_a_sleep_of_two_milliseconds_is_measured_as_such():
     found = measure_latency(Sleeper(2.0), IMAGE, CPU, seconds=0.2)
 
@@ -218,6 +219,7 @@ def test_more_time_gives_more_repeats_of_a_network_whose_timings_scatter():
     assert measure_latency(Uneven(), IMAGE, CPU, seconds=0.2).repeats > 11
 
 
+@pytest.mark.alone
 def test_a_slow_network_ends_with_its_time():
     start = time.perf_counter()
     found = measure_latency(Sleeper(20.0), IMAGE, CPU, seconds=0.1)

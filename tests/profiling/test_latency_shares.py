@@ -30,12 +30,14 @@ def test_a_network_without_global_mixers_spends_nothing_on_them():
     assert global_latency_share(nn.Sequential(Sleeps(1)), IMAGE, CPU) == 0
 
 
+@pytest.mark.alone
 def test_the_share_is_the_time_inside_global_mixers_over_the_whole_pass():
     network = nn.Sequential(SleepsGlobally(6), Sleeps(4), SleepsGlobally(6), Sleeps(4))
 
     assert global_latency_share(network, IMAGE, CPU) == pytest.approx(0.6, abs=0.05)
 
 
+@pytest.mark.alone
 def test_a_network_of_nothing_else_spends_all_of_its_time_and_no_more():
     assert 0.9 < global_latency_share(nn.Sequential(SleepsGlobally(5)), IMAGE, CPU) <= 1
 

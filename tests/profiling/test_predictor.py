@@ -243,6 +243,7 @@ def test_fewer_than_ten_candidates_are_refused_before_any_is_measured(monkeypatc
         fit_predictor([TINY] * 9, CPU)
 
 
+@pytest.mark.alone
 def test_small_networks_are_predicted_about_as_they_are_measured():
     told = []
     found = fit_predictor(

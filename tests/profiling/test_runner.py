@@ -212,6 +212,7 @@ def test_a_cpu_has_the_clock_and_a_gpu_its_events():
     assert timer_of(torch.device("cuda:0")) is time_on_gpu
 
 
+@pytest.mark.alone
 def test_a_pass_is_timed_in_milliseconds():
     assert 5.0 <= time_on_cpu(lambda: time.sleep(0.005)) < 50.0
 

@@ -130,6 +130,7 @@ def test_seeds_differ_as_much_as_they_did(cifar10, groups):
     assert np.std(ends) == pytest.approx(0.006, abs=0.001)
 
 
+@pytest.mark.alone
 def test_a_reading_takes_no_time(cifar10, groups):
     point = groups[0][1]
     cifar10.read(point, 1.0, 0)

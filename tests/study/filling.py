@@ -1,7 +1,8 @@
-"""A disk that is full in the middle of a run, and has room again: ``python filling.py HOW FOLDER``.
+"""A disk that is full in the middle of a run, and has room again: ``python filling.py HOW FOLDER WHOLE``.
 
 HOW is ``limit`` (no file may grow beyond so many bytes) or ``mount`` (FOLDER becomes a small disk of its own,
-which needs a mount namespace: ``unshare -rm``). Prints what the run said, and what is wrong once it resumed.
+which needs a mount namespace: ``unshare -rm``); WHOLE is a run that nothing happened to. Prints what the run said,
+and what is wrong once it resumed.
 """
 
 import json
@@ -31,10 +32,9 @@ def make_room(how, folder):
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def main(how, folder):
+def main(how, folder, whole):
     case, run = CASES["table"], Path(folder) / "run"
     with stand_ins():
-        case.run(Path(folder).parent / "whole")
         fill(how, folder)
         code, said = 0, ""
         try:
@@ -44,7 +44,7 @@ def main(how, folder):
         before = facts(run)
         make_room(how, folder)
         case.run(run)
-    wrong = violations(run, before, facts(Path(folder).parent / "whole"))
+    wrong = violations(run, before, facts(Path(whole)))
     burned = [n for n, t in finished(before).items() if t["attributes"].get("outcome") == "failed"]
     print(json.dumps({"code": code, "said": said, "trials": len(before), "burned": burned, "wrong": wrong}))
 

@@ -118,6 +118,7 @@ def test_looking_at_a_worker_does_not_disturb_it(tmp_path):
         assert all(here.alive(name) for _ in range(100))
 
 
+@pytest.mark.alone
 def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(tmp_path):
     with worker(tmp_path) as (process, name), folder_locks(tmp_path) as here:
         holding(process)

@@ -156,6 +156,7 @@ def test_a_worker_lives_until_its_context_ends(url, old_server):
         assert not here.alive(other.worker)
 
 
+@pytest.mark.alone
 def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
     with worker(url) as (process, name), database_locks(url, "one") as here:
         holding(process)

@@ -67,10 +67,12 @@ def test_a_search_stopped_in_a_candidate_and_resumed_is_as_if_it_had_not_been(
 def test_a_search_stopped_while_the_sampler_is_at_work_is_as_if_it_had_not_been(
     space, undisturbed, tmp_path, sampler
 ):
-    config = blind(trials=12, sampler=sampler)
+    # The eleventh is the first of whoever learns; chance is at work from the first.
+    trials = 4 if sampler == "random" else 12
+    config = blind(trials=trials, sampler=sampler)
     expected = undisturbed if sampler == "auto" else outcome_of(space, config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        search(space, config, tmp_path / "stopped", evaluate=stop_at(11))
+        search(space, config, tmp_path / "stopped", evaluate=stop_at(trials - 1))
 
     assert outcome_of(space, config, tmp_path / "stopped") == expected
 
@@ -178,8 +180,8 @@ def killed(space_file, root, trials, moments):
 
 
 CALLS = ("call-1", "call-4")
-# About twenty transactions make the empty study, and thirty each trial.
-COMMITS = tuple(f"commit-{number}" for number in (2, 6, 18, 24, 30, 36, 42, 54, 60, 80))
+# About twenty transactions make the empty study, and thirty each trial; test_crash_points.py strikes at many more.
+COMMITS = tuple(f"commit-{number}" for number in (2, 6, 18, 30, 54, 80))
 
 
 @pytest.fixture(scope="module")

@@ -250,7 +250,7 @@ def test_a_tighter_limit_of_the_study_is_added_to_that_of_the_space(space_of, ou
 
 
 def test_a_looser_limit_of_the_study_does_not_loosen_that_of_the_space(space_of, out):
-    search(space_of(TIGHT), blind(trials=12, limits={"params": 1e9}), out, evaluate=table)
+    search(space_of(TIGHT), blind(trials=4, limits={"params": 1e9}), out, evaluate=table)
 
     assert all(trial.user_attrs["params"] <= 400 for trial in recorded(out) if trial.state.name == "COMPLETE")
 
@@ -424,9 +424,9 @@ def test_every_kind_of_number_between_nought_and_one_is_an_accuracy(six, out, sh
     assert recorded(out)[0].values[0] == float(share)
 
 
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
-def test_the_same_seed_finds_the_same(tiny, tmp_path, sampler):
-    config = blind(trials=13, sampler=sampler, seed=5)
+def test_the_same_seed_finds_the_same(tiny, tmp_path):
+    """With the usual sampler; that every other finds the same again is shown in test_resume.py, with a stop between."""
+    config = blind(trials=13, seed=5)
     first = outcome_of(tiny, config, tmp_path / "first")
 
     assert outcome_of(tiny, config, tmp_path / "second") == first
