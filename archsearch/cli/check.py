@@ -19,7 +19,7 @@ def check_command(
 ) -> None:
     """Load everything, count a sample, train a few steps."""
     space = load_space(space_file)
-    study = load_study(space.study, str(space_file), study_file, flags)
+    study = load_study(space.study, str(space_file), study_file, flags, "archsearch check")
     device = pick_device(study.device)
     predictor = load_fitted(space.fingerprint, study.conditions(device))
     if as_json:

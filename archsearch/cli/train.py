@@ -37,7 +37,7 @@ def train_command(
 ) -> None:
     """Train the architecture in the file, show its learning curve, and say what it came to."""
     architecture = load_architecture(file)
-    study = load_study(None, "archsearch train", study_file, flags)
+    study = load_study(None, "archsearch train", study_file, flags, "archsearch train")
     folder = out or Path("trained", *default_folder(architecture.name, study, study_file).parts[1:])
     screen = console()
     screen.print(

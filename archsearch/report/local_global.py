@@ -6,8 +6,11 @@ from archsearch.report import fronts
 from archsearch.report.content import (
     Absent,
     Block,
+    Column,
     Picture,
+    Row,
     Section,
+    Shown,
     between,
     count,
     difference,
@@ -148,6 +151,11 @@ def disagreement(run: Run) -> Iterator[Block]:
     yield table(run.disagreement, "On the front in MACs, and beaten in latency by the trial named.", chosen)
 
 
+def what_changed(row: Row) -> str:
+    """The stage, and its kinds before and after."""
+    return f"{row['place']}: {row['kind_from']} to {row['kind_to']}"
+
+
 def swaps(run: Run) -> Section:
     """One stage changes kind at equal cost."""
     title = "Matched swaps"
@@ -164,9 +172,7 @@ def swaps(run: Run) -> Section:
     pictures = [Picture("swaps", title, caption, fronts.swaps_figure(known))] if len(known) else []
     chosen = [
         shown("number", "trial", word),
-        shown("place", "place", word, number=False),
-        shown("kind_from", "from", word, number=False),
-        shown("kind_to", "to", word, number=False),
+        Shown(Column("swap", number=False), what_changed),
         shown("cost_ratio", f"{cost} after / before", lambda value: f"{float(value):.3f}"),
         shown("seeds", "seeds", word),
         shown("top1_from", "before", top1),

@@ -140,9 +140,13 @@ class StudyConfig(BaseModel):
 
 
 def load_study(
-    inline: Table | None, source: str, file: Path | None = None, flags: Mapping[str, Any] | None = None
+    inline: Table | None,
+    source: str,
+    file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    command: str = "archsearch run",
 ) -> StudyConfig:
-    """Merge the space's ``study:``, a study file and flags; a later one beats an earlier one.
+    """Merge the space's ``study:``, a study file and the flags of ``command``; a later one beats an earlier one.
 
     Raises:
         StudyFileError: with every problem of the first source that has any.
@@ -155,8 +159,8 @@ def load_study(
         origin = Origin(str(file), read_document(file, StudyFileError), "")
         settings = merged(settings, read_settings(origin))
     if flags:
-        origin = Origin("archsearch run", None, "")
-        settings = merged(settings, check_flags(flags))
+        origin = Origin(command, None, "")
+        settings = merged(settings, check_flags(flags, origin))
     return whole(settings, origin)
 
 
@@ -225,11 +229,11 @@ def read_settings(origin: Origin) -> dict[str, Any]:
     return settings
 
 
-def check_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+def check_flags(flags: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
     """Flags are settings too."""
     problems = setting_problems(flags)
     if problems:
-        raise Origin("archsearch run", None, "").error(problems)
+        raise origin.error(problems)
     return dict(flags)
 
 

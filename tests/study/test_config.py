@@ -308,3 +308,10 @@ def test_images_that_a_mirror_changes_are_not_mirrored(refusal_of, data):
     said = f"study.yaml:2: recipe.flip: a mirrored image of {data} belongs to another class, or to none; write flip: false"
 
     assert refusal_of(file=f"data: {data}\nrecipe: {{flip: true}}\n") == [said]
+
+
+def test_a_flag_is_refused_under_the_name_of_its_command():
+    with pytest.raises(StudyFileError) as refusal:
+        load_study(None, "space.yaml", flags={"threads": 0}, command="archsearch train")
+
+    assert str(refusal.value).startswith("archsearch train: --threads: ")
