@@ -43,7 +43,7 @@ def profile_command(file: Path, conditions: Conditions, asked: Asked, *, as_json
         summary_command(space, file, conditions, asked.draws, asked.seconds, as_json=as_json)
         return
     architecture = point(space, asked.seed or 0)
-    profile = profile_architecture(architecture, conditions=conditions, seconds=asked.seconds)
+    profile = profile_architecture(architecture, conditions=conditions, seconds=asked.seconds, shares=False)
     if as_json:
         console().print_json(json.dumps(as_data(architecture, profile, space.published)))
         return

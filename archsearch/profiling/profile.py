@@ -19,7 +19,7 @@ class Profile:
 
     ``peak_memory_mib`` (inference) and ``training_memory_mib`` (one step of AdamW) are None on a CPU, whose
     allocator does not tell, and the latter where it was not asked for. ``global_latency_share`` is the share of
-    a pass that global mixers take, in [0, 1].
+    a pass that global mixers take, in [0, 1]; None where it was not asked for.
     """
 
     params: int
@@ -29,7 +29,7 @@ class Profile:
     peak_memory_mib: float | None
     training_memory_mib: float | None
     conditions: Conditions
-    global_latency_share: float = 0.0
+    global_latency_share: float | None = None
 
     @property
     def latency_ms(self) -> float:
@@ -55,11 +55,12 @@ def profile_architecture(
     seconds: float = 0.5,
     conditions: Conditions | None = None,
     training: bool = True,
+    shares: bool = True,
 ) -> Profile:
     """Count and measure ``architecture`` on ``device``; latency takes about ``seconds``.
 
     ``conditions`` (``profiling.conditions_of``) say more than the device and the batch, and then stand for them.
-    ``training=False`` leaves out the memory of a training step.
+    ``training=False`` leaves out the memory of a training step, ``shares=False`` the time in global mixers.
 
     Raises:
         ArchitectureError: no network can be built from it.
@@ -80,5 +81,5 @@ def profile_architecture(
             training_memory_mib(network, image, architecture.classes, conditions) if training else None
         ),
         conditions=conditions,
-        global_latency_share=global_latency_share(network, image, conditions),
+        global_latency_share=global_latency_share(network, image, conditions) if shares else None,
     )

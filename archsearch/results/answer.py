@@ -14,14 +14,8 @@ from archsearch.results.map import best_globality, coverage, means_of
 from archsearch.results.realised import realised_lines
 from archsearch.results.run import Run
 from archsearch.results.swaps import swap_lines
-from archsearch.results.words import amount
+from archsearch.results.words import COST_WORDS, amount
 
-COSTS = {
-    "latency_ms": "latency",
-    "macs": "MACs",
-    "params": "parameters",
-    "peak_memory_mib": "peak memory",
-}
 UNITS = {"latency_ms": "ms", "macs": "MACs", "params": "parameters", "peak_memory_mib": "MiB"}
 
 
@@ -88,7 +82,7 @@ def family_lines(run: Run) -> Iterator[str]:
 def price_line(row: "pd.Series[Any]", run: Run) -> str:
     """One family against all-conv."""
     low, high = (row[f"gain_at_equal_cost_{end}"] for end in ("low", "high"))
-    cost = COSTS[run.cost]
+    cost = COST_WORDS[run.cost]
     text = f"{row['family']} against all-conv: "
     if pd.isna(low):
         text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} (what seeds make of it is not known)"

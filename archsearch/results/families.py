@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archsearch.results.frontier import non_dominated
+from archsearch.results.plot import families
 from archsearch.results.quality import Indicators, volume
 from archsearch.results.seeds import SeedSpread
 from archsearch.study.record import OBJECTIVES
@@ -73,16 +74,9 @@ DISAGREEMENT_COLUMNS = {
 }
 
 
-def order_of(family: str) -> tuple[bool, bool, str]:
-    """Families from local to global, mixed ones between."""
-    return (family != LOCAL, family == "all-token", family)
-
-
 def members(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The trained candidates of each family, from local to global."""
-    trained = trials[trials["outcome"] == "trained"]
-    for family in sorted(map(str, trained["family"].unique()), key=order_of):
-        yield family, trained[trained["family"] == family]
+    return families(trials[trials["outcome"] == "trained"])
 
 
 def families_frame(

@@ -1,14 +1,14 @@
 """The trained winners by what they really do with place, held against what their structure says."""
 
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from archsearch.results.ranking import FEWEST, rank_correlation
+from archsearch.results.seeds import half_interval
 from archsearch.study.record import REALISED
 
 COLUMNS = {
@@ -82,7 +82,7 @@ def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     """The 95 % interval of the mean by Student's t, within [0, 1]; None below two values."""
     if len(values) < 2:
         return None, None
-    half = stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(len(values))
+    half = half_interval(statistics.stdev(values), len(values) - 1, len(values))
     return max(0.0, mean(values) - half), min(1.0, mean(values) + half)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from archsearch.study.record import FINAL, SWAP_TRAINING
 
@@ -48,6 +48,11 @@ def repeats(attributes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
+def half_interval(deviation: float, degrees: int, count: int) -> float:
+    """Half the 95 % interval of a mean of ``count`` values, by Student's t with the degrees that ``deviation`` has."""
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(count)
+
+
 @dataclass(frozen=True)
 class SeedSpread:
     """The deviation of validation accuracy over seeds, pooled over the architectures trained more than once.
@@ -64,7 +69,7 @@ class SeedSpread:
 
     def margin(self, trainings: int = 1) -> float:
         """Half the 95 % interval of a mean of so many trainings, by Student's t."""
-        return float(t.ppf((1 + CONFIDENCE) / 2, self.degrees)) * self.deviation / math.sqrt(trainings)
+        return half_interval(self.deviation, self.degrees, trainings)
 
     def margin_between(self) -> float:
         """Half the 95 % interval of the difference of two single trainings."""

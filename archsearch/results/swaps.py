@@ -16,8 +16,9 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.special import stdtrit
 
+from archsearch.results.seeds import half_interval
+from archsearch.results.words import COST_WORDS
 from archsearch.study.record import SWAP, SWAP_TRAINING
 
 COLUMNS = {
@@ -48,7 +49,6 @@ COLUMNS = {
     "test_top1_from": "Float64",
     "test_top1_to": "Float64",
 }
-COST_WORDS = {"macs": "MACs", "params": "parameters"}
 # Local blue, global brown, as in the drawings; shapes for who prints in grey.
 MARKS = {"conv": ("#3182bd", "s"), "mhsa": ("#a63603", "o"), "token_transformer": ("#d95f0e", "^")}
 OTHER = ("0.4", "D")
@@ -136,7 +136,7 @@ def paired(differences: Sequence[float]) -> tuple[float | None, float | None, fl
     middle, count = mean(differences), len(differences)
     if middle is None or count < 2:
         return middle, None, None
-    half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(differences) / math.sqrt(count)
+    half = half_interval(statistics.stdev(differences), count - 1, count)
     return middle, middle - half, middle + half
 
 

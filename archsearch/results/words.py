@@ -1,5 +1,11 @@
-"""Amounts and times as one reads them."""
+"""Costs, amounts and times as one reads them."""
 
+COST_WORDS = {
+    "latency_ms": "latency",
+    "macs": "MACs",
+    "params": "parameters",
+    "peak_memory_mib": "peak memory",
+}
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 

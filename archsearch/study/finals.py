@@ -165,6 +165,6 @@ def measure_anew(loop: Loop) -> None:
     found: dict[str, list[float]] = {identity: [] for identity in waiting}
     for _ in range(ROUNDS):
         for identity, architecture in waiting.items():
-            found[identity].append(measure(architecture, bench).latency_ms)
+            found[identity].append(measure(architecture, bench, shares=False).latency_ms)
     for identity, medians in found.items():
         study.set_user_attr(f"{TIMED}:{identity}", medians)

@@ -59,6 +59,16 @@ class Wait:
     """Nothing to do for now: what others are at may change that."""
 
 
+def in_turn(locks: Locks, action: Callable[[], Result]) -> Result:
+    """Do something to the record while nobody else does; a request to stop waits until it is done."""
+
+    def once() -> Result:
+        with locks.turn(), undisturbed():
+            return action()
+
+    return patiently(once)
+
+
 class Loop:
     """One worker's passage through the budget."""
 
@@ -99,13 +109,8 @@ class Loop:
         return Ending(count, exhausted=count < self.bench.config.slots)
 
     def turn(self, action: Callable[[], Result]) -> Result:
-        """Do something to the record while nobody else does; a request to stop waits until it is done."""
-
-        def once() -> Result:
-            with self.locks.turn(), undisturbed():
-                return action()
-
-        return patiently(once)
+        """Do something to the record while nobody else does; see ``in_turn``."""
+        return in_turn(self.locks, action)
 
     def claimed(self) -> Job | Wait | None:
         """The next move; one whose turn broke off was nobody's, and the turn that repeats it reaps it."""

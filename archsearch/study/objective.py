@@ -119,11 +119,13 @@ def predicted(record: TrialRecord, architecture: Architecture, bench: Bench) -> 
     return record, bench.predictor.at_least(architecture) - limit
 
 
-def measure(architecture: Architecture, bench: Bench) -> Profile:
-    """Latency and memory on the run's device, while no other worker of the run uses it."""
+def measure(architecture: Architecture, bench: Bench, *, shares: bool = True) -> Profile:
+    """Latency, memory and ``shares`` of time on the run's device, while no other worker of the run uses it."""
     conditions, seconds = bench.config.conditions(bench.device), bench.config.latency_seconds
     with bench.quiet.measuring() if bench.quiet is not None else nullcontext():
-        return profile_architecture(architecture, conditions=conditions, seconds=seconds, training=False)
+        return profile_architecture(
+            architecture, conditions=conditions, seconds=seconds, training=False, shares=shares
+        )
 
 
 def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord:

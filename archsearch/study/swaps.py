@@ -28,11 +28,11 @@ from archsearch.study.config import StudyConfig
 from archsearch.study.finals import Final, trained_anew
 from archsearch.study.folder import RunFolder, differing, disk_faults
 from archsearch.study.locks import Locks
+from archsearch.study.loop import in_turn
 from archsearch.study.quiet import Quiet
 from archsearch.study.record import SWAP, SWAP_TRAINING
 from archsearch.study.run import cpu_threads, load_images, workers
-from archsearch.study.signals import undisturbed
-from archsearch.study.storage import patiently, storage_faults
+from archsearch.study.storage import storage_faults
 from archsearch.study.watch import Watcher
 
 Result = TypeVar("Result")
@@ -263,13 +263,8 @@ class Work:
         return f"{SWAP_TRAINING}:{final.architecture.id}:{self.samples}:{final.seed}"
 
     def turn(self, action: Callable[[], Result]) -> Result:
-        """Do something to the record while nobody else does; a request to stop waits until it is done."""
-
-        def once() -> Result:
-            with self.locks.turn(), undisturbed():
-                return action()
-
-        return patiently(once)
+        """Do something to the record while nobody else does; see ``study.loop.in_turn``."""
+        return in_turn(self.locks, action)
 
     def begin(self, swaps: Sequence[Swap], asked: Asked) -> None:
         """Write down what is to be done; InfeasibleError if that is nothing."""

@@ -11,7 +11,7 @@ from archsearch.results.families import (
     disagreement_frame,
     families_frame,
     fronts_frame,
-    order_of,
+    members,
     price_frame,
 )
 from archsearch.results.quality import Indicators
@@ -42,9 +42,8 @@ def families():
 def test_a_row_is_a_family_from_local_to_global(families):
     assert list(families.columns) == list(FAMILY_COLUMNS)
     assert families["family"].tolist() == ["all-conv", "all-token"]
-    assert sorted(["mixed", "all-token", "global-from-1", "all-conv"], key=order_of) == [
-        *("all-conv", "global-from-1", "mixed", "all-token")
-    ]
+    four = trials_of(*({"family": name} for name in ("mixed", "all-token", "global-from-1", "all-conv")))
+    assert [name for name, _ in members(four)] == ["all-conv", "global-from-1", "mixed", "all-token"]
 
 
 def test_trained_and_its_share_count_candidates_trained_to_the_end(families):
