@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from archsearch.results import Run, load_run
     from archsearch.space import Space, load_architecture, load_space
     from archsearch.study.config import StudyConfig
-    from archsearch.study.winner import train_architecture
+    from archsearch.study.train_architecture import train_architecture
 
 __version__ = version("archsearch")
 
@@ -64,7 +64,7 @@ _HOMES = {
     "profile_architecture": "profiling",
     "run_baselines": "api",
     "run_study": "api",
-    "train_architecture": "study.winner",
+    "train_architecture": "study.train_architecture",
 }
 
 __all__ = [

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 from archsearch.errors import ArchsearchError, RunFolderError
-from archsearch.results import Run, export_frontier, load_run, write_results
+from archsearch.export.export import export_frontier
+from archsearch.results import Run, load_run, write_results
 from archsearch.space import Space
-from archsearch.study.bench import Evaluate
+from archsearch.storage.run_folder import RunFolder, disk_faults, locked
+from archsearch.study.callbacks import Watcher
 from archsearch.study.config import StudyConfig
-from archsearch.study.folder import RunFolder, disk_faults, locked
+from archsearch.study.context import Evaluate
 from archsearch.study.run import Engine, search
-from archsearch.study.watch import Watcher
 
 BASELINES: tuple[Literal["random", "macs"], ...] = ("random", "macs")
 
@@ -28,7 +29,7 @@ def run_study(
 ) -> Run:
     """Search ``space`` in the run folder ``out`` and write its results; the same call resumes.
 
-    ``evaluate(architecture, budget) -> top1`` may stand in for training; see ``study.bench.Budget``. The same
+    ``evaluate(architecture, budget) -> top1`` may stand in for training; see ``study.context.Budget``. The same
     call in another process is one more worker. Results are written also when the search is stopped or fails,
     as far as there are any. ``storage``, ``engine`` and errors are those of ``study.run.search``.
     """

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.cli.tables import console, grid
+from archsearch.formatting import amount, duration
 from archsearch.profiling import Conditions, conditions_of, load_fitted, pick_device
-from archsearch.results.words import amount, duration
 from archsearch.space import load_space
 from archsearch.study.config import load_study
-from archsearch.study.envelope import Envelope, Forecast, Spread, forecast, survey
+from archsearch.study.space_summary import Envelope, Forecast, Spread, forecast, survey
 
 
 def check_command(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from archsearch.cli.tables import console
 from archsearch.dashboard import Gate, Server, Viewer, allowed_hosts, bound, refuse_open, url_of, viewer
-from archsearch.study.folder import RunFolder
+from archsearch.storage.run_folder import RunFolder
 
 
 def dashboard_command(folder: Path, host: str, port: int | None, *, writable: bool, known: bool) -> None:

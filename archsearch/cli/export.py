@@ -5,8 +5,9 @@ from pathlib import Path
 
 from archsearch.cli.tables import console
 from archsearch.errors import InputError, Problem
-from archsearch.results import Exported, export_architecture, export_published, export_trial, load_run
-from archsearch.study.folder import disk_faults
+from archsearch.export.export import Exported, export_architecture, export_published, export_trial
+from archsearch.results import load_run
+from archsearch.storage.run_folder import disk_faults
 
 USAGE = "write RUN --trial N, or --weights FILE --as NAME, or ARCHITECTURE --weights FILE"
 
@@ -47,7 +48,7 @@ def export(asked: Asked, out: Path) -> Exported:
     """The trial of a run, the architecture of a file, or a published network.
 
     Raises:
-        InputError: it is not said which; and as ``results.export`` does.
+        InputError: it is not said which; and as ``export.export`` does.
     """
     if asked.final_seed is not None and asked.trial is None:
         raise unclear("--final-seed", "means something with a trial of a run")

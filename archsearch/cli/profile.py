@@ -11,8 +11,8 @@ from archsearch.cli.profile_space import checked_fit, fit_command, summary_comma
 from archsearch.cli.tables import console, grid
 from archsearch.counting import count_frozen, family, global_depth, globality, mean_reach, part_counts
 from archsearch.errors import InputError, Problem, shown
+from archsearch.formatting import amount
 from archsearch.profiling import Conditions, Profile, profile_architecture
-from archsearch.results.words import amount
 from archsearch.space import Published, Space, load_space
 
 SIZE = re.compile(r"(\d{1,4})(?:x(\d{1,4}))?")

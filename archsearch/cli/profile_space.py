@@ -14,6 +14,7 @@ from archsearch.cli.check import fit_hint, show_envelope
 from archsearch.cli.tables import console, grid
 from archsearch.counting import count_macs, family
 from archsearch.errors import EnvironmentFaultError, InfeasibleError, InputError, Problem
+from archsearch.formatting import amount
 from archsearch.profiling import (
     Conditions,
     Latency,
@@ -23,9 +24,8 @@ from archsearch.profiling import (
     load_fitted,
     measure_latency,
 )
-from archsearch.results.words import amount
 from archsearch.space import Space
-from archsearch.study.envelope import spread, survey
+from archsearch.study.space_summary import spread, survey
 
 MEASURED_POINTS = 16
 # Draws for one distinct feasible point, before the space is taken to have no more.

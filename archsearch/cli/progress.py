@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from archsearch.results.words import amount, duration
-from archsearch.study.record import TrialRecord
-from archsearch.study.watch import Watcher
+from archsearch.formatting import amount, duration
+from archsearch.storage.trial_record import TrialRecord
+from archsearch.study.callbacks import Watcher
 
 BAR = 24
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from archsearch.cli.tables import console
 from archsearch.report import write_report
 from archsearch.results import Run, load_run
-from archsearch.study.folder import disk_faults
+from archsearch.storage.run_folder import disk_faults
 
 
 def report_command(folder: Path) -> None:

@@ -12,12 +12,12 @@ from archsearch.cli.progress import Progress
 from archsearch.cli.report import written
 from archsearch.cli.tables import console, finalists_table, frontier_table, outcomes, show_answer
 from archsearch.errors import InputError, Problem, shown
+from archsearch.formatting import duration
 from archsearch.results import Run, proxy_lines
-from archsearch.results.words import duration
 from archsearch.space import load_space
+from archsearch.storage.trial_record import USED
 from archsearch.study.config import StudyConfig, load_study
-from archsearch.study.on_ray import OnRay
-from archsearch.study.record import USED
+from archsearch.study.engines.ray import OnRay
 from archsearch.study.run import Engine
 
 

@@ -15,13 +15,13 @@ from archsearch.api import write_all
 from archsearch.cli.progress import Progress
 from archsearch.cli.tables import console, grid, number
 from archsearch.counting import globality
+from archsearch.formatting import amount, duration
 from archsearch.results import swap_lines
 from archsearch.results.run import opened
-from archsearch.results.words import amount, duration
 from archsearch.space.swap import UNITS, Swap
-from archsearch.study.finals import Final
-from archsearch.study.folder import RunFolder
-from archsearch.study.storage import close
+from archsearch.storage.optuna_storage import close
+from archsearch.storage.run_folder import RunFolder
+from archsearch.study.finalists import Final
 from archsearch.study.swaps import Asked, SwapWatcher, plan_swaps, train_swaps
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from archsearch.formatting import amount
 from archsearch.results import Run
 from archsearch.results.health import health_lines
-from archsearch.results.words import amount
 
 
 def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from archsearch.cli.run import default_folder
 from archsearch.cli.tables import console
-from archsearch.results.words import amount, duration
+from archsearch.formatting import amount, duration
 from archsearch.space import load_architecture
 from archsearch.study.config import load_study
-from archsearch.study.winner import CHECKPOINT, Reading, Trained, train_architecture
+from archsearch.study.train_architecture import CHECKPOINT, Reading, Trained, train_architecture
 
 
 class Told:

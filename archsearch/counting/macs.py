@@ -14,8 +14,8 @@ from torch import nn
 
 from archsearch.architecture import Architecture
 from archsearch.counting.cache import remembered
-from archsearch.counting.handles import FAMILIES, GROUPS, WRITES_ACTIVATIONS
-from archsearch.counting.operators import Mixed, Work, work_of
+from archsearch.counting.meta_trace import Mixed, Work, work_of
+from archsearch.counting.op_counters import FAMILIES, GROUPS, WRITES_ACTIVATIONS
 from archsearch.shapes import FeatureShape
 from archsearch.stages import Head, Part
 

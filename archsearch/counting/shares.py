@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from archsearch.architecture import Architecture
 from archsearch.counting.macs import part_counts
-from archsearch.counting.operators import Mixed
+from archsearch.counting.meta_trace import Mixed
 
 
 @dataclass(frozen=True)

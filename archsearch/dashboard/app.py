@@ -24,15 +24,15 @@ from optuna.trial import FrozenTrial
 from optuna_dashboard import wsgi
 from optuna_dashboard._serializer import serialize_frozen_trial
 
+from archsearch.dashboard.figures import as_graph, frontier_figure, map_figure
 from archsearch.dashboard.files import files_of, listed
 from archsearch.dashboard.notes import study_note, trial_note
-from archsearch.dashboard.plots import as_graph, frontier_figure, map_figure
 from archsearch.dashboard.reading import open_to_read
 from archsearch.results.run import Run, objectives, opened
-from archsearch.results.seeds import repeats_frame
-from archsearch.results.table import trials_frame
-from archsearch.study.folder import RunFolder
-from archsearch.study.storage import close
+from archsearch.results.trials import trials_frame
+from archsearch.stats.seeds import repeats_frame
+from archsearch.storage.optuna_storage import close
+from archsearch.storage.run_folder import RunFolder
 
 DETAIL = "/api/studies/<study_id:int>"
 FILE = "/artifacts/<study_id:int>/<trial_id:int>/<artifact_id:re:[0-9a-fA-F-]+>"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial
 
-from archsearch.results.drawing import architecture_svg
+from archsearch.plots.architecture import architecture_svg
 from archsearch.results.parts import described
 
 READINGS = ("share", "samples", "top1", "val_loss", "train_loss", "seconds")

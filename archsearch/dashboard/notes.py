@@ -8,9 +8,9 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from archsearch.errors import ArchsearchError
+from archsearch.formatting import amount
 from archsearch.results.parts import architecture_table, markdown
-from archsearch.results.words import amount
-from archsearch.study.record import COUNTED
+from archsearch.storage.trial_record import COUNTED
 
 # ``COMPLETE``, ``PRUNED`` and ``FAIL`` are Optuna's words; these are ours, and what they mean.
 MEANINGS = {

@@ -1,6 +1,6 @@
 """The record opened so that nothing can be written into it, and whoever writes into it is not kept waiting.
 
-``study.storage`` takes the write lock before it reads, as a worker must; one who only looks must not. Of a
+``storage.optuna_storage`` takes the write lock before it reads, as a worker must; one who only looks must not. Of a
 SQLite file with a write-ahead log a reader sees the last commit, and neither waits for the writer nor the
 writer for it; the file is opened read-only, so that even a mistake of ours cannot change it.
 """
@@ -13,9 +13,9 @@ from optuna.storages import RDBStorage
 from sqlalchemy import URL
 
 from archsearch.errors import InputError, Problem
-from archsearch.study.folder import RunFolder, study_name
-from archsearch.study.place import place_of
-from archsearch.study.storage import CONNECTION, LOCK_TIMEOUT_S, missing, storage_faults, text_of
+from archsearch.storage.optuna_storage import CONNECTION, LOCK_TIMEOUT_S, missing, storage_faults, text_of
+from archsearch.storage.run_folder import RunFolder, study_name
+from archsearch.storage.storage_url import place_of
 
 
 def open_to_read(folder: RunFolder) -> optuna.Study:

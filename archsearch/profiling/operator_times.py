@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from archsearch.architecture import Architecture
-from archsearch.counting.handles import GROUPS
-from archsearch.counting.operators import Recorder, pass_on_paper
+from archsearch.counting.meta_trace import Recorder, pass_on_paper
+from archsearch.counting.op_counters import GROUPS
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.runner import DTYPES, Pass, captured, measuring, time_on_gpu
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from archsearch.proxy.data import Normalisation, Split
+from archsearch.data import Normalisation, Split
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ class Recipe(BaseModel):
         cutout: side of a square that is painted over with the mean colour at a random place, cut off at the
             edge (DeVries and Taylor 2017, https://arxiv.org/abs/1708.04552); pixels, 0 for none.
         ema: the candidate is judged by the mean of its weights over about this share of the steps so far,
-            0 for its last weights; 0 to 1. See ``proxy.average``.
+            0 for its last weights; 0 to 1. See ``proxy.ema``.
         validation_images: images that a candidate is judged on, at most; images.
         seed: decides the order, the shifts, the flips and dropout. Not the initial weights.
     """

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archsearch.data import ImageData
 from archsearch.errors import FailedTrialError
-from archsearch.proxy.batches import Plan, Shown
-from archsearch.proxy.data import ImageData
+from archsearch.proxy.augment import Plan, Shown
 from archsearch.proxy.evaluate import autocast
 from archsearch.proxy.recipe import Recipe
 

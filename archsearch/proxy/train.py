@@ -15,10 +15,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from archsearch.data import ImageData
 from archsearch.errors import FailedTrialError
-from archsearch.proxy.average import Average
-from archsearch.proxy.batches import plan_batches
-from archsearch.proxy.data import ImageData
+from archsearch.proxy.augment import plan_batches
+from archsearch.proxy.ema import Average
 from archsearch.proxy.evaluate import evaluate
 from archsearch.proxy.recipe import Recipe
 from archsearch.proxy.schedule import learning_rate, rung_end

@@ -2,7 +2,7 @@
 
 matplotlib writes styles into every element. A page whose policy allows no inline style would lose them, so they
 become attributes. Ids that nothing refers to go, the others carry the figure's name. An artist whose id is
-``trials:3,5`` (``results.plot.marks``) is two marks: they get ``data-trial`` 3 and 5.
+``trials:3,5`` (``plots.frontier.marks``) is two marks: they get ``data-trial`` 3 and 5.
 """
 
 import io
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from archsearch.report.look import RC
+from archsearch.plots.style import RC
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 HREF = f"{{{XLINK}}}href"

@@ -1,28 +1,16 @@
 """What was found: a run folder as frames, files and pictures, and winners to take away."""
 
 from archsearch.results.compare import Comparison, compare, comparison_lines, save_comparison_plot
-from archsearch.results.export import (
-    Exported,
-    export_architecture,
-    export_frontier,
-    export_published,
-    export_trial,
-)
+from archsearch.results.measured_globality import realised_frame, realised_lines
 from archsearch.results.proxies import proxy_lines, proxy_report, useful
-from archsearch.results.realised import realised_frame, realised_lines
 from archsearch.results.run import Run, load_run, write_results
 from archsearch.results.swaps import save_swaps_plot, swap_lines, swaps_frame
 
 __all__ = [
     "Comparison",
-    "Exported",
     "Run",
     "compare",
     "comparison_lines",
-    "export_architecture",
-    "export_frontier",
-    "export_published",
-    "export_trial",
     "load_run",
     "proxy_lines",
     "proxy_report",

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from archsearch.formatting import COST_WORDS, amount
 from archsearch.results.families import LOCAL, most_accurate
 from archsearch.results.map import best_globality, coverage, means_of
-from archsearch.results.realised import realised_lines
+from archsearch.results.measured_globality import realised_lines
 from archsearch.results.run import Run
 from archsearch.results.swaps import swap_lines
-from archsearch.results.words import COST_WORDS, amount
 
 UNITS = {"latency_ms": "ms", "macs": "MACs", "params": "parameters", "peak_memory_mib": "MiB"}
 

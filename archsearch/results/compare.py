@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from archsearch.errors import InputError, Problem, shown
-from archsearch.results.quality import Indicators, front
 from archsearch.results.run import Run
-from archsearch.study.folder import RunFolder, replacing
+from archsearch.stats.hypervolume import Indicators, front
+from archsearch.storage.run_folder import RunFolder, replacing
 
 # What an accuracy means, and what a measured cost means.
 SAME = ("space", "space_fingerprint", "data", "data_fingerprint", "recipe.validation_images")
@@ -32,7 +32,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs held against each other; see ``results.quality`` for the indicators and ``spent`` for the costs.
+    """Runs held against each other; see ``stats.hypervolume`` for the indicators and ``spent`` for the costs.
 
     Attributes:
         objectives: what all of them optimised, accuracy first.

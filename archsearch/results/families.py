@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from archsearch.plots.frontier import families
 from archsearch.results.frontier import non_dominated
-from archsearch.results.plot import families
-from archsearch.results.quality import Indicators, volume
-from archsearch.results.seeds import SeedSpread
-from archsearch.study.record import OBJECTIVES
+from archsearch.stats.hypervolume import Indicators, volume
+from archsearch.stats.seeds import SeedSpread
+from archsearch.storage.trial_record import OBJECTIVES
 
 LOCAL = "all-conv"
 # Random subsets of a family that stand for the budget of the smallest one.
@@ -88,7 +88,7 @@ def families_frame(
     accurate, with the 95 % interval over seeds ``top1_low`` to ``top1_high``. ``hypervolume`` is what ``budget``
     trainings of the family enclose: the mean over random subsets of the size of the smallest family that has four or more, with
     the range ``_low`` to ``_high`` that holds 95 % of them, which the smallest family has not; empty for smaller ones. ``hypervolume_added`` is what the whole front
-    would lose without the family. In the normalised space of ``results.quality``.
+    would lose without the family. In the normalised space of ``stats.hypervolume``.
     """
     groups = dict(members(trials))
     if not groups:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from archsearch.study.record import FINAL, TIMED
+from archsearch.storage.trial_record import FINAL, TIMED
 
 COLUMNS = {
     "architecture": "string",

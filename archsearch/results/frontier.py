@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from archsearch.study.record import OBJECTIVES, Direction
+from archsearch.storage.trial_record import OBJECTIVES, Direction
 
 
 def frontier_frame(trials: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:

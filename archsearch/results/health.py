@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 
 from archsearch.results.proxies import useful
-from archsearch.results.quality import Indicators
 from archsearch.results.run import Run
+from archsearch.stats.hypervolume import Indicators
 
 Status = Literal["ok", "warn", "unknown"]
 COLUMNS = {"check": "string", "status": "string", "text": "string"}

@@ -19,7 +19,7 @@ import pandas as pd
 from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from archsearch.study.record import OBJECTIVES
+from archsearch.storage.trial_record import OBJECTIVES
 
 FEWEST_TRAININGS = 10
 SHUFFLES = 20

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archsearch.results.seeds import SeedSpread
+from archsearch.stats.seeds import SeedSpread
 
-# As many as a search aims at (``search.cells``), which needs torch.
+# As many as a search aims at (``stats.cells``), which needs torch.
 GLOBALITY_CELLS = 5
 COST_CELLS = 5
 COLUMNS = {

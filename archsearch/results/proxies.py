@@ -24,8 +24,8 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from archsearch.results.plot import families
-from archsearch.results.ranking import Floats, Method, correlations, estimate, partial, resamples
+from archsearch.plots.frontier import families
+from archsearch.stats.rank_correlation import Floats, Method, correlations, estimate, partial, resamples
 
 BASELINE = "macs"
 COSTS = (BASELINE, "params", "activations", "latency_ms")
@@ -85,7 +85,7 @@ def proxy_report(trials: pd.DataFrame, final: str = "top1") -> pd.DataFrame:
     """The rows of ``ProxyRow`` for every proxy that ``trials`` has finite values of, with a finite ``final``.
 
     Args:
-        trials: one row a trial, as ``results.table.trials_frame`` gives it; only trained ones count. Proxies are
+        trials: one row a trial, as ``results.trials.trials_frame`` gives it; only trained ones count. Proxies are
             counts, latency, zero-cost scores, and ``rung_K_top1`` and ``rung_K_train_loss``, K from 1. What equals
             ``final`` throughout is the final training itself (a last rung), and none.
         final: the column that they are compared with; more is better.

@@ -10,19 +10,19 @@ import optuna
 import pandas as pd
 
 from archsearch.errors import InputError, Problem
+from archsearch.plots.frontier import save_frontier_plot
 from archsearch.results.families import disagreement_frame, families_frame, fronts_frame, price_frame
 from archsearch.results.finalists import finalists_frame
 from archsearch.results.frontier import frontier_frame
 from archsearch.results.importance import importance_frame
 from archsearch.results.map import map_frame
-from archsearch.results.plot import save_frontier_plot
+from archsearch.results.measured_globality import no_realised, realised_frame
 from archsearch.results.proxies import proxy_report
-from archsearch.results.realised import no_realised, realised_frame
-from archsearch.results.seeds import SeedSpread, repeats_frame, seed_spread
 from archsearch.results.swaps import no_swaps, save_swaps_plot, swaps_frame
-from archsearch.results.table import stages_frame, trials_frame
-from archsearch.study.folder import RunFolder, replacing, study_name, write_atomically
-from archsearch.study.storage import close, load_study_record
+from archsearch.results.trials import stages_frame, trials_frame
+from archsearch.stats.seeds import SeedSpread, repeats_frame, seed_spread
+from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.run_folder import RunFolder, replacing, study_name, write_atomically
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Run:
     Attributes:
         folder: where it lies.
         objectives: what was optimised, accuracy first.
-        trials: one row a trial; see ``results.table.trials_frame`` for the columns.
-        stages: one row for each part of each trial; see ``results.table.stages_frame``.
+        trials: one row a trial; see ``results.trials.trials_frame`` for the columns.
+        stages: one row for each part of each trial; see ``results.trials.stages_frame``.
         descriptions: each architecture as JSON, by its id.
         finalists: one row for each architecture that was trained anew; see ``results.finalists``.
-        repeats: one row for each training beside the search, of finalists and of swaps; see ``results.seeds``.
+        repeats: one row for each training beside the search, of finalists and of swaps; see ``stats.seeds``.
         swaps: one row for each stage that was swapped at equal cost; see ``results.swaps``.
-        realised: one row for each winner that was asked how far it reaches; see ``results.realised``.
+        realised: one row for each winner that was asked how far it reaches; see ``results.measured_globality``.
     """
 
     folder: Path

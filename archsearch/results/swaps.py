@@ -17,9 +17,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from archsearch.results.seeds import half_interval
-from archsearch.results.words import COST_WORDS
-from archsearch.study.record import SWAP, SWAP_TRAINING
+from archsearch.formatting import COST_WORDS
+from archsearch.stats.seeds import half_interval
+from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
 
 COLUMNS = {
     "number": "Int64",

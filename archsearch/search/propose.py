@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from archsearch.search.answers import Proposal, Searchable
-from archsearch.search.chance import feasible_draws, walk
-from archsearch.search.known import Known, lessons
+from archsearch.search.draws import feasible_draws, walk
+from archsearch.search.observations import Known, lessons
 from archsearch.search.samplers import SAMPLERS, STARTUP
+from archsearch.trial import Proposal, Searchable
 
 # Tries of the sampler before it is taken to be stuck on what is known already; then chance takes over.
 SAMPLER_TRIES = 10

@@ -3,14 +3,12 @@
 from archsearch.space.document import Table, plain, read_document
 from archsearch.space.load import load_architecture, load_space, parse_count
 from archsearch.space.point import choices_for
-from archsearch.space.space import Published, RandomTrial, Space, Trial
+from archsearch.space.space import Published, Space
 
 __all__ = [
     "Published",
-    "RandomTrial",
     "Space",
     "Table",
-    "Trial",
     "choices_for",
     "load_architecture",
     "load_space",

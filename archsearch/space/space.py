@@ -4,9 +4,9 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as PydanticField
@@ -17,6 +17,7 @@ from archsearch.errors import InfeasibleError
 from archsearch.space.document import Table
 from archsearch.space.grammar import Choice, Field, Listing, PartSpace, Reference, Value, label, written
 from archsearch.space.size import count_architectures
+from archsearch.trial import RandomTrial, Trial
 
 MAX_DRAWS = 1_000
 
@@ -27,24 +28,6 @@ def total_macs(architecture: Architecture) -> int:
 
 
 COSTS: dict[str, Callable[[Architecture], int]] = {"params": count_params, "macs": total_macs}
-
-
-class Trial(Protocol):
-    """The one method of ``optuna.Trial`` that sampling needs; anything that can choose may stand in."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:
-        """One of ``choices`` for the parameter ``name``."""
-
-
-@dataclass(frozen=True)
-class RandomTrial:
-    """Chooses uniformly, option by option."""
-
-    generator: random.Random
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ARG002 - part of the protocol
-        """Any of them."""
-        return self.generator.choice(choices)
 
 
 class Published(BaseModel):

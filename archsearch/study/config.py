@@ -11,15 +11,15 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from archsearch.data.sources import forbids_mirroring
 from archsearch.errors import Problem, StudyFileError, one_of, shown
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
-from archsearch.proxy.sources import forbids_mirroring
 from archsearch.search import Ladder
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
-from archsearch.study.record import COSTS, OBJECTIVES
+from archsearch.storage.trial_record import COSTS, OBJECTIVES
 
 OBJECTIVE_NAMES = tuple(OBJECTIVES)
 
@@ -48,14 +48,14 @@ class StudyConfig(BaseModel):
             nothing of the training itself; an interrupted one goes on from the last of them.
         scores: whether each candidate is scored before it is trained, to be held against its accuracy.
         reduction_factor: at each rung, one in so many candidates of a family goes on, the others are stopped
-            there; all go on if it is left out. See ``search.promote``.
+            there; all go on if it is left out. See ``search.halving``.
         audit: share of the candidates that goes on from a rung by chance; 0 to 1.
         trials: candidates to start; infeasible proposals cost nothing and do not count.
         fill_map: so many candidates more, aimed at cells of the map (globality, MACs) that hold few or none.
         finalists: candidates of the frontier that are trained anew at the end, from several seeds.
         finalist_seeds: how many seeds.
         finalist_samples: training images shown to each; as many as in the search if it is left out.
-        realised: whether the winners are asked at the end how far they really reach; see ``study.realised``.
+        realised: whether the winners are asked at the end how far they really reach; see ``study.measure_globality``.
         sampler: how candidates are proposed: ``auto``, ``gp``, ``tpe``, ``nsga2``, ``evolution``, ``macs``,
             ``map`` or ``random``; see ``search.samplers``.
         seed: decides proposals, initial weights and the order of images.

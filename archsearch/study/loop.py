@@ -15,18 +15,19 @@ from optuna.trial import TrialState
 
 from archsearch.architecture import Architecture
 from archsearch.errors import ArchsearchError, InfeasibleError
-from archsearch.search import Fixed, Known, Place, Proposal, promoted, proposal_of, propose
+from archsearch.search import Known, Place, promoted, propose
 from archsearch.space import choices_for
-from archsearch.study.bench import Bench
-from archsearch.study.folder import RunFolder
-from archsearch.study.ledger import Ledger, used
-from archsearch.study.locks import Locks
-from archsearch.study.objective import Candidate, counted, judge
-from archsearch.study.record import TrialRecord
-from archsearch.study.searched import Searched
-from archsearch.study.signals import undisturbed
-from archsearch.study.storage import patiently
-from archsearch.study.weights import save_weights
+from archsearch.storage.optuna_storage import patiently
+from archsearch.storage.run_folder import RunFolder
+from archsearch.storage.trial_record import TrialRecord
+from archsearch.storage.trial_store import Ledger, used
+from archsearch.storage.weights import save_weights
+from archsearch.study.context import Bench
+from archsearch.study.evaluate_candidate import Candidate, counted, judge
+from archsearch.study.feasible_space import Searched
+from archsearch.trial import Fixed, Proposal, proposal_of
+from archsearch.workers.locks import Locks
+from archsearch.workers.signals import undisturbed
 
 MAX_FAILURES_IN_A_ROW = 10
 MAX_INFEASIBLE_IN_A_SLOT = 50

@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 import torch
 
+from archsearch.data import ImageData, load_data
 from archsearch.errors import InputError, Problem, RunFolderError
 from archsearch.profiling import (
     Conditions,
@@ -16,19 +17,18 @@ from archsearch.profiling import (
     pick_device,
     read_predictor,
 )
-from archsearch.proxy import ImageData, load_data
 from archsearch.space import Space
-from archsearch.study.bench import Bench, Evaluate
+from archsearch.storage.optuna_storage import close, open_study, patiently, storage_faults
+from archsearch.storage.run_folder import RunFolder, disk_faults, study_name, write_atomically
+from archsearch.storage.trial_store import Ledger
+from archsearch.study.callbacks import Watcher
 from archsearch.study.config import StudyConfig
-from archsearch.study.finals import judge_finalists, judge_on_test
-from archsearch.study.folder import RunFolder, disk_faults, study_name, write_atomically
-from archsearch.study.ledger import Ledger
-from archsearch.study.locks import Locks, database_locks, folder_locks
+from archsearch.study.context import Bench, Evaluate
+from archsearch.study.finalists import judge_finalists, judge_on_test
 from archsearch.study.loop import Ending, Loop
-from archsearch.study.quiet import Quiet
-from archsearch.study.realised import judge_realised
-from archsearch.study.storage import close, open_study, patiently, storage_faults
-from archsearch.study.watch import Watcher
+from archsearch.study.measure_globality import judge_realised
+from archsearch.workers.device_lock import Quiet
+from archsearch.workers.locks import Locks, database_locks, folder_locks
 
 __all__ = ["Ending", "Engine", "search"]
 
@@ -49,7 +49,7 @@ def search(
 
     ``storage`` is the URL of a PostgreSQL database that workers on several machines share; without it the
     record is a SQLite file in ``out``, for the workers of this machine. ``engine`` works through the loop
-    in the place of this process alone: ``study.on_ray.OnRay``, for instance.
+    in the place of this process alone: ``study.engines.ray.OnRay``, for instance.
 
     Raises:
         DataError, InputError: the data, the device or the storage cannot be used; nothing is written.

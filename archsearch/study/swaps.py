@@ -23,17 +23,17 @@ from archsearch.space import Space
 from archsearch.space.grammar import PartSpace
 from archsearch.space.swap import TOLERANCE, Swap, matched_swaps
 from archsearch.stages import Part
-from archsearch.study.bench import Bench
+from archsearch.storage.optuna_storage import storage_faults
+from archsearch.storage.run_folder import RunFolder, differing, disk_faults
+from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
+from archsearch.study.callbacks import Watcher
 from archsearch.study.config import StudyConfig
-from archsearch.study.finals import Final, trained_anew
-from archsearch.study.folder import RunFolder, differing, disk_faults
-from archsearch.study.locks import Locks
+from archsearch.study.context import Bench
+from archsearch.study.finalists import Final, trained_anew
 from archsearch.study.loop import in_turn
-from archsearch.study.quiet import Quiet
-from archsearch.study.record import SWAP, SWAP_TRAINING
 from archsearch.study.run import cpu_threads, load_images, workers
-from archsearch.study.storage import storage_faults
-from archsearch.study.watch import Watcher
+from archsearch.workers.device_lock import Quiet
+from archsearch.workers.locks import Locks
 
 Result = TypeVar("Result")
 # What a manifest's identity says besides the study's own settings.

@@ -26,13 +26,13 @@ import torch
 
 from archsearch import count_macs, count_params, load_space
 from archsearch.architecture import Architecture
-from archsearch.counting.traced import traced_macs
+from archsearch.counting.fvcore_trace import traced_macs
 from archsearch.profiling import Accuracy, conditions_of, fit_predictor, measure_latency
 from archsearch.profiling.conditions import processor_name
 from archsearch.profiling.predictor import features_of, least_squares
 from archsearch.space import Space
 from archsearch.study.config import load_study
-from archsearch.study.envelope import forecast
+from archsearch.study.space_summary import forecast
 
 ROOT = Path(__file__).parents[2]
 SPACES = sorted((ROOT / "spaces").glob("*.yaml"))

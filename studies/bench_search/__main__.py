@@ -29,17 +29,17 @@ from rich.table import Table
 
 from archsearch.architecture import Architecture
 from archsearch.counting import count_macs
-from archsearch.search import proposal_of
-from archsearch.space import RandomTrial, load_space
-from archsearch.study.bench import Bench
+from archsearch.space import load_space
+from archsearch.storage.optuna_storage import close, open_study
+from archsearch.storage.run_folder import RunFolder
+from archsearch.storage.trial_store import Ledger
+from archsearch.study.callbacks import Watcher
 from archsearch.study.config import StudyConfig
-from archsearch.study.folder import RunFolder
-from archsearch.study.ledger import Ledger
-from archsearch.study.locks import database_locks, folder_locks
+from archsearch.study.context import Bench
+from archsearch.study.evaluate_candidate import Candidate, counted
 from archsearch.study.loop import Job, Loop
-from archsearch.study.objective import Candidate, counted
-from archsearch.study.storage import close, open_study
-from archsearch.study.watch import Watcher
+from archsearch.trial import RandomTrial, proposal_of
+from archsearch.workers.locks import database_locks, folder_locks
 
 HERE = Path(__file__).parent
 SPACE = HERE.parents[1] / "spaces" / "hybrid.yaml"

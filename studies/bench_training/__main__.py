@@ -28,8 +28,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from archsearch import load_space
 from archsearch.architecture import Architecture, seeded_network
+from archsearch.data import ImageData, Normalisation, Split
 from archsearch.profiling.conditions import processor_name
-from archsearch.proxy import ImageData, Normalisation, Recipe, Split, Training
+from archsearch.proxy import Recipe, Training
 from archsearch.proxy.step import adamw
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,9 @@ from crashing import CASES, facts, finished, violations
 
 from archsearch import api
 from archsearch.errors import ArchsearchError
-from archsearch.study import loop, objective
-from archsearch.study.ledger import Ledger
+from archsearch.storage.trial_store import Ledger
+from archsearch.study import evaluate_candidate as objective
+from archsearch.study import loop
 
 PHASES = ("proposing", "profiling", "training", "writing", "exporting")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

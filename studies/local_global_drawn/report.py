@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from archsearch import Run, load_run
-from archsearch.results.seeds import SeedSpread, seed_spread
+from archsearch.stats.seeds import SeedSpread, seed_spread
 
 # Differences below this are no matter on 1,600 validation images: their standard error at 98 % is 0.0035.
 LEAST = 0.01

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from archsearch import load_run
-from archsearch.results.plot import cost_axis
+from archsearch.plots.frontier import cost_axis
 
 LABELS = {"latency_ms": "latency (ms a batch)", "macs": "MACs", "params": "parameters"}
 STYLE = {

@@ -19,7 +19,8 @@ import torch
 
 from archsearch import Recipe, count_macs, count_params, globality, load_architecture
 from archsearch.architecture import Architecture, seeded_network
-from archsearch.proxy import ImageData, load_data, train_proxy
+from archsearch.data import ImageData, load_data
+from archsearch.proxy import train_proxy
 from archsearch.shapes import FeatureShape
 from studies.procedural_tasks.report import report
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from archsearch.results import proxy_lines, proxy_report
-from archsearch.results.ranking import (
+from archsearch.stats.rank_correlation import (
     Estimate,
     correlations,
     difference,

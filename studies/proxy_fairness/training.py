@@ -11,7 +11,8 @@ import torch
 
 from archsearch.architecture import Architecture, Network, seeded_network
 from archsearch.counting import count_activations, count_macs, count_params, family, globality
-from archsearch.proxy import ImageData, Recipe, Training, evaluate, load_data, zero_cost_scores
+from archsearch.data import ImageData, load_data
+from archsearch.proxy import Recipe, Training, evaluate, zero_cost_scores
 from archsearch.proxy.schedule import rung_end, stable_until
 from archsearch.space import Space, load_space
 

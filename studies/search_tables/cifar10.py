@@ -28,7 +28,7 @@ from archsearch.counting import (
     globality,
 )
 from archsearch.space import Space, load_space
-from archsearch.space.space import Trial
+from archsearch.trial import Trial
 from studies.proxy_fairness.training import FAMILIES, LEAST_MACS, RUNGS, candidates
 from studies.proxy_fairness.training import HERE as TRAININGS
 from studies.search_tables.tables import Point, Reading, feasible_draws

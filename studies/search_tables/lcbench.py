@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from archsearch.space.space import Trial
+from archsearch.trial import Trial
 from studies.search_tables.tables import Download, Point, Reading, feasible_draws
 
 FILE = Download(

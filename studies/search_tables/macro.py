@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from archsearch.space.space import Trial
+from archsearch.trial import Trial
 from studies.search_tables.tables import Download, Point, Reading
 
 FILE = Download(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from archsearch.search import Known, Ladder, Place, Proposal, Reading, promoted, propose
-from archsearch.space import Trial
+from archsearch.search import Known, Ladder, Place, Reading, promoted, propose
+from archsearch.trial import Proposal, Trial
 from studies.search_tables.measure import Finished, finish
 from studies.search_tables.tables import Point, Table
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from archsearch.space.space import RandomTrial, Trial
+from archsearch.trial import RandomTrial, Trial
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archsearch.results.words import amount
+from archsearch.formatting import amount
 
 AMOUNTS = {
     0: "0",

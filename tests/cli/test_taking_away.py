@@ -8,9 +8,9 @@ import torch
 from command_line import CommandLine
 
 from archsearch.architecture import seeded_network
-from archsearch.forms import kinds
+from archsearch.export import format_names as kinds
 from archsearch.space import load_architecture
-from archsearch.study.weights import save_weights
+from archsearch.storage.weights import save_weights
 
 FILE = """\
 # Made by hand.

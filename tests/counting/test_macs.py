@@ -15,10 +15,10 @@ from torch.jit import TracerWarning
 
 from archsearch.architecture import Architecture, Image
 from archsearch.counting import count_activations, count_frozen, count_macs, count_params, part_counts
-from archsearch.counting.handles import GROUPS
+from archsearch.counting.fvcore_trace import traced_macs
 from archsearch.counting.macs import PartCount, count, count_head, count_part
-from archsearch.counting.operators import Work
-from archsearch.counting.traced import traced_macs
+from archsearch.counting.meta_trace import Work
+from archsearch.counting.op_counters import GROUPS
 from archsearch.errors import ArchitectureError
 from archsearch.shapes import FeatureShape
 from archsearch.space import load_space

@@ -4,7 +4,7 @@ import torch
 from archsearch import count_macs, count_params, globality
 from archsearch.architecture import Architecture, Image
 from archsearch.counting import global_shares, reach
-from archsearch.counting.operators import Recorder, pass_on_paper
+from archsearch.counting.meta_trace import Recorder, pass_on_paper
 from archsearch.stages import (
     ConvStage,
     ConvStem,

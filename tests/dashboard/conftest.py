@@ -9,7 +9,7 @@ from archsearch.api import run_study
 from archsearch.counting import globality
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig
-from archsearch.study.searched import Searched
+from archsearch.study.feasible_space import Searched
 
 SPACE = """
 name: seen

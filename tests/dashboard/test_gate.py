@@ -6,7 +6,7 @@ import pytest
 from watching import serving
 
 from archsearch.dashboard import Gate, allowed_hosts
-from archsearch.study.storage import close, load_study_record
+from archsearch.storage.optuna_storage import close, load_study_record
 
 STUDY = "/api/studies/1"
 CHANGING = [

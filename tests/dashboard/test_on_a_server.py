@@ -10,9 +10,9 @@ from watching import serving
 from archsearch.api import run_study
 from archsearch.dashboard.reading import open_to_read
 from archsearch.space import load_space
+from archsearch.storage.optuna_storage import close
+from archsearch.storage.run_folder import RunFolder
 from archsearch.study.config import StudyConfig
-from archsearch.study.folder import RunFolder
-from archsearch.study.storage import close
 
 sys.path.append(str(Path(__file__).parent.parent / "study"))
 import servers

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from archsearch.dashboard.plots import as_graph, frontier_figure, map_figure
+from archsearch.dashboard.figures import as_graph, frontier_figure, map_figure
 from archsearch.results.frontier import frontier_frame
 from archsearch.results.map import map_frame
 

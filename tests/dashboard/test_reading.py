@@ -8,8 +8,8 @@ import pytest
 
 from archsearch.dashboard.reading import open_to_read
 from archsearch.errors import EnvironmentFaultError, InputError
-from archsearch.study.folder import RunFolder
-from archsearch.study.storage import close, load_study_record
+from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from watching import add, serving
 
 from archsearch.results import load_run
 from archsearch.space import load_architecture
-from archsearch.study.storage import close, load_study_record
+from archsearch.storage.optuna_storage import close, load_study_record
 
 STUDY = "/api/studies/1"
 

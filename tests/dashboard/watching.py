@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import optuna
 
 from archsearch.dashboard import Gate, allowed_hosts, bound, viewer
-from archsearch.study.folder import RunFolder
-from archsearch.study.storage import close, load_study_record
+from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.run_folder import RunFolder
 
 
 def add(folder, excess=-1.0, values=None, **attributes):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from archsearch.counting.operators import work_of
+from archsearch.counting.meta_trace import work_of
 from archsearch.profiling import anchor, conditions_of
 from archsearch.profiling.anchor import Witness, anchored, busy_flag, busy_seconds, drift_flag
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from archsearch.counting.handles import HANDLES, NEGLIGIBLE, SHAPE_ONLY
-from archsearch.counting.operators import pass_on_paper
+from archsearch.counting.meta_trace import pass_on_paper
+from archsearch.counting.op_counters import HANDLES, NEGLIGIBLE, SHAPE_ONLY
 from archsearch.profiling import conditions_of, operator_times
 from archsearch.profiling.operator_times import (
     ASKS,

@@ -6,7 +6,7 @@ import pytest
 from digit_files import GREY, png, write_folder, write_parquet
 from sklearn.datasets import load_digits
 
-from archsearch.proxy import ImageData, load_data
+from archsearch.data import ImageData, load_data
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from archsearch.data import Split
 from archsearch.errors import FailedTrialError
 from archsearch.proxy import Recipe, Training, evaluate, train_proxy
-from archsearch.proxy.data import Split
 from archsearch.proxy.step import decay_groups
 from archsearch.proxy.train import tenths
 

@@ -9,8 +9,8 @@ import pytest
 
 from archsearch.api import run_study
 from archsearch.report import write_report
+from archsearch.results.measured_globality import COLUMNS as REALISED
 from archsearch.results.proxies import proxy_report
-from archsearch.results.realised import COLUMNS as REALISED
 from archsearch.results.swaps import COLUMNS as SWAPS
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig

@@ -7,9 +7,9 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from archsearch.report.look import scatter
+from archsearch.plots.frontier import marks
+from archsearch.plots.style import scatter
 from archsearch.report.svg import SVG, svg_of
-from archsearch.results.plot import marks
 
 
 def drawn(count, **style):

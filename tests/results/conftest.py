@@ -8,7 +8,7 @@ from mixed import MIXED, STUDY, table
 from archsearch.api import run_study
 from archsearch.results import load_run
 from archsearch.space import load_space
-from archsearch.study.searched import Searched
+from archsearch.study.feasible_space import Searched
 
 
 @pytest.fixture(scope="session")

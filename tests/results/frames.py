@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from archsearch.results.table import SHOWN, dtypes
+from archsearch.results.trials import SHOWN, dtypes
 
 DEFAULTS = {
     "state": "COMPLETE",

@@ -6,7 +6,7 @@ from frames import trials_of
 
 from archsearch.results.answer import with_unit
 from archsearch.results.run import Run
-from archsearch.results.seeds import repeats_frame
+from archsearch.stats.seeds import repeats_frame
 
 LOCAL = {"latency_ms": 2.0, "top1": 0.50}
 GLOBAL = {"latency_ms": 2.0, "family": "global-from-1", "layout": "C-CTT", "globality": 0.6}

@@ -15,7 +15,7 @@ from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.results import Run, compare, comparison_lines, load_run, save_comparison_plot
 from archsearch.results.compare import SAME, SAME_MEASURED, spent
-from archsearch.results.table import columns, dtypes
+from archsearch.results.trials import columns, dtypes
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig
 

@@ -14,8 +14,8 @@ from archsearch.results.families import (
     members,
     price_frame,
 )
-from archsearch.results.quality import Indicators
-from archsearch.results.seeds import SeedSpread
+from archsearch.stats.hypervolume import Indicators
+from archsearch.stats.seeds import SeedSpread
 
 OBJECTIVES = ("top1", "latency_ms")
 SPREAD = SeedSpread(deviation=0.01, degrees=4, samples=512)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from archsearch.study.record import FIELDS
+from archsearch.storage.trial_record import FIELDS
 
 MEASURED = ["latency_ms", "latency_iqr_ms", "latency_repeats", "latency_batch", "anchor_ms", "device"]
 LATENCIES = ["latency_iqr_ms", "predicted_latency_ms", "anchor_ms"]

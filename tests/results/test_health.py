@@ -6,7 +6,7 @@ from frames import trials_of
 
 from archsearch.results.health import CHECKS, health_lines
 from archsearch.results.run import Run
-from archsearch.results.seeds import repeats_frame
+from archsearch.stats.seeds import repeats_frame
 
 DESCRIPTION = json.dumps({"classes": 10})
 

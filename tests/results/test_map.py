@@ -15,7 +15,7 @@ from archsearch.results.map import (
     map_frame,
     qd_score,
 )
-from archsearch.results.seeds import SeedSpread, repeats_frame, seed_spread
+from archsearch.stats.seeds import SeedSpread, repeats_frame, seed_spread
 
 # 1 to 32 ms in five steps of a factor of two.
 TRIALS = trials_of(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from archsearch.results.proxies import proxy_lines, proxy_report, useful
-from archsearch.study.record import FIELDS
+from archsearch.storage.trial_record import FIELDS
 
 COUNT = 32
 PAIRS = COUNT * (COUNT - 1) // 2  # 496

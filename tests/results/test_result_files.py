@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 
 from archsearch.api import run_study, write_all
 from archsearch.errors import EnvironmentFaultError, InputError
+from archsearch.plots.frontier import save_frontier_plot
 from archsearch.results import load_run, write_results
-from archsearch.results.plot import save_frontier_plot
 from archsearch.space import load_space
+from archsearch.storage.optuna_storage import open_study
 from archsearch.study.config import StudyConfig
-from archsearch.study.storage import open_study
 
 FILES = ("trials.parquet", "stages.parquet", "trials.csv", "frontier.csv", "frontier.png")
 PNG = b"\x89PNG\r\n\x1a\n"

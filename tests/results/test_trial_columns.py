@@ -17,7 +17,7 @@ from archsearch.counting import (
     global_tokens,
     globality,
 )
-from archsearch.results.table import SHOWN
+from archsearch.results.trials import SHOWN
 
 # What a table in the place of training cannot know, and what this CPU cannot.
 UNKNOWN = ["val_loss", "train_loss", "nwot", "nwot_per_image", "synflow", "trainability", "score_seconds"]

@@ -4,7 +4,7 @@ import pytest
 from searchable import NINETY_SIX, blind
 
 from archsearch.space import load_space
-from archsearch.study.searched import Searched
+from archsearch.study.feasible_space import Searched
 
 
 @pytest.fixture(scope="session")

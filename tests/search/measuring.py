@@ -7,7 +7,7 @@ standard input says something or the process is killed.
 import sys
 from pathlib import Path
 
-from archsearch.study.quiet import Quiet
+from archsearch.workers.device_lock import Quiet
 
 
 def main(folder, device, what):

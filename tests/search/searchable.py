@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archsearch.search import Known, Reading, proposal_of
-from archsearch.space import RandomTrial
+from archsearch.search import Known, Reading
 from archsearch.study.config import StudyConfig
+from archsearch.trial import RandomTrial, proposal_of
 
 # 4 channels of the stem x 3 channels x 2 depths x (2 kernels + 2 numbers of heads) = 96 architectures, each buildable.
 NINETY_SIX = """\

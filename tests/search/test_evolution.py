@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from searchable import Made, history, known, stages
 
-from archsearch.search import Fixed, lessons, proposal_of
+from archsearch.search import lessons
 from archsearch.search.samplers import evolution
 from archsearch.search.samplers.evolution import (
     Child,
@@ -21,6 +21,7 @@ from archsearch.search.samplers.evolution import (
     regularized_evolution,
 )
 from archsearch.search.samplers.sampler import most_telling, objectives, rising
+from archsearch.trial import Fixed, proposal_of
 
 STAGES = Made(stages)
 CONV = {

@@ -10,10 +10,11 @@ import pytest
 from searchable import NINETY_SIX, NO_QUESTION, ONE_QUESTION, Made, among, blind, history, known_of, levers
 
 from archsearch.counting import count_macs
-from archsearch.search import SAMPLER_NAMES, Fixed, Place, lessons, propose
+from archsearch.search import SAMPLER_NAMES, Place, lessons, propose
 from archsearch.search.samplers import SAMPLERS
 from archsearch.search.samplers.macs import rank_by_macs
 from archsearch.search.samplers.tpe import as_told
+from archsearch.trial import Fixed
 
 PLACE = Place(3, 30)
 SAMPLER = pytest.mark.parametrize("sampler", SAMPLER_NAMES)

@@ -6,7 +6,7 @@ import pytest
 
 from archsearch.errors import ArchitectureError, SpaceError
 from archsearch.space import choices_for, load_architecture, load_space
-from archsearch.space.space import RandomTrial
+from archsearch.trial import RandomTrial
 
 SPACE = """\
 name: small

@@ -33,7 +33,7 @@ from archsearch.profiling import Profile
 from archsearch.profiling.latency import Latency
 from archsearch.search import Reading
 from archsearch.space import load_space
-from archsearch.study import objective
+from archsearch.study import evaluate_candidate as objective
 from archsearch.study.config import StudyConfig
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

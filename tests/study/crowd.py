@@ -20,8 +20,8 @@ from archsearch.api import run_study
 from archsearch.errors import ArchsearchError
 from archsearch.results import load_run
 from archsearch.space import load_space
-from archsearch.study import sessions
-from archsearch.study.watch import Watcher
+from archsearch.study.callbacks import Watcher
+from archsearch.workers import postgres_locks as sessions
 
 HERE = Path(__file__).parent
 SPACES = {"tiny": TINY, "tokens": TOKENS}

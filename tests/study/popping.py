@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from archsearch.study.storage import open_study
+from archsearch.storage.optuna_storage import open_study
 
 
 def main(folder, workers):

@@ -14,7 +14,7 @@ from searching import blind, table
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.space import load_space
-from archsearch.study.on_ray import OnRay
+from archsearch.study.engines.ray import OnRay
 from archsearch.study.run import search
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import optuna
 
 from archsearch.proxy import Recipe
+from archsearch.study.callbacks import Watcher
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import search
-from archsearch.study.watch import Watcher
 
 # 4 channels of the stem x 3 channels x 2 depths x (2 kernels + 2 numbers of heads) = 96 architectures.
 TINY = """\

@@ -10,12 +10,12 @@ from searching import GLANCE, SHORT, recorded, states
 from archsearch.api import run_study
 from archsearch.cli.results import results_command
 from archsearch.errors import FailedTrialError, StudyFileError
-from archsearch.study import training as module
+from archsearch.storage.trial_record import SCORES
+from archsearch.study import train_candidate as module
+from archsearch.study.callbacks import Watcher
 from archsearch.study.config import StudyConfig, load_study
-from archsearch.study.record import SCORES
 from archsearch.study.run import search
-from archsearch.study.training import Deadline
-from archsearch.study.watch import Watcher
+from archsearch.study.train_candidate import Deadline
 
 
 def study(**settings):
@@ -63,7 +63,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     stopped = Clock()
-    for name in ("archsearch.study.training", "archsearch.proxy.train"):
+    for name in ("archsearch.study.train_candidate", "archsearch.proxy.train"):
         monkeypatch.setattr(f"{name}.time", stopped)
     return stopped
 

@@ -14,7 +14,7 @@ from crashing import CASES, Case, facts, finished, stand_ins, violations
 from searching import Calls
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.study import storage
+from archsearch.storage import optuna_storage as storage
 
 CRASHING = Path(__file__).with_name("crashing.py")
 # One of how many points of each case. What a trial does is 27 effects, and 45 with its two rungs: with no common

@@ -9,7 +9,7 @@ from archsearch.results import load_run
 from archsearch.results.finalists import finalists_frame
 from archsearch.search import Reading
 from archsearch.space import load_space
-from archsearch.study import finals
+from archsearch.study import finalists as finals
 from archsearch.study.config import StudyConfig
 
 STUDY = StudyConfig(

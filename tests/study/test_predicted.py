@@ -11,11 +11,11 @@ from archsearch.counting import count_activations, count_macs, count_params
 from archsearch.errors import InfeasibleError
 from archsearch.profiling import Latency, Profile, conditions_of, keep_fitted
 from archsearch.profiling.fitted import predictor_file
-from archsearch.study import objective
-from archsearch.study.bench import Bench
-from archsearch.study.objective import counted, judge
+from archsearch.study import evaluate_candidate as objective
+from archsearch.study.callbacks import Watcher
+from archsearch.study.context import Bench
+from archsearch.study.evaluate_candidate import counted, judge
 from archsearch.study.run import search
-from archsearch.study.watch import Watcher
 
 CPU = torch.device("cpu")
 # Wrong by a quarter at the worst: what is predicted to take over 125 ms takes over 100.

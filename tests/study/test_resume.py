@@ -19,8 +19,8 @@ from archsearch.errors import InputError
 from archsearch.results import load_run
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
+from archsearch.storage.optuna_storage import open_study
 from archsearch.study.run import search
-from archsearch.study.storage import open_study
 
 KILLED = Path(__file__).with_name("killed.py")
 

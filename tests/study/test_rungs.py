@@ -14,9 +14,9 @@ from searching import GLANCE, SIX, recorded
 from archsearch.api import run_study
 from archsearch.errors import FailedTrialError, StudyFileError
 from archsearch.proxy import Recipe
+from archsearch.study.callbacks import Watcher
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.study.run import search
-from archsearch.study.watch import Watcher
 
 STEPS = 20
 RUNGS = (0.25, 0.5)

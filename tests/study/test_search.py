@@ -35,9 +35,9 @@ from archsearch.errors import FailedTrialError, InfeasibleError, InputError
 from archsearch.profiling import profile_architecture
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
-from archsearch.study import objective
-from archsearch.study.bench import Budget
+from archsearch.study import evaluate_candidate as objective
 from archsearch.study.config import StudyConfig
+from archsearch.study.context import Budget
 from archsearch.study.run import Ending, search
 
 # A limit that about every eighth architecture of the space keeps.

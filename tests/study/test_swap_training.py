@@ -14,12 +14,13 @@ from archsearch.architecture import Architecture
 from archsearch.errors import FailedTrialError, InfeasibleError, InputError, RunFolderError
 from archsearch.results import load_run
 from archsearch.space import load_space
-from archsearch.study import finals, swaps
+from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.run_folder import RunFolder
+from archsearch.study import finalists as finals
+from archsearch.study import swaps
 from archsearch.study.config import StudyConfig
-from archsearch.study.folder import RunFolder
-from archsearch.study.locks import folder_locks
-from archsearch.study.storage import close, load_study_record
 from archsearch.study.swaps import Asked, SwapWatcher, alone, config_of, plan_swaps, train_swaps
+from archsearch.workers.locks import folder_locks
 
 # 2 x 3 = 6 architectures, each with a stage that may mix globally.
 SPACE = """\

@@ -14,9 +14,10 @@ from searching import states as states_in
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
-from archsearch.study import loop, storage
-from archsearch.study.locks import FolderLocks
+from archsearch.storage import optuna_storage as storage
+from archsearch.study import loop
 from archsearch.study.run import search
+from archsearch.workers.locks import FolderLocks
 
 ROUNDS = 2  # ``python -m studies.crash_safety`` has twenty
 RUNGS = {"rungs": (0.25, 0.5), "reduction_factor": 2}

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from archsearch.study.locks import database_locks, folder_locks
-from archsearch.study.storage import close, open_study
+from archsearch.storage.optuna_storage import close, open_study
+from archsearch.workers.locks import database_locks, folder_locks
 
 
 def locks_of(where):

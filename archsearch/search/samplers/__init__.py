@@ -1,8 +1,8 @@
 """How candidates are proposed: each sampler is a function of the space, of what is known, and of a seed."""
 
 from archsearch.search.samplers.automatic import automatic
-from archsearch.search.samplers.cells import fill_cells
 from archsearch.search.samplers.evolution import nsga2, regularized_evolution
+from archsearch.search.samplers.fill_map import fill_cells
 from archsearch.search.samplers.gp import gp
 from archsearch.search.samplers.macs import rank_by_macs
 from archsearch.search.samplers.sampler import STARTUP, Sampler

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from archsearch.search.answers import Proposal, Searchable
-from archsearch.search.known import MEMORABLE, Lesson
+from archsearch.search.observations import MEMORABLE, Lesson
 from archsearch.search.samplers.evolution import regularized_evolution
 from archsearch.search.samplers.gp import gp
+from archsearch.trial import Proposal, Searchable
 
 
 def automatic(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:

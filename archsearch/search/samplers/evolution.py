@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.search.answers import Proposal, Searchable, proposal_of
-from archsearch.search.dominance import positions
-from archsearch.search.known import Lesson
+from archsearch.search.observations import Lesson
 from archsearch.search.samplers.sampler import most_telling, objectives, rising
+from archsearch.stats.pareto import positions
+from archsearch.trial import Proposal, Searchable, proposal_of
 
 POPULATION = 50
 # Of the population, so many meet in a tournament (Real et al. 2019, AAAI 33:4780: 25 of 100).

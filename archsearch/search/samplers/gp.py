@@ -20,11 +20,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from archsearch.search.answers import Proposal, Searchable, proposal_of
-from archsearch.search.chance import feasible_draws
-from archsearch.search.known import Lesson
+from archsearch.search.draws import feasible_draws
+from archsearch.search.observations import Lesson
 from archsearch.search.samplers.evolution import Child, elite, feasible
 from archsearch.search.samplers.sampler import most_telling, objectives, rising
+from archsearch.trial import Proposal, Searchable, proposal_of
 
 Matrix = NDArray[np.float64]
 

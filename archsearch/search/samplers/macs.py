@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from archsearch.counting import count_macs
-from archsearch.search.answers import Fixed, Proposal, Searchable, proposal_of
-from archsearch.search.chance import feasible_draws
-from archsearch.search.known import Lesson
-from archsearch.space import RandomTrial
+from archsearch.search.draws import feasible_draws
+from archsearch.search.observations import Lesson
+from archsearch.trial import Fixed, Proposal, RandomTrial, Searchable, proposal_of
 
 POOL = 64
 

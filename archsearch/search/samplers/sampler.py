@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from archsearch.search.answers import Proposal, Searchable
-from archsearch.search.dominance import Costs, ranks
-from archsearch.search.known import Lesson
+from archsearch.search.observations import Lesson
+from archsearch.stats.pareto import Costs, ranks
+from archsearch.trial import Proposal, Searchable
 
 # The first candidates are drawn at random: a sampler needs something to learn from.
 STARTUP = 10

@@ -14,9 +14,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from archsearch.search.answers import Proposal, Searchable, proposal_of
-from archsearch.search.known import Lesson
+from archsearch.search.observations import Lesson
 from archsearch.search.samplers.sampler import STARTUP, most_telling, objectives
+from archsearch.trial import Proposal, Searchable, proposal_of
 
 # Lessons that the model is told at most.
 BOUND = 300

@@ -1,0 +1,147 @@
+"""Mean attention distance: how far attention looks, weight by weight.
+
+Source: Raghu et al. 2021, "Do Vision Transformers See Like Convolutional Neural Networks?",
+https://arxiv.org/abs/2108.08810, section 4 and figure 3; after Dosovitskiy et al. 2021,
+https://arxiv.org/abs/2010.11929, appendix D.7.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from archsearch.analysis.mixer_sites import Site, arrivals, judged, sites, some_at_once
+from archsearch.architecture import Network
+from archsearch.shapes import FeatureShape
+from archsearch.stages.mhsa import MapAttention
+from archsearch.stages.t2t_stem import PerformerMixer, SoftmaxMixer
+from archsearch.stages.tokens import Attention
+
+# Attention weights that are held at once, if they are not of one image: 16 MiB.
+WEIGHTS = 2**22
+
+
+@dataclass(frozen=True)
+class AttentionLayer:
+    """One attention.
+
+    Attributes:
+        place: of its part in the file: ``stem``, ``stages.0``.
+        height, width: of the grid it attends over.
+        heads: mean distance of each head, in pixels of the image.
+        pixels: mean over the heads.
+        share: of the mean distance between any two places of the grid; 1 for uniform attention.
+    """
+
+    place: str
+    height: int
+    width: int
+    heads: tuple[float, ...]
+    pixels: float
+    share: float
+
+
+@dataclass(frozen=True)
+class AttentionDistance:
+    """Means over the layers of their distance in pixels of the image and of its share; the layers in order."""
+
+    pixels: float
+    share: float
+    layers: tuple[AttentionLayer, ...]
+
+
+def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistance | None:
+    """How far the attentions of ``network`` look on ``images`` (B, C, H, W), normalised as for training.
+
+    For each query the distances to all places are averaged by its attention weights, then over queries, images and
+    heads. Tokens of a stage's own are left out, and the remaining weights add up to 1 again. A performer's weights
+    are its kernel ``phi(q) . phi(k)``, normalised. None for a network without attention; an attention over a single
+    place has share 0. The network is left as it was.
+
+    Raises:
+        DataError: there are no images, or others than the network takes.
+    """
+    found = [site for site in sites(network) if site.operator.attention is not None]
+    summed: list[Tensor] = [torch.zeros(()) for _ in found]
+    for part in some_at_once(network, images):
+        with judged(network), torch.no_grad():
+            attentions = [site.operator.attention for site in found if site.operator.attention is not None]
+            arriving = arrivals(network, part, attentions)
+            for index, attention in enumerate(attentions):
+                distances = pixel_distances(found[index], network.architecture.image.shape)
+                summed[index] = summed[index] + head_distances(attention, arriving[attention], distances)
+    layers = tuple(
+        layer(site, total / len(images), network.architecture.image.shape)
+        for site, total in zip(found, summed, strict=True)
+    )
+    return (
+        AttentionDistance(mean([one.pixels for one in layers]), mean([one.share for one in layers]), layers)
+        if layers
+        else None
+    )
+
+
+def layer(site: Site, heads: Tensor, image: FeatureShape) -> AttentionLayer:
+    """What one attention came to, of the distances (heads,) of its heads."""
+    pixels = float(heads.mean())
+    everywhere = float(pixel_distances(site, image).mean())
+    share = pixels / everywhere if everywhere else 0.0
+    return AttentionLayer(
+        site.place, site.mixer.height, site.mixer.width, tuple(heads.tolist()), pixels, share
+    )
+
+
+def mean(values: list[float]) -> float:
+    """The plain mean."""
+    return math.fsum(values) / len(values)
+
+
+def pixel_distances(site: Site, image: FeatureShape) -> Tensor:
+    """``(N, N)``: distance between any two places of the grid, in pixels of the image."""
+    down = torch.arange(site.mixer.height) * (image.height / site.mixer.height)
+    across = torch.arange(site.mixer.width) * (image.width / site.mixer.width)
+    places = torch.cartesian_prod(down, across)
+    return torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def head_distances(attention: nn.Module, x: Tensor, distances: Tensor) -> Tensor:
+    """Mean distance of each head, summed over the images of ``x``: float64 ``(heads,)``."""
+    heads = int(getattr(attention, "heads", 1))
+    at_once = max(1, WEIGHTS // (heads * distances.numel()))
+    summed = torch.zeros(heads, dtype=torch.float64)
+    for part in torch.split(x, at_once):
+        weights = attention_weights(attention, part)[..., -len(distances) :, -len(distances) :]
+        looked = (weights * distances.to(weights)).sum(dim=-1) / weights.sum(dim=-1)
+        summed += looked.mean(dim=-1).sum(dim=0).cpu().double()
+    return summed
+
+
+def attention_weights(attention: nn.Module, x: Tensor) -> Tensor:
+    """The weights that ``attention`` gives to what arrives: ``(B, heads, N, N)``, rows adding up to 1."""
+    match attention:
+        case Attention():
+            split = "b n (qkv heads d) -> qkv b heads n d"
+            query, key, _ = rearrange(attention.qkv(x), split, qkv=3, heads=attention.heads)
+            return softmax_weights(query, key, query.shape[-1] ** -0.5)
+        case MapAttention():
+            split = "b (qkv heads d) y x -> qkv b heads (y x) d"
+            query, key, _ = rearrange(attention.qkv(x), split, qkv=3, heads=attention.heads)
+            bias = attention.position(query) if attention.position is not None else None
+            return softmax_weights(query, key, attention.scale or query.shape[-1] ** -0.5, bias)
+        case SoftmaxMixer():
+            query, key, _ = rearrange(attention.qkv(x), "b n (qkv d) -> qkv b 1 n d", qkv=3)
+            return softmax_weights(query, key, attention.scale)
+        case PerformerMixer():
+            key, query, _ = attention.kqv(x).chunk(3, dim=-1)
+            kernel = attention.phi(query) @ attention.phi(key).transpose(1, 2)
+            return (kernel / kernel.sum(dim=-1, keepdim=True))[:, None]
+        case _:
+            raise TypeError(f"the weights of a {type(attention).__name__} are not known; add them here")
+
+
+def softmax_weights(query: Tensor, key: Tensor, scale: float, bias: Tensor | None = None) -> Tensor:
+    """As ``scaled_dot_product_attention`` has them: ``(B, heads, N, d)`` twice to ``(B, heads, N, N)``."""
+    logits = query @ key.transpose(-2, -1) * scale
+    return (logits if bias is None else logits + bias).softmax(dim=-1)

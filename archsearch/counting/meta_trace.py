@@ -1,0 +1,309 @@
+"""The operators of a module and the work of each, read off one pass on paper: shapes and no numbers.
+
+fvcore counts a network by tracing it, which runs it; that takes a second at ImageNet size. Here the module
+is built and called on torch's ``meta`` device, every call of torch is seen on its way, and fvcore's own
+handles say what it costs. The sum equals one fvcore pass over the traced network, which tests and
+``studies/bench_profiling`` compare.
+
+Activations are the elements that convolutions, linear layers and matrix products write (Radosavovic et
+al. 2020, https://arxiv.org/abs/2003.13678, section 3.3).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, resolve_name
+
+from archsearch.counting.globality import reach
+from archsearch.counting.op_counters import (
+    ACTIVATIONS,
+    FILLS,
+    HANDLE_GROUPS,
+    HANDLES,
+    MAKERS,
+    NAMES,
+    NEGLIGIBLE,
+    SCOPES,
+    SHAPE_ONLY,
+)
+from archsearch.errors import UncountedOperationError
+from archsearch.shapes import FeatureShape, windows
+from archsearch.stages.mixing import kernel_of, mixer_of
+
+
+@dataclass(frozen=True)
+class Work:
+    """What some calls of one group of operators do: how many, their MACs, the elements that they write."""
+
+    calls: int = 0
+    macs: int = 0
+    elements: int = 0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.calls + other.calls, self.macs + other.macs, self.elements + other.elements)
+
+    def __sub__(self, other: "Work") -> "Work":
+        return self + other * -1
+
+    def __mul__(self, times: int) -> "Work":
+        return Work(self.calls * times, self.macs * times, self.elements * times)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What the spatial mixers of a module cost.
+
+    Attributes:
+        macs: MACs of all its mixers, local and global.
+        reach_macs: the same, each mixer's times its reach, to whole ones.
+        global_macs: MACs of those that reach everywhere.
+        global_params: trainable parameters of those.
+    """
+
+    macs: int = 0
+    reach_macs: int = 0
+    global_macs: int = 0
+    global_params: int = 0
+
+    def __add__(self, other: "Mixed") -> "Mixed":
+        return Mixed(*(one + two for one, two in zip(self.amounts(), other.amounts(), strict=True)))
+
+    def __mul__(self, times: int) -> "Mixed":
+        return Mixed(*(amount * times for amount in self.amounts()))
+
+    def amounts(self) -> tuple[int, int, int, int]:
+        """As JSON holds it."""
+        return self.macs, self.reach_macs, self.global_macs, self.global_params
+
+
+# What returns a map of its argument's shape needs no calculation on paper.
+SAME_SHAPE = ACTIVATIONS | frozenset("batch_norm group_norm exp square sqrt rsqrt dropout".split())
+# The arguments that nn.Conv2d hands to conv2d, all by place.
+PLAIN_CONV2D = 7
+SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
+
+
+def work_of(build: Callable[[], nn.Module], shape: FeatureShape) -> tuple[nn.Module, dict[str, Work], Mixed]:
+    """The module that ``build`` makes, on paper; its work for one map of ``shape``, by group; and its mixers'."""
+    recorder = Recorder()
+    module = pass_on_paper(build, shape, recorder)
+    return module, recorder.work, recorder.mixed
+
+
+def pass_on_paper(
+    build: Callable[[], nn.Module], shape: FeatureShape, recorder: "Recorder", *, batch_size: int = 1
+) -> nn.Module:
+    """One pass of the module that ``build`` makes, for maps of ``shape``, under the eyes of ``recorder``.
+
+    Raises:
+        UncountedOperationError: it calls an operator that has no handle and is not negligible.
+    """
+    with OnPaper():
+        module = build().eval()
+    images = torch.empty(batch_size, shape.channels, shape.height, shape.width, device="meta")
+    with torch.inference_mode(), recorder, recorder.watching(module):
+        module(images)
+    if recorder.uncounted:
+        raise UncountedOperationError(
+            f"no MAC counter for {', '.join(sorted(recorder.uncounted))}: the total would be too low; give it a "
+            "handle in archsearch/counting/op_counters.py, or write the layer with counted operators"
+        )
+    return module
+
+
+class OnPaper(TorchFunctionMode):
+    """Makes tensors that have a shape and no numbers, and leaves out what would fill them in place."""
+
+    def __torch_function__(
+        self, func: Any, _types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Calls that only fill their first argument return it as it is."""
+        name, kwargs = func.__name__, kwargs or {}
+        if name in FILLS and (args or "tensor" in kwargs):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **on_meta(name, kwargs))
+
+
+class Recorder(TorchFunctionMode):
+    """Sees every call of torch, and adds up its work by group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work: dict[str, Work] = {}
+        self.uncounted: set[str] = set()
+        self.scopes = ["linear"]
+        self.mixed = Mixed()
+        # MACs so far of the mixers that are at work, the outermost one's first.
+        self.mixing: list[int] = []
+
+    def __torch_function__(
+        self, func: Any, _types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The call itself, or its shape where that is plain; its work is noted."""
+        name, kwargs = func.__name__, kwargs or {}
+        name = name if name.endswith("__") else name.removesuffix("_")
+        if name in SHAPE_ONLY:
+            self.seen("shape", func, args, kwargs)
+            return func(*args, **kwargs)
+        arguments = [*args, *(kwargs.get(key) for key in NAMES.get(name, ())[len(args) :])]
+        out = shape_of(name, arguments)
+        if out is None:
+            out = func(*args, **on_meta(name, kwargs))
+        if func is torch.batch_norm:  # whose arguments stand in another order than those of F.batch_norm
+            self.uncounted.add("torch.batch_norm")
+        elif name in HANDLES:
+            group = self.group(name, arguments, out)
+            self.note(group, HANDLES[name](arguments, out), out)
+            self.seen(group, func, args, kwargs)
+        elif name in NEGLIGIBLE:
+            self.note(NEGLIGIBLE[name], 0, out)
+            self.seen(NEGLIGIBLE[name], func, args, kwargs)
+        else:
+            self.uncounted.add(resolve_name(func) or name)
+        return out
+
+    @contextmanager
+    def watching(self, module: nn.Module) -> Iterator[None]:
+        """Know, during a pass of ``module``, in which of the named scopes a call happens."""
+        with ExitStack() as stack:
+            for path, inner in module.named_modules():
+                if kernel_of(inner) != 1:
+                    stack.callback(inner.register_forward_pre_hook(self._begin).remove)
+                    stack.callback(inner.register_forward_hook(self._end).remove)
+                group = SCOPES.get(path.rpartition(".")[2])
+                if group is not None:
+                    enter, leave = partial(self._enter, group), self._leave
+                    stack.callback(inner.register_forward_pre_hook(enter).remove)
+                    stack.callback(inner.register_forward_hook(leave).remove)
+            yield
+
+    def seen(self, group: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """What a recorder that wants the calls themselves may keep."""
+
+    def note(self, group: str, macs: int, out: Any) -> None:
+        """One call more."""
+        elements = out.numel() if isinstance(out, Tensor) else 0
+        if self.mixing:
+            self.mixing[0] += macs
+        self.work[group] = self.work.get(group, Work()) + Work(1, macs, elements)
+
+    def group(self, name: str, arguments: Sequence[Any], out: Tensor) -> str:
+        """The group of a counted call."""
+        if name == "linear":
+            return self.scopes[-1]
+        if name.startswith("conv"):
+            return convolution_group(arguments[1], out if "transpose" in name else arguments[0])
+        return HANDLE_GROUPS.get(name, "matmul")
+
+    def _begin(self, _module: nn.Module, _arguments: Any) -> None:
+        self.mixing.append(0)
+
+    def _end(self, module: nn.Module, arguments: Sequence[Tensor], _out: Any) -> None:
+        macs = self.mixing.pop()
+        if self.mixing:  # a part of another mixer, which counts its MACs
+            return
+        mixer = mixer_of(module, arguments[0])
+        if mixer is None:
+            return
+        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        everywhere = mixer.kernel is None
+        self.mixed += Mixed(macs, round(macs * reach(mixer)), macs * everywhere, trained * everywhere)
+
+    def _enter(self, group: str, _module: nn.Module, _arguments: Any) -> None:
+        self.scopes.append(group)
+
+    def _leave(self, _module: nn.Module, _arguments: Any, _out: Any) -> None:
+        self.scopes.pop()
+
+
+def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:
+    """A tensor of the shape that a plain call returns; None where torch has to work it out."""
+    if not args or not isinstance(args[0], Tensor):
+        return None
+    same = name in SAME_SHAPE or (name in SAME_AS_BOTH and len(args) > 1 and same_shape(*args[:2]))
+    if same and without_gaps(args[0]):
+        return args[0]
+    if name == "layer_norm":
+        return args[0] if args[0].is_contiguous() else like(args[0], args[0].shape[-1])
+    if name == "linear":
+        return like(args[0], len(args[1]))
+    if name == "conv2d" and len(args) == PLAIN_CONV2D:
+        return convolved(*args)
+    fits = name == "scaled_dot_product_attention" and args[0].shape[:-2] == args[1].shape[:-2]
+    return attended(*args[:3]) if fits else None
+
+
+def convolved(
+    image: Tensor,
+    weight: Tensor,
+    _bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int] | str,
+    dilation: tuple[int, int],
+    _groups: int,
+) -> Tensor | None:
+    """A tensor of the shape and the memory format that ``conv2d`` returns, called as ``nn.Conv2d`` calls it."""
+    if isinstance(padding, str) or image.ndim != 4:
+        return None
+    sides = [
+        windows(size, reach * (kernel - 1) + 1, step, pad)
+        for size, kernel, step, pad, reach in zip(
+            image.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
+        )
+    ]
+    if min(sides) < 1:
+        return None
+    out = image.new_empty(image.shape[0], weight.shape[0], *sides)
+    last = torch.channels_last
+    keeps_last = image.is_contiguous(memory_format=last) and not image.is_contiguous()
+    return out.to(memory_format=last) if keeps_last else out
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """A tensor of the shape and the strides that attention returns.
+
+    A fused kernel takes tokens whose channels lie together and leaves the heads of a token together too;
+    where they do not, torch multiplies matrices one after another.
+    """
+    if query.ndim == 4 and query.stride(-1) == key.stride(-1) == value.stride(-1) == 1:
+        batch, heads, tokens, _ = query.shape
+        return query.new_empty(batch, tokens, heads, value.shape[-1]).transpose(1, 2)
+    return like(query, value.shape[-1])
+
+
+def same_shape(one: Any, other: Any) -> bool:
+    """Whether both are tensors of one shape."""
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape
+
+
+def without_gaps(tensor: Tensor) -> bool:
+    """Whether a tensor lies in memory as a result of its shape would."""
+    last = torch.channels_last
+    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=last))
+
+
+def like(tensor: Tensor, width: int) -> Tensor:
+    """A tensor of the same shape but for its last axis."""
+    return tensor.new_empty(*tensor.shape[:-1], width)
+
+
+def on_meta(name: str, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The keywords of a call; what makes a tensor from nothing makes it on paper."""
+    return {**kwargs, "device": "meta"} if name in MAKERS else kwargs
+
+
+def convolution_group(weight: Tensor, image: Tensor) -> str:
+    """Pointwise, grouped or spatial: devices take different time for the same MACs.
+
+    ``image`` is the side whose channels the weight's second axis should have: what arrives, or what leaves
+    a transposed convolution.
+    """
+    if weight.shape[1] != image.shape[1 - weight.ndim]:
+        return "conv grouped"
+    return "conv 1x1" if math.prod(weight.shape[2:]) == 1 else "conv spatial"

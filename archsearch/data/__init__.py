@@ -1,0 +1,5 @@
+"""Images with labels: sources, decoding, the cache on the disk, splits, drawn tasks."""
+
+from archsearch.data.dataset import ImageData, Normalisation, Split, load_data, load_test
+
+__all__ = ["ImageData", "Normalisation", "Split", "load_data", "load_test"]

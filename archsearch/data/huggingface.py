@@ -1,0 +1,273 @@
+"""Parquet files, image folders and hub data sets, read through Hugging Face ``datasets``.
+
+The only module that imports ``datasets``: an extra, and slow to import. Images are never decoded by it,
+so that an unreadable one can be named.
+"""
+
+import glob
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from logging import CRITICAL
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+import numpy as np
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from archsearch.data.images import Labels, Picture, Source, Table, role_of
+from archsearch.errors import ArchsearchError, DataError, EnvironmentFaultError, Problem, shown
+
+IMAGE_NAMES = ("image", "img")
+LABEL_NAMES = ("label", "labels")
+ROWS_AT_ONCE = 256
+HUB_TIMEOUT_S = 10
+REACHING = "download it and give the path of its folder, or set HF_HUB_OFFLINE=1 to use what is cached"
+
+
+def read(name: str, classes: int, layout: Mapping[str, Path] | None) -> Source:
+    """The source ``name``: files laid out as ``layout`` says, or a data set on the hub without one."""
+    with _quiet(), _uncounted():
+        try:
+            found = _on_hub(name) if layout is None else _on_disk(layout)
+        except ArchsearchError:
+            raise
+        except Exception as error:
+            raise _explained(name, error) from error
+    splits = _by_role(name, found)
+    features = next(iter(splits.values())).features
+    image, label = image_column(name, features), label_column(name, features, classes)
+    names = _class_names(name, splits, label)
+    tables = {
+        role: _table(role, split, image, _indices(split, label, names)) for role, split in splits.items()
+    }
+    return Source(tables, names)
+
+
+def _on_disk(layout: Mapping[str, Path]) -> Mapping[str, Any]:
+    path = layout.get("parquet")
+    if path is None:
+        return _loaded("imagefolder", {role: _literal(folder) + "/*/*" for role, folder in layout.items()})
+    if path.is_file():
+        return _loaded("parquet", {"train": _literal(path)})
+    if glob.has_magic(str(path)):
+        what = "datasets takes the signs *, ? and [ in a path for wildcards"
+        raise _error(str(path), "", what, "rename the folder")
+    # Splits by file name, or by the README that a downloaded data set brings along.
+    return _loaded(str(path))
+
+
+def _on_hub(name: str) -> Mapping[str, Any]:
+    """Asks once before loading: ``datasets`` itself tries for 23 seconds to reach a hub that is not there."""
+    if not huggingface_hub.constants.HF_HUB_OFFLINE:
+        try:
+            huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT_S)
+        except RepositoryNotFoundError as error:
+            what = "there is no such file or folder here, and no such data set on the Hugging Face hub"
+            raise _error(name, "", what, "check its spelling") from error
+        except Exception as error:
+            raise _unreachable(name, error) from error
+    return _loaded(name)
+
+
+def _unreachable(name: str, error: Exception) -> EnvironmentFaultError:
+    what = f"no such file or folder here, and the Hugging Face hub cannot be reached ({_line(_root(error))})"
+    return EnvironmentFaultError(f"{name}: {what}; {REACHING}")
+
+
+def _loaded(name: str, files: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    """All splits; a class folder is a class, even where there is only one."""
+    labels = {"drop_labels": False, "drop_metadata": True} if name == "imagefolder" else {}
+    found: Mapping[str, Any] = datasets.load_dataset(name, data_files=files, **labels)
+    return found
+
+
+def _literal(path: Path) -> str:
+    return glob.escape(str(path.resolve()))
+
+
+def _explained(name: str, error: Exception) -> ArchsearchError:
+    """A failure of ``datasets`` in our words: data that cannot be used, or an environment that fails."""
+    cause = _root(error)
+    if isinstance(error, ConnectionError):
+        return _unreachable(name, error)
+    if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+        return EnvironmentFaultError(
+            f"{name}: {_line(cause)}; see that the disk and the cache can be written"
+        )
+    return _error(
+        name, "", f"the data cannot be read ({_line(cause)})", "check the files, or download them again"
+    )
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _line(error: BaseException) -> str:
+    return shown((str(error) or type(error).__name__).splitlines()[0])
+
+
+def _by_role(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Splits as train, validation and test; a split alone is train, whatever its name."""
+    if len(found) == 1:
+        return {"train": next(iter(found.values()))}
+    roles = {role_of(str(split)): rows for split, rows in found.items() if role_of(str(split)) is not None}
+    if "train" not in roles:
+        raise _error(name, "", f"no split is called train among {_listed(found)}", "call one of them train")
+    return {str(role): rows for role, rows in roles.items()}
+
+
+def image_column(name: str, features: Mapping[str, Any]) -> str:
+    """The column of Image features, or of structs with ``bytes``, which is how files hold them."""
+    found = [column for column, feature in features.items() if _is_image(feature)]
+    called = [column for column in found if column in IMAGE_NAMES]
+    return _the_only(name, "images", [called, found], features)
+
+
+def label_column(name: str, features: Mapping[str, Any], classes: int) -> str:
+    """The column called label, else the only one that can be the label; else the one with that many classes."""
+    named = {
+        column: feature for column, feature in features.items() if isinstance(feature, datasets.ClassLabel)
+    }
+    numbers = [column for column, feature in features.items() if "int" in str(getattr(feature, "dtype", ""))]
+    words = [
+        column
+        for column, feature in features.items()
+        if getattr(feature, "dtype", "") in ("string", "large_string")
+    ]
+    called = [column for column in LABEL_NAMES if column in {*numbers, *words}]
+    fitting = [column for column, feature in named.items() if feature.num_classes == classes]
+    return _the_only(name, "labels", [called, list(named), fitting, numbers, words], features)
+
+
+def _is_image(feature: Any) -> bool:
+    return isinstance(feature, datasets.Image) or (isinstance(feature, dict) and "bytes" in feature)
+
+
+def _the_only(name: str, sought: str, guesses: Sequence[Sequence[str]], features: Mapping[str, Any]) -> str:
+    for guess in guesses:
+        if len(guess) == 1:
+            return guess[0]
+    remedy = f"keep one column of {sought}, or call it {sought.removesuffix('s')}"
+    raise _error(name, "", f"no single column of {sought} among {_listed(features)}", remedy)
+
+
+def _class_names(name: str, splits: Mapping[str, Any], label: str) -> tuple[str, ...]:
+    """The names that the file gives, else the distinct labels in sorted order."""
+    values = {value for split in splits.values() for value in split.unique(label)}
+    if None in values:
+        raise _error(name, label, "there are rows without a label", "take them out of the data")
+    feature = splits["train"].features[label]
+    if not isinstance(feature, datasets.ClassLabel):
+        return tuple(str(value) for value in sorted(values))
+    unnamed = sorted(values - set(range(feature.num_classes)))
+    if unnamed:
+        what = f"there are rows with the label {unnamed[0]} and {feature.num_classes} classes are named"
+        raise _error(name, label, what, "take them out of the data")
+    return tuple(feature.names)
+
+
+def _indices(split: Any, label: str, names: Sequence[str]) -> Labels:
+    """The label of each row as an index into ``names``."""
+    values = split[label][:]
+    if isinstance(split.features[label], datasets.ClassLabel):
+        return np.asarray(values, dtype=np.int64)
+    index = {name: number for number, name in enumerate(names)}
+    return np.asarray([index[str(value)] for value in values], dtype=np.int64)
+
+
+def _table(role: str, split: Any, image: str, labels: Labels) -> Table:
+    if isinstance(split.features[image], datasets.Image):
+        split = split.cast_column(image, datasets.Image(decode=False))
+    return Table(labels, _reader(role, split.select_columns([image]), image), _version(split, image))
+
+
+def _version(split: Any, image: str) -> str:
+    """Digest of path, size and time of every file that the pictures are read from; empty without one.
+
+    These are the Arrow files that ``datasets`` has made, anew for every change of a Parquet file or of a data
+    set on the hub, and the image files that cells name.
+    """
+    digest, found = hashlib.sha256(), False
+    for path in _files(split, image):
+        found = True
+        digest.update(f"{path}\0{_state(path)}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest() if found else ""
+
+
+def _files(split: Any, image: str) -> Iterator[str]:
+    yield from (file["filename"] for file in split.cache_files)
+    for cells in split.data.column(image).chunks:
+        if cells.type.get_field_index("path") >= 0:
+            yield from cells.field("path").filter(cells.field("bytes").is_null()).drop_null().to_pylist()
+
+
+def _state(path: str) -> str:
+    """What changes when a file is written; decoding reports a file that is not there."""
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return "missing"
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
+def _reader(role: str, split: Any, image: str) -> Callable[[Sequence[int]], Iterator[Picture]]:
+    def pictures(rows: Sequence[int]) -> Iterator[Picture]:
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[start : start + ROWS_AT_ONCE]
+            for row, cell in zip(some, split[list(some)][image], strict=True):
+                yield _picture(role, row, cell or {})
+
+    return pictures
+
+
+def _picture(role: str, row: int, cell: Mapping[str, Any]) -> Picture:
+    """A cell holds the encoded bytes, or the path of a file; with neither it is an image of no bytes."""
+    content, path = cell.get("bytes"), cell.get("path")
+    if content is None and path is not None:
+        return Picture(str(path), Path(path))
+    return Picture(f"{role}[{row}]" + (f" ({path})" if path else ""), content or b"")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no chatter while ``datasets`` works; afterwards all is as it was."""
+    loggers = (datasets.utils.logging, huggingface_hub.utils.logging)
+    levels = [logger.get_verbosity() for logger in loggers]
+    bars = (datasets.utils, huggingface_hub.utils)
+    shown_bars = [bar for bar in bars if not bar.are_progress_bars_disabled()]
+    try:
+        for logger in loggers:
+            logger.set_verbosity(CRITICAL)
+        for bar in shown_bars:
+            bar.disable_progress_bars()
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.set_verbosity(level)
+        for bar in shown_bars:
+            bar.enable_progress_bars()
+
+
+@contextmanager
+def _uncounted() -> Iterator[None]:
+    """Keeps ``datasets`` from reporting each load to a server, which it does even for local files."""
+    counting = datasets.config.HF_UPDATE_DOWNLOAD_COUNTS
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    try:
+        yield
+    finally:
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = counting
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(shown(str(name)) for name in names)
+
+
+def _error(name: str, key: str, what: str, remedy: str) -> DataError:
+    return DataError(name, [Problem(key, what, remedy)])

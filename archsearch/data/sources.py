@@ -1,0 +1,126 @@
+"""Where images come from: the embedded digits, drawings, Parquet files, image folders, the Hugging Face hub.
+
+A word that looks like a path is never taken for the name of a data set on the hub: a mistyped path must
+not start a download.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from archsearch.data.images import Picture, Source, Table, role_of
+from archsearch.data.procedural import is_procedural, open_drawing
+from archsearch.errors import DataError, Problem, shown
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+KINDS = (
+    "write digits, a .parquet file, a folder with Parquet files or class folders, "
+    "procedural:TASK (texture, layout, xor or matching), or a name on the hub"
+)
+
+
+def open_source(name: str, classes: int) -> Source:
+    """The source of that name; ``classes`` is how many to draw, and helps to choose among label columns."""
+    if name == "digits":
+        return digits()
+    if not name or not name.isprintable():
+        raise _error(shown(name), f"{name!r} is no name of a source", KINDS)
+    if is_procedural(name):
+        return _drawing(name, classes)
+    path = Path(name).expanduser()
+    if not path.exists():
+        _refuse_missing_path(name)
+    if find_spec("datasets") is None:
+        raise _error(name, "reading images needs Hugging Face datasets", "pip install 'archsearch[data]'")
+    from archsearch.data import huggingface  # noqa: PLC0415 - an extra, and 1.5 s that digits do not need
+
+    return huggingface.read(name, classes, layout(name, path) if path.exists() else None)
+
+
+def _drawing(name: str, classes: int) -> Source:
+    """The drawing of that name, which tells all that is drawn."""
+    drawn = open_drawing(name, classes)
+    tables = {role: replace(table, version=name) for role, table in drawn.tables.items()}
+    return replace(drawn, tables=tables)
+
+
+def forbids_mirroring(name: str) -> bool:
+    """Whether a mirrored image of this source would be of another class, or of none."""
+    return name == "digits" or is_procedural(name)
+
+
+def digits() -> Source:
+    """1797 handwritten digits of 8x8 grey pixels, from UCI by way of scikit-learn; one split."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - 2 s that other sources do not need
+
+    found = load_digits()
+    pixels = np.rint(found.images * (255 / 16)).astype(np.uint8)
+
+    def pictures(rows: Sequence[int]) -> Iterator[Picture]:
+        return (Picture(f"digits[{row}]", Image.fromarray(pixels[row])) for row in rows)
+
+    names = tuple(str(name) for name in found.target_names)
+    return Source({"train": Table(found.target.astype(np.int64), pictures)}, names)
+
+
+def layout(name: str, path: Path) -> dict[str, Path]:
+    """Where each role of a path lies; the key ``parquet`` is a file or folder that names its own splits."""
+    if path.is_file():
+        if path.suffix.lower() != ".parquet":
+            raise _error(name, "the file is no Parquet file", KINDS)
+        return {"parquet": path}
+    if next(path.rglob("*.parquet"), None) is not None:
+        return {"parquet": path}
+    return _image_folder(name, path)
+
+
+def _image_folder(name: str, path: Path) -> dict[str, Path]:
+    """``train/`` and ``test/`` above the class folders, or the class folders alone."""
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and folder.name[0] != ".")
+    roles = {folder: role_of(folder.name) for folder in folders}
+    found = {role: folder for folder, role in roles.items() if role is not None}
+    if "train" not in found or len(found) < len(folders):
+        found = {"train": path}
+    for folder in found.values():
+        _refuse_wrong_depth(name, folder)
+    return found
+
+
+def _refuse_wrong_depth(name: str, folder: Path) -> None:
+    endings = _image_endings()
+    deeper = next((found for found in folder.glob("*/*/**/*") if found.suffix.lower() in endings), None)
+    if deeper is not None:
+        what = f"{shown(str(deeper.relative_to(folder)))} lies deeper than a class folder"
+        remedy = (
+            "write CLASS/IMAGE, or train/CLASS/IMAGE and test/CLASS/IMAGE with no other folder beside them"
+        )
+        raise _error(name, what, remedy)
+    if not any(found.suffix.lower() in endings for found in folder.glob("*/*")):
+        what = f"{_inside(name, folder)} holds no Parquet file and no class folders with images"
+        raise _error(name, what, KINDS)
+
+
+def _image_endings() -> set[str]:
+    """The file endings that Pillow reads, after it has loaded all its formats."""
+    return set(Image.registered_extensions())
+
+
+def _inside(name: str, folder: Path) -> str:
+    return "the folder" if folder == Path(name).expanduser() else f"{folder.name}/"
+
+
+def _refuse_missing_path(name: str) -> None:
+    """Lets through only what can be nothing but a name on the hub."""
+    beside = Path(name).expanduser().parent
+    in_a_folder_here = "/" in name and beside.is_dir()
+    if name.endswith(".parquet") or in_a_folder_here or not HUB_NAME.fullmatch(name):
+        raise _error(name, "there is no such file or folder", KINDS)
+
+
+def _error(name: str, what: str, remedy: str) -> DataError:
+    return DataError(name, [Problem("", what, remedy)])

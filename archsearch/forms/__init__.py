@@ -1,1 +1,0 @@
-"""A network in the forms that others read, each checked by running it; needs torch only below this module."""

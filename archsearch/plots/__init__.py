@@ -1,0 +1,1 @@
+"""Every picture of a run; one table of how a family looks."""

@@ -1,0 +1,230 @@
+"""Figures of how the answer was got: globality realised, choices, proxies, rungs, costs, the search's progress."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, PercentFormatter
+
+from archsearch.plots.frontier import families, marker, marks
+from archsearch.plots.style import ACCENT, FAINT, INK, blank, colour, intervals, looked, scatter
+from archsearch.storage.trial_record import OBJECTIVES
+
+CHOICES = 14
+PARTS = ("#1b3a57", "#2f6690", "#4f97c1", "#8cc0dd", "#c2dfee", "#e3eff6")
+GROUPS = {
+    "convolution": "#0072b2",
+    "projection": "#e69f00",
+    "attention product": "#d55e00",
+    "MLP": "#f0c987",
+    "soft split": "#009e73",
+    "other": "#c9ced4",
+}
+
+
+@looked
+def realised_figure(realised: pd.DataFrame) -> Figure:
+    """Realised globality of the trained winners against that of their structure, with intervals."""
+    figure = blank(4.4, 5.6)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--")
+    axes.annotate(
+        "as the structure says",
+        (0.97, 0.97),
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color="0.45",
+        rotation=38,
+        xytext=(0, -16),
+        textcoords="offset points",
+    )
+    for family, rows in families(realised):
+        for _, row in rows.dropna(subset=["realised_low", "realised_high"]).iterrows():
+            axes.plot(
+                [row["globality"]] * 2,
+                [row["realised_low"], row["realised_high"]],
+                lw=2.5,
+                alpha=0.4,
+                color=colour(family),
+            )
+        scatter(
+            axes,
+            rows,
+            "globality",
+            "realised_globality",
+            marker=marker(family),
+            color=colour(family),
+            s=46,
+            zorder=3,
+            label=family,
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set_xlabel("globality of the structure (0 local, 1 global)")
+    axes.set_ylabel("realised globality (0 local, 1 global)")
+    axes.set_title("Realised globality")
+    axes.legend(loc="upper left")
+    return figure
+
+
+@looked
+def importance_figure(importance: pd.DataFrame) -> Figure:
+    """The most important choices, a panel for each objective; beyond the line is more than chance gives."""
+    names = list(dict.fromkeys(importance["objective"]))
+    order = importance.groupby("parameter")["importance"].max().sort_values(ascending=False).index[:CHOICES]
+    figure = blank(1.3 + 0.24 * len(order))
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    places = np.arange(len(order))[::-1]
+    for axes, name in zip(panels, names, strict=True):
+        rows = importance[importance["objective"] == name].set_index("parameter").reindex(order)
+        shares, limit = rows["importance"].fillna(0.0).astype(float), float(rows["by_chance"].iloc[0])
+        tints = [INK if share > limit else FAINT for share in shares]
+        axes.barh(places, shares, color=tints, height=0.66)
+        axes.axvline(limit, color=ACCENT, lw=1.2, ls="--")
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axes.set_xlabel("share of importance")
+        axes.set_title(f"Importance for {OBJECTIVES[name].label}", fontsize=9.5)
+        axes.grid(visible=False, axis="y")
+    panels[0].set_yticks(places, list(order))
+    return figure
+
+
+@looked
+def proxies_figure(proxies: pd.DataFrame) -> Figure:
+    """How each proxy ranks all candidates (filled) and those of equal MACs (open): tau-b with its interval."""
+    names = list(dict.fromkeys(proxies["proxy"]))
+    figure = blank(1.5 + 0.34 * len(names))
+    axes = figure.subplots()
+    axes.axvline(0, color="0.4", lw=1)
+    for within, shift, fill in (("all", 0.14, INK), ("given macs", -0.14, "white")):
+        rows = proxies[(proxies["within"] == within) & proxies["kendall"].notna()]
+        places = [len(names) - 1 - names.index(name) + shift for name in rows["proxy"]]
+        intervals(axes, rows, places, "kendall", color=INK, lw=3, alpha=0.3)
+        label = {"all": "all candidates", "given macs": "at equal MACs"}[within]
+        axes.plot(rows["kendall"].astype(float), places, "o", mfc=fill, mec=INK, ms=6, label=label)
+    axes.set_yticks(range(len(names)), names[::-1])
+    axes.set_xlim(-1.02, 1.02)
+    axes.set_xlabel("tau-b with the final accuracy (1: same order, 0: none, -1: backwards)")
+    axes.set_title("What ranks candidates without training them in full")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+@looked
+def rungs_figure(trials: pd.DataFrame, readings: pd.DataFrame) -> Figure:
+    """Accuracy at each rung over the images shown: thin lines are trials, thick ones their family's median.
+
+    ``readings`` is what ``rung_readings`` gives.
+    """
+    figure = blank(4.2)
+    axes = figure.subplots()
+    kind = trials.set_index("number")["family"]
+    each = {int(str(number)): rows for number, rows in readings.groupby("number")}
+    axes.add_collection(
+        LineCollection(
+            [rows[["samples", "top1"]].to_numpy() for rows in each.values()],
+            colors=[colour(str(kind[number])) for number in each],
+            linewidths=0.7,
+            alpha=0.35,
+            gid=marks(each),
+        )
+    )
+    for family in dict.fromkeys(family for family, _ in families(trials[trials["family"].notna()])):
+        rows = readings[readings["number"].map(kind) == family]
+        median = rows.groupby("samples")["top1"].median()
+        if len(median):
+            axes.plot(
+                median.index, median, color=colour(family), lw=2.4, marker=marker(family), ms=5, label=family
+            )
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axes.set_xlabel("training images shown")
+    axes.set_ylabel(OBJECTIVES["top1"].label)
+    axes.set_title("Learning at the rungs")
+    axes.legend(loc="best")
+    return figure
+
+
+def rung_readings(trials: pd.DataFrame) -> pd.DataFrame:
+    """What was read at rungs: ``number``, ``samples``, ``top1``; the end of a training is the last reading."""
+    count = sum(name.endswith("_top1") and name.startswith("rung_") for name in trials.columns)
+    names = [(f"rung_{rung}_samples", f"rung_{rung}_top1") for rung in range(1, count + 1)]
+    reached = trials[trials[names[0][0]].notna()] if names else trials.iloc[:0]
+    frames = [
+        reached[["number", *pair]].set_axis(["number", "samples", "top1"], axis=1)
+        for pair in (*names, ("samples", "top1"))
+    ]
+    known = pd.concat(frames).dropna().drop_duplicates(["number", "samples"], keep="last")
+    return known.astype({"samples": float, "top1": float}).sort_values(["number", "samples"])
+
+
+@looked
+def costs_figure(parts: pd.DataFrame, groups: pd.DataFrame) -> Figure:
+    """Where the winners' MACs and parameters go: by part, and the MACs by group of operators, in shares.
+
+    ``parts`` and ``groups`` are what ``report.costs`` gives.
+    """
+    rows = list(dict.fromkeys(parts["label"]))
+    figure = blank(1.9 + 0.3 * len(rows))
+    panels = figure.subplots(1, 3, sharey=True)
+    places = list(dict.fromkeys(parts["place"]))
+    tints = dict(zip(places, shades(len(places)), strict=True))
+    stacked(panels[0], parts.pivot_table(index="label", columns="place", values="macs", sort=False), tints)
+    stacked(panels[1], parts.pivot_table(index="label", columns="place", values="params", sort=False), tints)
+    stacked(panels[2], groups.pivot_table(index="label", columns="group", values="macs", sort=False), GROUPS)
+    titles = ("MACs by part", "Parameters by part", "MACs by operator")
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axes.set_xlim(0, 1)
+        axes.grid(visible=False, axis="y")
+        columns = 2 if axes is panels[2] else 3
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16 - 0.25 / len(rows)),
+            ncols=columns,
+            fontsize=7,
+            handlelength=0.9,
+            columnspacing=0.9,
+        )
+    return figure
+
+
+def shades(count: int) -> list[str]:
+    """So many colours, from the first part to the head."""
+    return [PARTS[min(len(PARTS) - 1, round(i * (len(PARTS) - 1) / max(1, count - 1)))] for i in range(count)]
+
+
+def stacked(axes: Axes, amounts: pd.DataFrame, tints: dict[str, str]) -> None:
+    """A bar for each row, cut into the shares of its columns."""
+    shares = amounts.fillna(0).div(amounts.sum(axis=1), axis=0)
+    places = np.arange(len(shares))[::-1]
+    start = np.zeros(len(shares))
+    for name in (name for name in tints if name in shares):
+        axes.barh(
+            places,
+            shares[name],
+            left=start,
+            color=tints[name],
+            height=0.7,
+            label=name,
+            edgecolor="white",
+            linewidth=0.5,
+        )
+        start += shares[name].to_numpy(dtype=float)
+    axes.set_yticks(places, list(shares.index))
+
+
+@looked
+def history_figure(curve: pd.DataFrame) -> Figure:
+    """How much of the objective space the search had covered after each trial that ended."""
+    figure = blank(3.2)
+    axes = figure.subplots()
+    axes.step(
+        curve["trials"].astype(float), curve["hypervolume"].astype(float), where="post", color=INK, lw=1.6
+    )
+    axes.set_xlabel("trials that ended")
+    axes.set_ylabel("hypervolume (share)")
+    axes.set_ylim(0, 1)
+    axes.set_title("Progress of the search")
+    return figure

@@ -1,0 +1,150 @@
+"""The record as tidy frames: one row a trial, one row a stage, units in the names."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from archsearch.storage.trial_record import FIELDS
+
+WHOLE_NUMBERS = (
+    "number",
+    "slot",
+    "global_tokens",
+    "params",
+    "macs",
+    "activations",
+    "latency_repeats",
+    "latency_batch",
+    "samples",
+)
+WORDS = (
+    "state",
+    "outcome",
+    "architecture",
+    "reference",
+    "layout",
+    "family",
+    "latency_flags",
+    "device",
+    "error",
+)
+# The description travels in the storage and in the YAML files; a table is no place for it. Rungs get columns.
+SHOWN = tuple(name for name in FIELDS if name not in ("description", "rungs"))
+READINGS = ("samples", "top1", "train_loss")
+
+
+def trials_frame(study: optuna.Study) -> pd.DataFrame:
+    """One row a trial, in the order they were recorded.
+
+    ``number``, ``state``, then the fields of ``storage.trial_record.TrialRecord``, then ``on_frontier``,
+    ``test_top1`` (frontier only), ``started``, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
+    of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
+    """
+    best = {trial.number for trial in study.best_trials} if study.trials else set()
+    tested = study.user_attrs.get("test_top1", {})
+    rows = [trial_row(trial, best, tested) for trial in study.get_trials(deepcopy=False)]
+    frame = pd.DataFrame(rows, columns=columns(rows)).astype(dtypes())
+    for name in frame.columns.difference(list(dtypes())):
+        frame[name] = frame[name].astype("Float64") if name.startswith("rung_") else tidy(frame[name])
+    return frame
+
+
+def dtypes() -> dict[str, str]:
+    """The type of every fixed column, whatever the rows hold: missing values are NA, never a float's nan in a count."""
+    numbers = dict.fromkeys((*SHOWN, "test_top1"), "Float64")
+    whole = dict.fromkeys(WHOLE_NUMBERS, "Int64")
+    words = dict.fromkeys(WORDS, "string")
+    return {
+        **numbers,
+        **whole,
+        **words,
+        "on_frontier": "boolean",
+        "audit": "boolean",
+        "started": "datetime64[us]",
+    }
+
+
+def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -> dict[str, Any]:
+    """One trial, flat."""
+    attributes = {name: trial.user_attrs.get(name) for name in SHOWN}
+    if not trial.state.is_finished():
+        # Attributes are written before the trial is told: until then it has come to nothing yet.
+        attributes["outcome"] = "paused" if attributes["outcome"] == "paused" else None
+    on_frontier = trial.number in best
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        **attributes,
+        "on_frontier": on_frontier,
+        "test_top1": tested.get(trial.user_attrs.get("architecture", "")) if on_frontier else None,
+        "started": trial.datetime_start,
+        **rung_columns(trial.user_attrs.get("rungs", ())),
+        **{f"excess.{name}": value for name, value in trial.constraints.items()},
+        **trial.params,
+    }
+
+
+def rung_columns(rungs: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+    """The readings of each rung, the first one's under 1."""
+    return {
+        f"rung_{number}_{name}": rung.get(name) for number, rung in enumerate(rungs, 1) for name in READINGS
+    }
+
+
+def columns(rows: list[dict[str, Any]]) -> list[str]:
+    """The fixed columns first, then rungs, limits and choices in the order of their names."""
+    fixed = ["number", "state", *SHOWN, "on_frontier", "test_top1", "started"]
+    rest = {name for row in rows for name in row} - set(fixed)
+    return fixed + sorted(rest, key=column_order)
+
+
+def column_order(name: str) -> tuple[int, int, str]:
+    """Rungs by their number, then limits, then choices, both by name."""
+    rung = re.match(r"rung_(\d+)_", name)
+    return (0, int(rung[1]), name) if rung else (1 if name.startswith("excess.") else 2, 0, name)
+
+
+def stages_frame(study: optuna.Study) -> pd.DataFrame:
+    """One row for each part of each trial: number, place, kind, and the fields that mean something there."""
+    rows = [row for trial in study.get_trials(deepcopy=False) for row in part_rows(trial)]
+    frame = pd.DataFrame(rows, columns=stage_columns(rows))
+    for name in frame.columns:
+        frame[name] = tidy(frame[name])
+    return frame
+
+
+def part_rows(trial: FrozenTrial) -> Iterator[dict[str, Any]]:
+    """Stem and stages of one trial; none if it never came to have an architecture."""
+    if "description" not in trial.user_attrs:
+        return
+    description = json.loads(trial.user_attrs["description"])
+    parts = [("stem", description["stem"])]
+    parts += [(f"stages.{index}", stage) for index, stage in enumerate(description["stages"])]
+    for place, part in parts:
+        fields = {
+            name: json.dumps(value) if isinstance(value, list) else value for name, value in part.items()
+        }
+        yield {
+            "number": trial.number,
+            "architecture": trial.user_attrs["architecture"],
+            "outcome": trial.user_attrs.get("outcome"),
+            "top1": trial.user_attrs.get("top1"),
+            "place": place,
+            **fields,
+        }
+
+
+def stage_columns(rows: list[dict[str, Any]]) -> list[str]:
+    """Identity, accuracy and kind first, then fields in the order they are met."""
+    first = ["number", "architecture", "outcome", "top1", "place", "kind"]
+    return list(dict.fromkeys(first + [name for row in rows for name in row]))
+
+
+def tidy(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Whole numbers stay whole and words stay words where some rows have nothing."""
+    return column.convert_dtypes() if column.notna().any() else column

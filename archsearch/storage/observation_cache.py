@@ -1,0 +1,103 @@
+"""The record as the search knows it: a recorded trial becomes a ``search.Known``."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from archsearch.search import Known, Reading, State
+from archsearch.study.feasible_space import features_of
+
+ENDED: Mapping[str, State] = {
+    "trained": "trained",
+    "stopped": "stopped",
+    "infeasible": "infeasible",
+    "failed": "failed",
+}
+
+
+class Memory:
+    """What is known of the trials of one study; those that are finished are converted once."""
+
+    def __init__(self, costs: tuple[str, ...]) -> None:
+        self.costs = costs
+        self.finished: dict[int, Known | None] = {}
+        self.distributions: dict[str, BaseDistribution] = {}
+        self.questions: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
+        self.choices: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
+
+    def known(self, trials: Sequence[FrozenTrial]) -> list[Known]:
+        """All that stand for a candidate: neither interrupted nor put there by somebody else."""
+        found = (self.of(trial) for trial in trials)
+        return [known for known in found if known is not None]
+
+    def of(self, trial: FrozenTrial) -> Known | None:
+        """One of them."""
+        if trial.number in self.finished:
+            return self.finished[trial.number]
+        known = self.read(trial)
+        if trial.state.is_finished():
+            self.finished[trial.number] = known
+        return known
+
+    def read(self, trial: FrozenTrial) -> Known | None:
+        """Converted."""
+        attributes = trial.user_attrs
+        state = state_of(trial)
+        if state is None or "params" not in attributes:
+            return None
+        readings = [Reading(r["top1"], r.get("train_loss")) for r in attributes.get("rungs", ())]
+        if state == "trained":
+            readings.append(Reading(attributes["top1"], attributes.get("train_loss")))
+        questions = tuple(trial.params)
+        self.share(trial, questions)
+        sizes = (attributes[name] for name in ("macs", "params", "activations", "globality"))
+        return Known(
+            slot=attributes["slot"],
+            identity=attributes["architecture"],
+            answers=trial.params,
+            choices=self.choices[questions],
+            stratum=stratum_of(attributes["family"]),
+            state=state,
+            costs=tuple(attributes.get(name) for name in self.costs),
+            readings=tuple(readings),
+            excess=trial.constraints,
+            features=features_of(*sizes),
+        )
+
+    def share(self, trial: FrozenTrial, questions: tuple[str, ...]) -> None:
+        """Choices and names in one place for all trials that have the same: each brings its own from the storage.
+
+        Of ten thousand trials they would take more memory than all else.
+        """
+        if questions not in self.questions:
+            known = {
+                name: self.distributions.setdefault(name, trial.distributions[name]) for name in questions
+            }
+            self.questions[questions] = known
+            self.choices[questions] = {name: choices_of(name, d) for name, d in known.items()}
+        trial.distributions = self.questions[questions]
+        trial.params = {name: trial.params[name] for name in self.questions[questions]}
+        trial.user_attrs = {sys.intern(name): value for name, value in trial.user_attrs.items()}
+
+
+def choices_of(name: str, distribution: BaseDistribution) -> tuple[Any, ...]:
+    """The choices of a parameter."""
+    if not isinstance(distribution, CategoricalDistribution):
+        raise TypeError(f"{name} is recorded as {distribution}, and every choice is one of several")
+    return tuple(distribution.choices)
+
+
+def state_of(trial: FrozenTrial) -> State | None:
+    """What a recorded trial is to the search; None for one that stands for no candidate."""
+    outcome = trial.user_attrs.get("outcome", "")
+    if trial.state == TrialState.RUNNING:
+        return "paused" if outcome == "paused" else "running"
+    return ENDED.get(outcome)
+
+
+def stratum_of(family: str) -> str:
+    """The family within which candidates are compared at a rung: ``global-from`` for all ``global-from-K``."""
+    return "global-from" if family.startswith("global-from") else family

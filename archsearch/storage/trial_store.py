@@ -1,0 +1,171 @@
+"""The record of a study, as a worker reads and writes it: every method belongs into a turn.
+
+A turn that is cut in two by a kill leaves a record that the next worker can mend (``reap``): a trial is
+claimed in one transaction, and what says that it has come to something is written last.
+"""
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from archsearch.search import Known
+from archsearch.storage.observation_cache import Memory
+from archsearch.storage.trial_record import USED, TrialRecord
+from archsearch.trial import Proposal
+
+NOBODY = ""
+# Workers that may die at one candidate, for whatever reason, before it is taken for the reason.
+MAX_DEATHS = 5
+
+
+class Ledger:
+    """What one worker does in the record of ``study``."""
+
+    def __init__(self, study: optuna.Study, objectives: tuple[str, ...], worker: str) -> None:
+        self.study = study
+        self.objectives = objectives
+        self.worker = worker
+        self.memory = Memory(objectives[1:])
+        self.storage: Any = study._storage  # noqa: SLF001 - a trial of another worker is reached through the storage alone
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial, in the order of their numbers."""
+        return self.study.get_trials(deepcopy=False)
+
+    def known(self) -> list[Known]:
+        """What the search goes by."""
+        return self.memory.known(self.trials())
+
+    def claim(self, proposal: Proposal, record: TrialRecord) -> int:
+        """A new trial of this worker's, whole from the first moment; its number in the storage."""
+        distributions = {name: CategoricalDistribution(c) for name, c in proposal.choices.items()}
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=proposal.params,
+            distributions=dict(distributions),
+            user_attrs={**record.attributes(), "outcome": "running", "worker": self.worker},
+        )
+        created: int = self.storage.create_new_trial(self.study._study_id, template_trial=trial)  # noqa: SLF001
+        return created
+
+    def take(self, slot: int, *, audit: bool) -> FrozenTrial:
+        """The paused trial of ``slot`` is this worker's from now on."""
+        trial = next(t for t in self.trials() if is_paused(t) and t.user_attrs["slot"] == slot)
+        self.write(trial, {"worker": self.worker, **({"audit": True} if audit else {}), "outcome": "running"})
+        return trial
+
+    def mine(self, trial_id: int) -> FrozenTrial | None:
+        """The running trial, if it is still this worker's."""
+        trial: FrozenTrial = self.storage.get_trial(trial_id)
+        running = trial.state == TrialState.RUNNING and trial.user_attrs.get("worker") == self.worker
+        return trial if running else None
+
+    def pause(self, trial: FrozenTrial, record: TrialRecord, constraints: Mapping[str, float]) -> None:
+        """Its readings, then that it waits at its rung."""
+        self.put(trial, record, constraints)
+        self.write(trial, {"outcome": "paused", "worker": NOBODY})
+
+    def end(
+        self,
+        trial: FrozenTrial,
+        record: TrialRecord,
+        constraints: Mapping[str, float],
+        state: TrialState,
+    ) -> None:
+        """Attributes and constraints first: nothing can be added to a trial that is told."""
+        self.put(trial, record, constraints)
+        values = [record.value(o) for o in self.objectives] if state == TrialState.COMPLETE else None
+        self.storage.set_trial_state_values(trial._trial_id, state, values)  # noqa: SLF001
+
+    def put(self, trial: FrozenTrial, record: TrialRecord, constraints: Mapping[str, float]) -> None:
+        """What is new of a record; the rungs behind all that belongs to them, the outcome at the very end."""
+        told = optuna.trial.Trial(self.study, trial._trial_id)  # noqa: SLF001
+        for name, excess in sorted(constraints.items()):
+            if name not in trial.constraints:
+                told.set_constraint(name, excess)
+        attributes = record.attributes()
+        behind = ("rungs", "outcome")
+        first = {name: value for name, value in attributes.items() if name not in behind}
+        self.write(trial, first | {name: attributes[name] for name in behind if name in attributes})
+
+    def write(self, trial: FrozenTrial, attributes: Mapping[str, Any]) -> None:
+        """The attributes that differ from what is recorded."""
+        for name, value in attributes.items():
+            if name not in trial.user_attrs or trial.user_attrs[name] != value:
+                self.storage.set_trial_user_attr(trial._trial_id, name, value)  # noqa: SLF001
+
+    def stop_paused(self) -> None:
+        """The paused trials stay where they are, for good."""
+        for trial in filter(is_paused, self.trials()):
+            self.write(trial, {"outcome": "stopped"})
+            self.storage.set_trial_state_values(trial._trial_id, TrialState.PRUNED)  # noqa: SLF001
+
+    def reap(self, alive: Callable[[str], bool], busy: set[int], *, resumable: bool) -> None:
+        """Trials whose worker is gone: paused again if they are read at a rung, else their slot is free.
+
+        ``busy`` are those that this worker is at. ``resumable`` says whether trials wait at rungs in this
+        study. A trial that somebody queued by hand stands for no slot and is marked alike. A candidate at which
+        five workers have died is not tried again.
+        """
+        for trial in self.trials():
+            if trial.state.is_finished() or is_paused(trial):
+                continue
+            worker = trial.user_attrs.get("worker", NOBODY)
+            own = worker == self.worker
+            if trial._trial_id in busy or (worker and not own and alive(worker)):  # noqa: SLF001
+                continue
+            if worker and not own:
+                self.write(trial, {"deaths": self.deaths_at(trial) + 1})
+            if self.deaths_at(trial) >= MAX_DEATHS:
+                self.give_up(trial)
+            elif resumable and trial.user_attrs.get("rungs"):
+                self.write(trial, {"outcome": "paused", "worker": NOBODY})
+            else:
+                self.interrupt(trial)
+
+    def deaths_at(self, trial: FrozenTrial) -> int:
+        """How many workers have died at this candidate in this slot."""
+        key = itemgetter("slot", "architecture")
+        if not {"slot", "architecture"} <= trial.user_attrs.keys():
+            return 0
+        same = (t.user_attrs for t in self.trials() if "deaths" in t.user_attrs)
+        return max((a["deaths"] for a in same if key(a) == key(trial.user_attrs)), default=0)
+
+    def give_up(self, trial: FrozenTrial) -> None:
+        """It ends the process of whoever is at it: that is its own fault, and the last time."""
+        reason = f"train: {MAX_DEATHS} workers died at it; probably out of memory, or a crash of an operator"
+        self.write(trial, {"error": reason, "outcome": "failed"})
+        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
+
+    def interrupt(self, trial: FrozenTrial) -> None:
+        """It came to nothing; its slot is free again."""
+        self.write(trial, {"outcome": "interrupted"})
+        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
+
+    def used(self) -> list[FrozenTrial]:
+        """Trials that used up a slot: trained, stopped or paused at a rung, or failed by their own fault."""
+        return [trial for trial in self.trials() if used(trial)]
+
+    def free_slot(self, budget: int) -> int | None:
+        """The first slot of the budget that no candidate has used up or is at."""
+        taken = {t.user_attrs["slot"] for t in self.trials() if used(t) or t.state == TrialState.RUNNING}
+        return next((slot for slot in range(budget) if slot not in taken), None)
+
+    def infeasible_in(self, slot: int) -> int:
+        """Candidates for this slot that turned out to be over a limit."""
+        outcomes = (t.user_attrs for t in self.trials() if t.state == TrialState.PRUNED)
+        return sum(a.get("slot") == slot and a.get("outcome") == "infeasible" for a in outcomes)
+
+
+def used(trial: FrozenTrial) -> bool:
+    """Whether a trial has used up its slot."""
+    return is_paused(trial) or (trial.state.is_finished() and trial.user_attrs.get("outcome") in USED)
+
+
+def is_paused(trial: FrozenTrial) -> bool:
+    """Whether a trial waits at a rung."""
+    return trial.state == TrialState.RUNNING and trial.user_attrs.get("outcome") == "paused"

@@ -1,0 +1,1 @@
+"""What runs candidates on other machines."""

@@ -1,0 +1,171 @@
+"""What the frontier is worth: on images that no candidate was chosen by, and trained anew from several seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial
+
+from archsearch.architecture import Architecture, Network, seeded_network
+from archsearch.data import load_test
+from archsearch.errors import FailedTrialError
+from archsearch.proxy import ProxyScore, Training, evaluate
+from archsearch.proxy.schedule import rung_end
+from archsearch.stats.pareto import positions
+from archsearch.storage.checkpoint import Checkpoint
+from archsearch.storage.run_folder import RunFolder
+from archsearch.storage.trial_record import FINAL, TIMED
+from archsearch.storage.weights import load_network, save_weights
+from archsearch.study.context import Bench, phase
+from archsearch.study.evaluate_candidate import measure
+from archsearch.study.loop import Loop
+from archsearch.study.train_candidate import Deadline
+
+# A finalist's latency is measured so often anew, the finalists in turn: drifts of the machine meet all of them.
+ROUNDS = 3
+# A finalist's training is written down so often on its way.
+PARTS = 10
+
+
+def judge_on_test(study: optuna.Study, folder: RunFolder, bench: Bench) -> None:
+    """The frontier's accuracy on the test images, which the search has never seen; kept with the study.
+
+    Weights that lie in another machine's folder are judged there.
+    """
+    known: dict[str, float] = dict(study.user_attrs.get("test_top1", {}))
+    waiting = [
+        trial
+        for trial in study.best_trials
+        if trial.user_attrs["architecture"] not in known
+        and folder.weights_of(trial.user_attrs["architecture"]).exists()
+    ]
+    if bench.data is None or not waiting:
+        return
+    for trial in waiting:
+        bench.watcher.phase(trial.user_attrs["slot"], f"testing {trial.user_attrs['layout']}")
+        architecture = Architecture.model_validate_json(trial.user_attrs["description"])
+        network = load_network(architecture, folder.weights_of(architecture.id))
+        known[architecture.id] = tested(network, bench)
+    study.set_user_attr("test_top1", known)
+
+
+def tested(network: Network, bench: Bench) -> float:
+    """The share of the test images that are classified right."""
+    if bench.data is None:
+        raise ValueError("a bench without evaluate needs data")
+    test = load_test(bench.config.data, bench.space.image.shape, bench.space.classes)
+    top1, _ = evaluate(network.to(bench.device), test, bench.data.normalisation, bench.device)
+    return top1
+
+
+@dataclass(frozen=True)
+class Final:
+    """One training of one finalist."""
+
+    architecture: Architecture
+    slot: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Its name in the record."""
+        return f"{FINAL}:{self.architecture.id}:{self.seed}"
+
+
+def judge_finalists(loop: Loop) -> None:
+    """Train the finalists anew, each from every seed, and measure them anew; several workers share the work.
+
+    What is done stands in the attributes of the study, ``final:ARCHITECTURE:SEED``: who is at it, then what
+    came of it. A worker that is gone leaves its training to the next.
+    """
+    if loop.bench.data is None:
+        return
+    while (final := loop.turn(lambda: next_final(loop))) is not None:
+        loop.bench.watcher.phase(final.slot, f"training {final.architecture.layout} anew, seed {final.seed}")
+        came_of_it = trained_anew(final, loop.bench)
+        loop.turn(lambda: loop.ledger.study.set_user_attr(final.key, came_of_it))  # noqa: B023 - called at once
+    if "latency_ms" in loop.bench.config.objectives:
+        loop.turn(lambda: measure_anew(loop))
+
+
+def finalists(trials: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
+    """The ``count`` trials of a frontier that say most of it: its ends, then where it is sparse."""
+    costs = [[-trial.values[0], *trial.values[1:]] for trial in trials]
+    if not costs:
+        return []
+    places = positions(np.array(costs, dtype=float))
+    return [trials[index] for index in places.argsort()[:count]]
+
+
+def next_final(loop: Loop) -> Final | None:
+    """The next training that nobody is at, claimed."""
+    study, config = loop.ledger.study, loop.bench.config
+    known: Mapping[str, Any] = study.user_attrs
+    for trial in finalists(study.best_trials, config.finalists):
+        architecture = Architecture.model_validate_json(trial.user_attrs["description"])
+        for seed in range(config.finalist_seeds):
+            final = Final(architecture, trial.user_attrs["slot"], seed)
+            entry = known.get(final.key)
+            if entry is None or ("worker" in entry and not loop.locks.alive(entry["worker"])):
+                study.set_user_attr(final.key, {"worker": loop.locks.worker})
+                return final
+    return None
+
+
+def trained_anew(final: Final, bench: Bench) -> dict[str, Any]:
+    """What came of one training: accuracy on validation and test images, or why there is none."""
+    try:
+        with phase("train"):
+            score, network = fitted_anew(final, bench)
+            return {
+                "top1": score.top1,
+                "test_top1": tested(network, bench),
+                "samples": score.samples,
+                "seconds": score.seconds,
+            }
+    except FailedTrialError as error:
+        return {"error": str(error)}
+
+
+def fitted_anew(final: Final, bench: Bench) -> tuple[ProxyScore, Network]:
+    """The finalist, trained from a seed of its own, which no candidate of the search had."""
+    config, folder = bench.config, bench.checkpoints
+    if bench.data is None or folder is None:
+        raise ValueError("finalists need data and a folder")
+    seed = config.seed + 1 + final.seed
+    samples = config.finalist_samples or config.recipe.samples
+    recipe = config.recipe.model_copy(update={"samples": samples, "seed": seed})
+    network = seeded_network(final.architecture, seed)
+    training = Training(network, bench.data, recipe, bench.device, Deadline(None, bench.watcher, bench.quiet))
+    name = f"{final.architecture.id}-seed{final.seed}"
+    checkpoint = Checkpoint(folder.checkpoint_of(name), f"{final.key}:{config.fingerprint}:{samples}")
+    kept = checkpoint.load()
+    if kept is not None:
+        training.load(kept[0])
+    for part in range(1, PARTS):
+        until = rung_end(part / PARTS, training.steps)
+        if until > training.done:
+            training.advance(until)
+            checkpoint.save(training.state(), [])
+    score = training.finish()
+    save_weights(network.state_dict(), folder.finals / f"{name}.safetensors")
+    checkpoint.path.unlink(missing_ok=True)
+    return score, network
+
+
+def measure_anew(loop: Loop) -> None:
+    """The finalists' latencies, one after the other and round after round; kept with the study."""
+    study, bench = loop.ledger.study, loop.bench
+    waiting = {
+        trial.user_attrs["architecture"]: Architecture.model_validate_json(trial.user_attrs["description"])
+        for trial in finalists(study.best_trials, bench.config.finalists)
+        if f"{TIMED}:{trial.user_attrs['architecture']}" not in study.user_attrs
+    }
+    found: dict[str, list[float]] = {identity: [] for identity in waiting}
+    for _ in range(ROUNDS):
+        for identity, architecture in waiting.items():
+            found[identity].append(measure(architecture, bench, shares=False).latency_ms)
+    for identity, medians in found.items():
+        study.set_user_attr(f"{TIMED}:{identity}", medians)

@@ -1,0 +1,1 @@
+"""Processes that share a run: locks, turns, the device, signals."""

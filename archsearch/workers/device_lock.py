@@ -1,0 +1,31 @@
+"""A measurement and the workers beside it: while one is timed, the trainings of the others on that device wait."""
+
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from archsearch.storage.run_folder import locked
+
+
+class Quiet:
+    """One device of one machine, for the workers that share a run folder.
+
+    Latency is measured while nobody else works on the device: two workers on one CPU would time each other.
+    A training asks after each step, which takes some microseconds, and waits while a measurement goes on.
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.path = folder / "workers" / f"measuring-{re.sub(r'[^A-Za-z0-9]+', '-', device)}.lock"
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Alone on the device, for as long as this lasts."""
+        with locked(self.path):
+            yield
+
+    def wait(self) -> None:
+        """Return when nobody measures."""
+        with locked(self.path, fcntl.LOCK_SH):
+            pass

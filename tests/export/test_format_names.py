@@ -1,0 +1,54 @@
+"""Which forms are written: those asked for, or all that the installed packages allow."""
+
+import pytest
+
+from archsearch.errors import InputError
+from archsearch.export import format_names as kinds
+from archsearch.export.format_names import FORMS, chosen
+
+
+@pytest.fixture
+def without_onnx(monkeypatch):
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None if name.startswith("onnx") else object())
+
+
+def test_all_forms_are_written_where_everything_is_installed(monkeypatch):
+    monkeypatch.setattr(kinds, "find_spec", lambda name: object())
+
+    assert chosen(None) == (list(FORMS), [])
+
+
+def test_a_form_whose_package_is_missing_is_left_out_and_said(without_onnx):
+    assert chosen(None) == (
+        ["yaml", "weights", "program", "standalone"],
+        ["no onnx: onnx and onnxscript cannot be imported; pip install 'archsearch[onnx]'"],
+    )
+
+
+def test_a_form_whose_package_is_missing_is_refused_if_it_is_asked_for(without_onnx):
+    with pytest.raises(InputError) as caught:
+        chosen(["yaml", "onnx"])
+
+    assert caught.value.lines() == [
+        (
+            "archsearch export: --form: onnx: onnx and onnxscript cannot be imported; "
+            "pip install 'archsearch[onnx]'"
+        )
+    ]
+
+
+def test_forms_that_are_asked_for_are_written_once_and_in_their_order():
+    assert chosen(["weights", "yaml", "weights"]) == (["yaml", "weights"], [])
+
+
+def test_unknown_forms_are_all_named():
+    with pytest.raises(InputError) as caught:
+        chosen(["yml", "onnx", "tar"])
+
+    assert caught.value.lines() == [
+        (
+            "archsearch export: --form: yml is no form; did you mean yaml? "
+            "(known: yaml, weights, program, onnx, standalone)"
+        ),
+        "archsearch export: --form: tar is no form; use one of yaml, weights, program, onnx, standalone",
+    ]

@@ -1,0 +1,173 @@
+"""An architecture as a drawing and as a table: every part is there, with what it costs and how it mixes."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from archsearch.counting import count_macs, count_params
+from archsearch.errors import InputError
+from archsearch.plots.architecture import WIDTH, Box, Label, architecture_svg, drawn, save_drawing
+from archsearch.results.parts import architecture_table, described, part_rows, words
+from archsearch.space import load_architecture, load_space
+
+SPACES = Path(__file__).parent.parent.parent / "spaces"
+NAMES = ("resnet18", "bot50", "t2t_vit_14", "vit_tiny_patch16_224", "deit_small_distilled_patch16_224")
+MIXED = """\
+name: mixed
+image: {channels: 3, height: 32, width: 32}
+classes: 10
+stem: {kind: patch, channels: 24, size: 4}
+stages:
+  - {kind: conv, channels: 32, depth: 2, kernel: 5}
+  - {kind: mhsa, channels: 48, depth: 1, heads: 2, stride: 2, position: none}
+  - {kind: token_transformer, channels: 64, depth: 3, split_kernel: 3, heads: 4, mlp_ratio: 2, qkv_bias: false}
+"""
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    file = tmp_path_factory.mktemp("drawn") / "mixed.yaml"
+    file.write_text(MIXED)
+    return load_architecture(file)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def published(request):
+    return load_architecture(SPACES / "reference" / f"{request.param}.yaml")
+
+
+def texts(drawing):
+    return [element.text for element in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_every_part_is_named_with_its_mixing_and_output(mixed):
+    said = texts(architecture_svg(mixed))
+
+    for place in ("image", "stem", "stages.0  x 2", "stages.1", "stages.2  x 3", "head"):
+        assert place in said
+    assert (said.count("local"), said.count("global")) == (2, 2)
+    for shape in ("3x32x32", "24x8x8", "32x8x8", "48x4x4", "64x4x4", "10 logits"):
+        assert shape in said
+    for field in ("kernel 5", "stride 2", "split kernel 3", "mlp ratio 2", "no qkv bias", "position none"):
+        assert field in said
+
+
+def test_local_and_global_parts_differ_in_grey_print_too(mixed):
+    fills = re.findall(r'fill="#(\w{6})" stroke', architecture_svg(mixed))
+    grey = {fill: sum(int(fill[at : at + 2], 16) for at in (0, 2, 4)) / 3 for fill in fills}
+
+    assert grey["c6dbef"] - grey["a63603"] > 100
+
+
+def test_the_strip_shares_the_macs_out(mixed):
+    strip = [mark for mark in drawn(mixed).marks if isinstance(mark, Box) and mark.edge == "#ffffff"]
+    total = sum(box.width for box in strip)
+    macs = count_macs(mixed)
+
+    assert [box.width / total for box in strip] == pytest.approx(
+        [count / macs.total for count in macs.by_stage.values()]
+    )
+
+
+def test_json_data_and_architecture_are_drawn_alike(mixed):
+    assert (
+        architecture_svg(mixed)
+        == architecture_svg(mixed.model_dump_json())
+        == architecture_svg(mixed.document())
+    )
+
+
+def test_nothing_is_drawn_outside(published):
+    drawing = drawn(published)
+    boxes = [mark for mark in drawing.marks if isinstance(mark, Box)]
+    labels = [mark for mark in drawing.marks if isinstance(mark, Label)]
+
+    assert max(box.x + box.width for box in boxes) <= WIDTH
+    assert max(box.y + box.height for box in boxes) <= drawing.height
+    assert all(0 <= label.x <= WIDTH and 0 <= label.y <= drawing.height for label in labels)
+
+
+def test_sixty_stages_are_drawn_line_by_line(mixed):
+    deep = mixed.model_copy(update={"stages": (mixed.stages[0], *[mixed.stages[0]] * 59)})
+    said = texts(architecture_svg(deep))
+
+    assert {f"stages.{index}  x 2" for index in range(60)} <= set(said)
+
+
+def test_a_name_is_no_part_of_the_drawing(mixed):
+    evil = mixed.model_copy(update={"name": "<script>alert(1)</script>"})
+
+    assert "alert" not in architecture_svg(evil)
+    assert "alert" not in architecture_table(evil)
+
+
+def test_a_drawing_refers_to_nothing(mixed):
+    names = {element.tag.rpartition("}")[2] for element in ET.fromstring(architecture_svg(mixed)).iter()}
+
+    assert names == {"svg", "title", "rect", "text", "path"}
+
+
+def test_it_is_written_as_svg_and_as_png(mixed, tmp_path):
+    save_drawing(mixed, tmp_path / "a.svg")
+    save_drawing(mixed, tmp_path / "a.png")
+
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8") == architecture_svg(mixed)
+    assert imread(tmp_path / "a.png").shape[1] == 1400
+    assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a.png"}
+
+
+def test_another_ending_is_refused(mixed, tmp_path):
+    with pytest.raises(InputError) as caught:
+        save_drawing(mixed, tmp_path / "a.gif")
+
+    assert (
+        str(caught.value) == f"{tmp_path}/a.gif: a drawing cannot be written as .gif; use one of .svg, .png"
+    )
+
+
+def test_the_table_adds_up(published):
+    rows = part_rows(published)
+
+    assert sum(row.macs for row in rows) == count_macs(published).total
+    assert sum(row.params for row in rows) == count_params(published)
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    assert [row.place for row in rows] == [*(place for place, _ in published.parts), "head"]
+
+
+def test_the_table_is_markdown(mixed):
+    header, rule, *rows = architecture_table(mixed).splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+    assert header.startswith("| part | kind | mixing | fields | output | MACs |")
+    assert {len(row) for row in cells} == {9}
+    assert set(rule) <= set("|- ")
+    assert cells[1][:5] == ["stages.0", "conv x 2", "local", "stride 1, kernel 5, expansion 0.25", "32x8x8"]
+    assert cells[2][8] == "1.00"
+    assert cells[-1][5] == f"**{count_macs(mixed).total:,}**"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("kernel", 3, "kernel 3"),
+        ("mlp_ratio", 4.0, "mlp ratio 4"),
+        ("kernels", (7, 3, 3), "kernels 7, 3, 3"),
+        ("hidden_channels", (), "hidden channels none"),
+        ("class_token", True, "class token"),
+        ("qkv_bias", False, "no qkv bias"),
+        ("pool", "max", "pool max"),
+    ],
+)
+def test_fields_are_said_in_words(name, value, said):
+    assert words(name, value) == said
+
+
+def test_random_points_of_a_space_can_be_drawn():
+    space = load_space(SPACES / "hybrid.yaml")
+    for seed in range(5):
+        architecture = space.draw(seed)
+        assert architecture.layout in texts(architecture_svg(architecture))[0]
+        assert described(architecture.model_dump_json()).id == architecture.id

@@ -1,0 +1,266 @@
+"""Which candidate comes next: chance, the walk through a small space, and where samplers begin."""
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from searchable import (
+    NINETY_SIX,
+    NO_QUESTION,
+    ONE_QUESTION,
+    Made,
+    among,
+    history,
+    known,
+    known_of,
+    levers,
+    stages,
+)
+
+from archsearch.search import SAMPLER_NAMES, Place, feasible_draws, propose
+from archsearch.search import draws as room
+from archsearch.search.draws import MAX_DRAWS, walk
+from archsearch.search.propose import SAMPLERS, guesses
+from archsearch.trial import Answers, Fixed, Odometer, proposal_of
+
+STAGES = Made(stages)
+PLACE = Place(0, 0)
+# Conditional choices, a parameter of the whole file, a list of choices.
+SHARED = """\
+name: shared
+image: {channels: 1, height: 8, width: 8}
+classes: 10
+params:
+  ratio: {choice: [2, 3]}
+stem:
+  kind:
+    patch: {channels: {choice: [4, 8]}, size: 4}
+    t2t: {channels: 8, kernels: [3, {choice: [3, 5]}], strides: [2, 1], token_channels: 4}
+stages:
+  - channels: {choice: [8, 12]}
+    depth: 1
+    kind:
+      conv: {kernel: {choice: [1, 3]}, expansion: 0.5}
+      token_transformer: {split_kernel: {choice: [1, 3]}, heads: 2, mlp_ratio: $ratio}
+"""
+
+
+@pytest.mark.parametrize("text", [NINETY_SIX, ONE_QUESTION, NO_QUESTION, SHARED])
+def test_the_odometer_visits_every_point_exactly_once(searched_of, text):
+    space = searched_of(text).space
+    odometer, seen = Odometer(), []
+    while True:
+        seen.append(space.sample(odometer).id)
+        if not odometer.step():
+            break
+
+    assert len(seen) == len(set(seen)) == space.size()
+
+
+def test_the_last_question_turns_first():
+    odometer, seen = Odometer(), []
+    for _ in range(4):
+        kind = odometer.suggest_categorical("kind", ("conv", "mhsa"))
+        seen.append((kind, odometer.suggest_categorical("kernel" if kind == "conv" else "heads", "123")))
+        assert odometer.step()
+
+    assert seen == [("conv", "1"), ("conv", "2"), ("conv", "3"), ("mhsa", "1")]
+
+
+@given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=3), min_size=1, max_size=3))
+def test_the_odometer_visits_every_point_of_any_tree(kinds):
+    # The first question decides which others are asked, and how many choices they have.
+    tree = Made(
+        lambda ask: [
+            ask(str(n), *range(size)) for n, size in enumerate(kinds[ask("kind", *range(len(kinds)))])
+        ]
+    )
+    seen = [proposal.architecture.id for proposal in walk(tree)]
+    wanted = sum(product(sizes) for sizes in kinds)
+
+    assert len(seen) == len(set(seen)) == wanted
+
+
+def product(numbers):
+    total = 1
+    for number in numbers:
+        total *= number
+    return total
+
+
+def test_a_walk_leaves_out_what_is_not_feasible():
+    space = Made(stages, against=lambda p: ["wide"] if p["stem.channels"] == 32 else [])
+
+    assert len(list(walk(space))) == 50
+
+
+def test_a_walk_ends_after_so_many_points(monkeypatch):
+    assert room.MAX_WALKED == 20_000
+    monkeypatch.setattr(room, "MAX_WALKED", 7)
+
+    assert len(list(walk(STAGES))) == 7
+
+
+def test_draws_are_the_feasible_ones_of_a_thousand_and_the_others_are_counted():
+    space = Made(
+        stages, against=lambda p: ["wide", f"{p['stem.channels']}"] if p["stem.channels"] > 8 else []
+    )
+    failures = Counter()
+    drawn = list(feasible_draws(space, random.Random(0), failures))
+
+    assert {p.architecture["stem.channels"] for p in drawn} == {8}
+    assert len(drawn) + failures["wide"] == MAX_DRAWS == 1000
+    assert failures["wide"] == failures["16"] + failures["32"]
+    assert len(drawn) == len(list(feasible_draws(space, random.Random(0)))) == pytest.approx(1000 / 3, abs=50)
+
+
+def test_a_trial_remembers_what_it_was_asked_and_what_was_chosen():
+    trial = Answers(Fixed({"a": 2, "b": "x"}))
+
+    assert trial.suggest_categorical("b", ["x", "y"]) == "x"
+    assert trial.suggest_categorical("a", (1, 2)) == 2
+    assert list(trial.params.items()) == [("b", "x"), ("a", 2)]
+    assert list(trial.choices.items()) == [("b", ("x", "y")), ("a", (1, 2))]
+
+
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+def test_first_come_those_that_are_to_be_first_unless_they_are_known(ninety_six, sampler):
+    everything = history(ninety_six, 96)
+    found, told = everything[:20], everything[20:22]
+    first = [proposal_of(ninety_six, Fixed(k.answers)) for k in told]
+
+    assert propose(ninety_six, sampler, found, PLACE, first) == first[0]
+    assert propose(ninety_six, sampler, [*found, told[0]], PLACE, first) == first[1]
+    last = propose(ninety_six, sampler, [*found, *told], PLACE, first)
+    assert last.architecture.id not in {k.identity for k in (*found, *told)}
+
+
+def test_a_first_one_may_be_infeasible_for_its_owner_wants_it():
+    space = Made(stages, against=lambda p: ["wide"] if p["stem.channels"] == 32 else [])
+    wide = next(p for p in walk(STAGES) if p.architecture["stem.channels"] == 32)
+
+    assert propose(space, "random", [], PLACE, [wide]) is wide
+
+
+def test_the_first_ten_are_drawn_by_chance_whatever_the_sampler(ninety_six):
+    found = []
+    for slot in range(10):
+        proposals = {name: propose(ninety_six, name, found, Place(5, slot)) for name in SAMPLER_NAMES}
+        assert len({p.architecture.id for p in proposals.values()}) == 1
+        found.append(known_of(ninety_six, slot, proposals["random"], top1=(slot / 10,)))
+    others = {name: propose(ninety_six, name, found, Place(5, 10)) for name in SAMPLER_NAMES}
+
+    assert len({p.architecture.id for p in others.values()}) > 3
+
+
+def test_only_candidates_that_were_read_and_did_not_fail_count_to_ten():
+    read = history(STAGES, 9)
+
+    def asked(*more):
+        return next(guesses(STAGES, "nsga2", [*read, *more], PLACE), None) is not None
+
+    (extra,) = among(history(STAGES, 10)[9:], slot=9)
+    assert not asked()
+    assert not asked(*among([extra], state="running", readings=()))
+    assert not asked(*among([extra], state="infeasible", readings=()))
+    assert not asked(*among([extra], state="failed"))
+    assert asked(*among([extra], state="paused"))
+    assert asked(extra)
+
+
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+def test_candidates_that_all_failed_after_a_rung_leave_it_to_chance(ninety_six, sampler):
+    found = among(history(ninety_six, 12), state="failed")
+
+    assert propose(ninety_six, sampler, found, PLACE) == propose(ninety_six, "random", found, PLACE)
+
+
+def test_after_ten_turned_down_chance_takes_over():
+    found = history(STAGES, 20)
+
+    assert next(guesses(STAGES, "nsga2", found, Place(0, 20, 9)), None) is not None
+    assert next(guesses(STAGES, "nsga2", found, Place(0, 20, 10)), None) is None
+    assert next(guesses(STAGES, "random", found, Place(0, 20)), None) is None
+
+
+def test_a_sampler_has_ten_tries_each_with_a_seed_of_its_own(monkeypatch):
+    seeds = []
+
+    def stuck(space, learned, seed):
+        seeds.append(seed)
+        return proposal_of(space, Fixed(learned[0].known.answers))
+
+    monkeypatch.setitem(SAMPLERS, "gp", stuck)
+    found = history(STAGES, 20)
+    proposal = propose(STAGES, "gp", found, Place(1, 20))
+
+    assert len(set(seeds)) == len(seeds) == 10
+    # What it has is known already: so it is chance's turn.
+    assert proposal == propose(STAGES, "random", found, Place(1, 20))
+
+
+def test_what_a_sampler_proposes_beyond_a_limit_is_passed_over(monkeypatch):
+    limited = Made(stages, against=lambda p: ["wide"] if p["stem.channels"] == 32 else [])
+    points = iter(walk(STAGES))
+    monkeypatch.setitem(SAMPLERS, "gp", lambda space, learned, seed: next(points))
+    proposals = list(guesses(limited, "gp", history(STAGES, 20), PLACE))
+
+    # Of ten points, of which the width turns first, three are of the greatest.
+    assert len(proposals) == 7
+    assert {p.architecture["stem.channels"] for p in proposals} == {8, 16}
+
+
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+def test_the_very_last_point_of_a_space_is_found_and_then_there_is_none(ninety_six, sampler):
+    everything = history(ninety_six, 96)
+    assert len(everything) == 96
+    *others, last = everything
+
+    assert propose(ninety_six, sampler, others, PLACE).architecture.id == last.identity
+    assert propose(ninety_six, sampler, everything, PLACE) is None
+
+
+def test_a_point_that_chance_never_draws_is_walked_to():
+    # A thousand draws of one point in a hundred thousand find it once in a hundred.
+    space = Made(
+        lambda ask: [ask(str(n), *range(10)) for n in range(4)],
+        against=lambda p: [] if p.id == LAST else ["no"],
+    )
+
+    assert propose(space, "random", [], PLACE).architecture.id == LAST
+
+
+LAST = "0=9 1=8 2=7 3=6"
+
+
+def test_a_space_without_a_feasible_point_has_none():
+    assert propose(Made(stages, against=lambda p: ["no"]), "gp", [], PLACE) is None
+
+
+def test_a_seed_belongs_to_one_use_at_one_place():
+    places = [Place(seed, slot, attempt) for seed in range(3) for slot in range(3) for attempt in range(3)]
+    seeds = [place.seed_of(what, number) for place in places for what in ("gp", "tpe") for number in range(2)]
+
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert Place(1, 2).attempt == 0
+    assert Place(1, 2).seed_of("gp") == Place(1, 2, 0).seed_of("gp", 0)
+    # Written down: a study that goes on after an update proposes as it did.
+    assert Place(1, 2, 3).seed_of("random") == 4071998131
+
+
+def test_proposals_differ_from_slot_to_slot_and_from_attempt_to_attempt():
+    space = Made(levers)
+    places = [Place(0, slot, attempt) for slot in range(5) for attempt in range(5)]
+
+    assert len({propose(space, "random", [], place).architecture.id for place in places}) == len(places)
+
+
+def test_whoever_is_known_is_not_proposed_whatever_became_of_it():
+    first = propose(STAGES, "random", [], PLACE)
+
+    for state in ("running", "paused", "trained", "stopped", "infeasible", "failed"):
+        again = propose(STAGES, "random", [known(0, state, identity=first.architecture.id)], PLACE)
+        assert again.architecture.id != first.architecture.id

@@ -1,0 +1,155 @@
+"""After a search the winners are asked how far they really reach: once, again when they have finals, never without need."""
+
+import shutil
+
+import pytest
+from searching import SHORT, Heard, opened, table
+
+from archsearch.results import load_run
+from archsearch.space import load_space
+from archsearch.study import measure_globality as realised
+from archsearch.study.config import StudyConfig
+from archsearch.study.run import search
+
+MIXED = """\
+name: mixed
+image: {channels: 1, height: 8, width: 8}
+classes: 10
+stem: {kind: conv, channels: {choice: [4, 6]}, kernel: 3, stride: 2}
+stages:
+  - channels: 8
+    depth: 1
+    kind:
+      conv: {kernel: 3, expansion: 0.5}
+      mhsa: {heads: 2, expansion: 0.5, position: none}
+"""
+STUDY = StudyConfig(recipe=SHORT, objectives=("top1", "macs"), trials=3, scores=False)
+
+
+def entries(folder):
+    """What the study keeps, by architecture."""
+    with opened(folder) as study:
+        attributes = study.user_attrs
+    return {key.split(":")[1]: value for key, value in attributes.items() if key.startswith("realised:")}
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("realised") / "mixed.yaml"
+    path.write_text(MIXED)
+    return load_space(path)
+
+
+@pytest.fixture(scope="module")
+def finished(mixed, tmp_path_factory):
+    """The folder of a search with its watcher; no test may change it."""
+    out, heard = tmp_path_factory.mktemp("finished") / "run", Heard()
+    search(mixed, STUDY, out, watcher=heard)
+    return out, heard
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished[0], tmp_path / "copy")
+
+
+def test_every_winner_is_asked_and_the_watcher_hears_of_it(finished):
+    folder, heard = finished
+    frontier = load_run(folder).frontier
+
+    assert entries(folder).keys() == set(frontier["architecture"])
+    asked = [(slot, what) for slot, what in heard.phases if what.startswith("asking")]
+    assert sorted(asked) == sorted(
+        (row["slot"], f"asking how far {row['layout']} reaches") for _, row in frontier.iterrows()
+    )
+
+
+def test_what_is_kept_is_the_network_s_and_each_mixer_s(finished):
+    run = load_run(finished[0])
+    for identity, entry in entries(finished[0]).items():
+        (trial,) = run.trials[run.trials["architecture"] == identity].to_dict("records")
+
+        assert (entry["source"], entry["networks"], entry["images"]) == ("search", 1, realised.IMAGES)
+        assert 0 < entry["realised_globality"][0] <= 1
+        assert 0 < entry["erf_side"][0] <= 1
+        assert (entry["attention_distance"] is None) == (trial["family"] == "all-conv")
+        assert [mixer["place"] for mixer in entry["mixers"]] == ["stem", "stages.0"]
+        structure = [mixer["structural"] for mixer in entry["mixers"]]
+        assert sum(structure) / 2 == pytest.approx(trial["globality"])
+
+
+def test_the_results_have_a_row_for_each_winner(finished):
+    run = load_run(finished[0])
+
+    assert set(run.realised["architecture"]) == set(run.frontier["architecture"])
+    assert set(run.realised["source"]) == {"search"}
+    assert run.realised["realised_low"].isna().all()
+
+
+def test_the_same_command_again_asks_nobody(mixed, copy, monkeypatch):
+    def asked_again(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(realised, "realised", asked_again)
+    search(mixed, STUDY, copy)
+
+
+def test_finalists_are_asked_again_one_network_a_seed(mixed, copy):
+    search(mixed, STUDY.model_copy(update={"finalists": 1, "finalist_seeds": 2}), copy)
+    run = load_run(copy)
+
+    (row,) = run.realised[run.realised["source"] == "finals"].to_dict("records")
+    assert row["architecture"] == run.finalists["architecture"][0]
+    values = entries(copy)[row["architecture"]]["realised_globality"]
+    assert len(values) == 2
+    assert values[0] != values[1]
+    assert row["realised_globality"] == pytest.approx(sum(values) / 2)
+    assert row["realised_low"] < row["realised_globality"] < row["realised_high"]
+
+
+def test_a_worker_that_is_gone_leaves_its_network_to_the_next(mixed, copy):
+    (identity, before), *_ = entries(copy).items()
+    with opened(copy) as study:
+        study.set_user_attr(f"realised:{identity}", {"worker": "gone-1-00000000"})
+    search(mixed, STUDY, copy)
+
+    again = entries(copy)[identity]
+    assert {**again, "seconds": None} == {**before, "seconds": None}
+
+
+def test_a_network_that_breaks_costs_nothing_else_and_is_not_asked_again(mixed, copy, monkeypatch):
+    identity, *_ = entries(copy)
+    with opened(copy) as study:
+        study.set_user_attr(f"realised:{identity}", {"worker": "gone-1-00000000"})
+    (copy / "weights" / f"{identity}.safetensors").write_bytes(b"no weights")
+    search(mixed, STUDY, copy)
+
+    assert entries(copy)[identity]["error"].startswith("realised: SafetensorError")
+    assert identity not in set(load_run(copy).realised["architecture"])
+    monkeypatch.setattr(realised, "realised", lambda *_: pytest.fail("asked again"))
+    search(mixed, STUDY, copy)
+
+
+def test_whose_weights_lie_elsewhere_is_left_to_the_worker_there(mixed, copy):
+    with opened(copy) as study:
+        identity = study.best_trials[0].user_attrs["architecture"]
+        study.set_user_attr(f"realised:{identity}", {"worker": "gone-1-00000000"})
+    (copy / "weights" / f"{identity}.safetensors").unlink()
+    search(mixed, STUDY, copy)
+
+    assert entries(copy)[identity] == {"worker": "gone-1-00000000"}
+
+
+def test_it_can_be_switched_off_and_is_no_part_of_the_identity(mixed, tmp_path):
+    off = STUDY.model_copy(update={"realised": False, "trials": 1})
+    search(mixed, off, tmp_path / "run")
+
+    assert entries(tmp_path / "run") == {}
+    assert off.fingerprint == STUDY.fingerprint
+
+
+def test_where_nothing_was_trained_nobody_is_asked(mixed, tmp_path):
+    search(mixed, STUDY.model_copy(update={"trials": 1}), tmp_path / "run", evaluate=table)
+
+    assert entries(tmp_path / "run") == {}
+    assert load_run(tmp_path / "run").realised.empty

@@ -1,0 +1,87 @@
+"""While one worker measures, the trainings of the others on that device wait: real processes."""
+
+import fcntl
+import os
+import select
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from archsearch.errors import EnvironmentFaultError
+from archsearch.storage.run_folder import locked
+from archsearch.workers.device_lock import Quiet
+
+# Seconds after which somebody who would go on would have done so, on any machine.
+LONG = 0.5
+
+
+@contextmanager
+def beside(folder, what, device="cpu"):
+    """A process that measures, or takes a step of training; it is ready to ask for the device."""
+    command = [sys.executable, Path(__file__).with_name("measuring.py"), folder, device, what]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        try:
+            assert heard(process) == "ready"
+            yield process
+        finally:
+            process.kill()
+
+
+def heard(process, within=60):
+    """The next line that it says; None if it says nothing for so long."""
+    if not select.select([process.stdout], [], [], within)[0]:
+        return None
+    line = b""
+    # Byte by byte: a buffer would hide the next line from ``select``.
+    while not line.endswith(b"\n"):
+        line += os.read(process.stdout.fileno(), 1)
+    return line.decode().strip()
+
+
+def test_a_step_waits_while_another_process_measures_and_goes_on_when_it_ends(tmp_path):
+    with beside(tmp_path, "measure") as measurer:
+        assert heard(measurer) == "has it"
+        with beside(tmp_path, "step") as step:
+            assert heard(step, LONG) is None
+            measurer.stdin.write(b"done\n")
+            measurer.stdin.flush()
+            assert heard(step) == "has it"
+
+
+def test_a_measurer_that_is_killed_blocks_nobody(tmp_path):
+    with beside(tmp_path, "measure") as measurer:
+        assert heard(measurer) == "has it"
+        with beside(tmp_path, "measure") as second:
+            assert heard(second, LONG) is None
+            measurer.kill()
+            assert heard(second) == "has it"
+
+
+def test_steps_do_not_wait_for_each_other_nor_for_measurements_elsewhere(tmp_path):
+    quiet = Quiet(tmp_path, "cuda:0")
+    with locked(quiet.path, fcntl.LOCK_SH), Quiet(tmp_path, "cuda:1").measuring():
+        quiet.wait()
+
+    assert sorted(path.name for path in (tmp_path / "workers").iterdir()) == [
+        "measuring-cuda-0.lock",
+        "measuring-cuda-1.lock",
+    ]
+
+
+def test_an_error_in_a_measurement_ends_it(tmp_path):
+    quiet = Quiet(tmp_path, "cpu")
+    with pytest.raises(ValueError, match="a broken kernel"), quiet.measuring():
+        raise ValueError("a broken kernel")
+
+    quiet.wait()
+
+
+def test_a_folder_that_cannot_be_written_is_a_fault_of_the_disk(tmp_path):
+    (tmp_path / "workers").write_text("no folder")
+
+    with pytest.raises(EnvironmentFaultError, match="what is recorded is kept"):
+        Quiet(tmp_path, "cpu").wait()

@@ -1,0 +1,333 @@
+"""A record in PostgreSQL: workers that share only a server, which may be killed and started again."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import servers
+from test_locks import holding, tell, worker
+
+from archsearch.errors import EnvironmentFaultError
+from archsearch.storage.optuna_storage import close, load_study_record, open_study, patiently
+from archsearch.workers import postgres_locks as sessions
+from archsearch.workers import worker_lock as turns
+from archsearch.workers.locks import database_locks
+
+NAMES = ("top1", "macs")
+WORKERS = 4
+QUEUED = 40
+# popping.py opens a file in its folder; here the same workers open a database.
+POP = """
+import sys
+from pathlib import Path
+import popping
+from archsearch.storage.optuna_storage import open_study
+popping.open_study = lambda _path, name, objectives: open_study(sys.argv[1], name, objectives)
+popping.main(Path(sys.argv[2]), int(sys.argv[3]))
+"""
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Started once; a test that kills it starts it again."""
+    with servers.running() as started:
+        yield started
+
+
+@pytest.fixture
+def url(server):
+    """An empty database."""
+    return server.new_database()
+
+
+@pytest.fixture
+def old_server(monkeypatch):
+    """The server was not started just now: whoever is not there will not come back."""
+    monkeypatch.setattr(sessions, "RETURN_S", 0)
+
+
+def restarted_after(server, seconds):
+    """The server is away for so long, beginning now."""
+    server.kill()
+    timer = threading.Timer(seconds, server.await_answer)
+    timer.start()
+    return timer
+
+
+def gone(here, name):
+    """Whether a worker is gone as soon as the server has seen the end of its session."""
+    deadline = time.monotonic() + 2
+    while here.alive(name) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not here.alive(name)
+
+
+def told(error):
+    """Everything that an error could show."""
+    return "".join(traceback.format_exception(error))
+
+
+def test_a_study_is_created_once_and_loaded_afterwards(url):
+    for _ in range(2):
+        study = open_study(url, "one", NAMES)
+        study.ask()
+        close(study)
+
+    study = load_study_record(url)
+    assert (study.study_name, study.metric_names, len(study.trials)) == ("one", ["top1", "macs"], 2)
+    close(study)
+
+
+def test_no_trial_of_a_queue_is_handed_out_twice(url, tmp_path):
+    study = open_study(url, "queue", NAMES)
+    for _ in range(QUEUED):
+        study.enqueue_trial({}, user_attrs={"queued": True})
+    close(study)
+    here, command = Path(__file__).parent, [sys.executable, "-c", POP, url, tmp_path, str(WORKERS)]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=here) for _ in range(WORKERS)]
+    assert [process.stdout.readline() for process in workers] == ["ready\n"] * WORKERS
+    (tmp_path / "go").touch()
+    handed_out = [[int(line) for line in process.communicate(timeout=60)[0].split()] for process in workers]
+
+    assert sorted(itertools.chain.from_iterable(handed_out)) == list(range(QUEUED))
+    assert all(handed_out)
+
+
+def test_workers_that_start_together_on_an_empty_database_all_get_in(server, tmp_path):
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker(tmp_path))[0] for _ in range(WORKERS)]
+        for _ in range(5):
+            url = server.new_database()
+            for process in workers:
+                tell(process, f"join {url}")
+            numbers = [int(process.stdout.readline()) for process in workers]
+            assert sorted(numbers) == list(range(WORKERS))
+            assert [process.stdout.readline() for process in workers] == ["done\n"] * WORKERS
+
+
+def test_turns_never_overlap(url, tmp_path):
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    with worker(url) as (first, _), worker(url) as (second, _):
+        for process in (first, second):
+            tell(process, f"count {counter} 25")
+        for process in (first, second):
+            assert process.stdout.readline() == "done\n"
+
+    assert counter.read_text() == "50"
+
+
+def test_runs_in_one_database_do_not_wait_for_each_other(url):
+    with (
+        database_locks(url, "one") as first,
+        database_locks(url, "two") as second,
+        first.turn(),
+        second.turn(),
+    ):
+        pass
+
+
+def test_a_turn_has_no_turn_within(url):
+    with database_locks(url, "one") as here, here.turn(), pytest.raises(RuntimeError), here.turn():
+        pass
+
+
+def test_an_error_ends_a_turn(url):
+    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+        with pytest.raises(ValueError, match="within"), here.turn():
+            raise ValueError("within")
+        with other.turn():
+            pass
+
+
+def test_a_worker_lives_until_its_context_ends(url, old_server):
+    with database_locks(url, "one") as here:
+        with database_locks(url, "one") as other:
+            assert here.alive(other.worker)
+            assert here.alive(here.worker)
+
+        assert not here.alive(other.worker)
+
+
+@pytest.mark.alone
+def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
+    with worker(url) as (process, name), database_locks(url, "one") as here:
+        holding(process)
+        assert here.alive(name)
+        process.kill()
+        process.wait()
+        killed = time.monotonic()
+        with here.turn():
+            assert time.monotonic() - killed < 1
+            assert gone(here, name)
+
+
+def test_a_child_of_a_killed_worker_keeps_nothing_alive(url, old_server):
+    with worker(url) as (process, name), database_locks(url, "one") as here:
+        tell(process, "fork")
+        child = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+        dead = gone(here, name)
+        os.kill(child, signal.SIGKILL)
+        assert dead
+
+
+def test_a_stopped_worker_lives(url, old_server):
+    with worker(url) as (process, name), database_locks(url, "one") as here:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+
+        assert here.alive(name)
+
+
+def test_a_request_to_stop_ends_the_wait(url, old_server):
+    with worker(url) as (process, name), database_locks(url, "one") as here, here.turn():
+        tell(process, "hold")
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+
+        assert "KeyboardInterrupt" in process.communicate(timeout=5)[1]
+        assert gone(here, name)
+
+
+def test_whoever_keeps_a_turn_too_long_is_named(url, monkeypatch):
+    monkeypatch.setattr(turns, "TURN_TIMEOUT_S", 0.3)
+    with worker(url) as (process, name), database_locks(url, "one") as here:
+        holding(process)
+
+        with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.turn():
+            pass
+
+
+def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, old_server):
+    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+        end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{other.worker}'"
+        assert server.execute(end) == [(True,)]
+        assert not here.alive(other.worker)
+        with other.turn():
+            pass
+
+        assert here.alive(other.worker)
+
+
+def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, url, old_server, monkeypatch):
+    monkeypatch.setattr(sessions, "PING_S", 0.05)
+    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+        server.kill()
+        server.await_answer()
+        deadline = time.monotonic() + 5
+        while not here.alive(other.worker) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+        assert here.alive(other.worker)
+
+
+def test_after_a_restart_nobody_is_taken_for_gone_too_soon(server, url):
+    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+        server.kill()
+        server.await_answer()
+
+        assert here.alive(other.worker)
+
+
+def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server, url):
+    begun = []
+
+    def work():
+        with here.turn():
+            begun.append(len(begun))
+            if len(begun) == 1:
+                server.kill()
+                server.await_answer()
+
+    with database_locks(url, "one") as here:
+        patiently(work)
+        assert begun == [0, 1]
+        begun.clear()
+        with pytest.raises(EnvironmentFaultError, match="the connection broke off within a turn"):
+            work()
+
+
+def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url):
+    def work():
+        with here.turn():
+            study.set_user_attr(f"step {number}", number)
+
+    with database_locks(url, "one") as here:
+        with here.turn():
+            study = open_study(url, "one", NAMES)
+        for number in range(20):
+            if number == 10:
+                restart = restarted_after(server, 0.5)
+            patiently(work)
+        restart.join()
+    close(study)
+
+    again = load_study_record(url)
+    assert again.user_attrs == {f"step {number}": number for number in range(20)}
+    close(again)
+
+
+def test_patience_ends_with_a_fault_of_the_environment(server, url):
+    study = open_study(url, "one", NAMES)
+    server.kill()
+    try:
+        with pytest.raises(
+            EnvironmentFaultError, match=r"away for 0\.2 s: .*start the same command again"
+        ) as caught:
+            patiently(lambda: study.set_user_attr("a", 1), seconds=0.2)
+        assert caught.value.exit_code == 4
+        with pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"):
+            open_study(url, "one", NAMES)
+        with (
+            pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"),
+            database_locks(url, "one"),
+        ):
+            pass
+    finally:
+        server.await_answer()
+        close(study)
+
+
+def test_the_right_password_of_the_environment_opens_a_record(server, url, monkeypatch):
+    database = url.rpartition("/")[2]
+    server.execute(f"ALTER DATABASE {database} OWNER TO guarded")
+    monkeypatch.setenv("PGPASSWORD", servers.SECRET)
+    guarded = server.url(database, "guarded")
+
+    close(open_study(guarded, "one", NAMES))
+    with database_locks(guarded, "one") as here, here.turn():
+        pass
+
+
+@pytest.mark.parametrize("password", ["", "S3cret-and-wrong"])
+def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, password):
+    monkeypatch.setenv("PGPASSWORD", password)
+    guarded = server.url("postgres", "guarded")
+    for attempt in (
+        lambda: open_study(guarded, "one", NAMES),
+        lambda: database_locks(guarded, "one").__enter__(),
+    ):
+        with pytest.raises(EnvironmentFaultError, match=r"PGPASSWORD or ~/\.pgpass") as caught:
+            patiently(attempt)
+        assert f"guarded@127.0.0.1:{server.port}/postgres" in str(caught.value)
+        assert "S3cret" not in told(caught.value)
+
+
+def test_a_server_with_too_many_clients_is_told_with_what_to_do(server, url):
+    database = url.rpartition("/")[2]
+    server.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
+    server.execute("DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+
+    with pytest.raises(EnvironmentFaultError, match=r"too many connections.*start fewer workers") as caught:
+        open_study(server.url(database, "guest"), "one", NAMES)
+    assert caught.value.exit_code == 4
