@@ -9,7 +9,7 @@ from archsearch.export.export import export_frontier
 from archsearch.results import Run, load_run, write_results
 from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder, disk_faults, locked
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.context import Evaluate
 from archsearch.study.run import Engine, search
@@ -23,7 +23,7 @@ def run_study(
     out: str | Path,
     *,
     evaluate: Evaluate | None = None,
-    watcher: Watcher | None = None,
+    watcher: Callback | None = None,
     storage: str | None = None,
     engine: Engine | None = None,
 ) -> Run:

@@ -30,7 +30,7 @@ class Searchable(Protocol):
 
 
 @dataclass
-class Answers:
+class RecordingTrial:
     """A trial that remembers what it was asked and what ``inner`` chose, in order."""
 
     inner: Trial
@@ -56,7 +56,7 @@ class RandomTrial:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixedTrial:
     """A trial that chooses what is written down for each parameter."""
 
     answers: Mapping[str, Any]
@@ -67,7 +67,7 @@ class Fixed:
 
 
 @dataclass
-class Odometer:
+class GridTrial:
     """Answers every question in turn with each of its choices; ``step`` goes on to the next point."""
 
     places: list[int] = field(default_factory=list)
@@ -104,6 +104,6 @@ class Proposal:
 
 def proposal_of(space: Searchable, trial: Trial) -> Proposal:
     """What ``trial`` chooses, with its answers."""
-    answers = Answers(trial)
+    answers = RecordingTrial(trial)
     architecture = space.sample(answers)
     return Proposal(architecture, answers.params, answers.choices)

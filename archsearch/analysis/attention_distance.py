@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from archsearch.analysis.mixer_sites import Site, arrivals, judged, sites, some_at_once
+from archsearch.analysis.mixer_sites import MixerSite, arrivals, evaluation_mode, mixer_sites, some_at_once
 from archsearch.architecture import Network
 from archsearch.shapes import FeatureShape
 from archsearch.stages.mhsa import MapAttention
@@ -63,10 +63,10 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
     Raises:
         DataError: there are no images, or others than the network takes.
     """
-    found = [site for site in sites(network) if site.operator.attention is not None]
+    found = [site for site in mixer_sites(network) if site.operator.attention is not None]
     summed: list[Tensor] = [torch.zeros(()) for _ in found]
     for part in some_at_once(network, images):
-        with judged(network), torch.no_grad():
+        with evaluation_mode(network), torch.no_grad():
             attentions = [site.operator.attention for site in found if site.operator.attention is not None]
             arriving = arrivals(network, part, attentions)
             for index, attention in enumerate(attentions):
@@ -83,7 +83,7 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
     )
 
 
-def layer(site: Site, heads: Tensor, image: FeatureShape) -> AttentionLayer:
+def layer(site: MixerSite, heads: Tensor, image: FeatureShape) -> AttentionLayer:
     """What one attention came to, of the distances (heads,) of its heads."""
     pixels = float(heads.mean())
     everywhere = float(pixel_distances(site, image).mean())
@@ -98,7 +98,7 @@ def mean(values: list[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def pixel_distances(site: Site, image: FeatureShape) -> Tensor:
+def pixel_distances(site: MixerSite, image: FeatureShape) -> Tensor:
     """``(N, N)``: distance between any two places of the grid, in pixels of the image."""
     down = torch.arange(site.mixer.height) * (image.height / site.mixer.height)
     across = torch.arange(site.mixer.width) * (image.width / site.mixer.width)

@@ -21,14 +21,22 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from archsearch.analysis.mixer_sites import Operator, Site, Sum, arrivals, judged, sites, some_at_once
+from archsearch.analysis.mixer_sites import (
+    MixerSite,
+    Operator,
+    Sum,
+    arrivals,
+    evaluation_mode,
+    mixer_sites,
+    some_at_once,
+)
 from archsearch.architecture import Network
 from archsearch.counting.globality import mean_distances, reach
 from archsearch.stages import Mixer
 
 
 @dataclass(frozen=True)
-class RealisedMixer:
+class MeasuredMixer:
     """One mixer.
 
     Attributes:
@@ -47,11 +55,11 @@ class RealisedMixer:
 
 
 @dataclass(frozen=True)
-class RealisedGlobality:
+class MeasuredGlobality:
     """The mean of what ``mixers`` realise by their weights, in [0, 1], 0 for none; they are in the network's order."""
 
     mean: float
-    mixers: tuple[RealisedMixer, ...]
+    mixers: tuple[MeasuredMixer, ...]
 
 
 @dataclass(frozen=True)
@@ -79,9 +87,9 @@ class Stratum:
         return rows + self.row, columns + self.column
 
 
-def realised_globality(
+def measured_globality(
     network: Network, images: Tensor, *, positions: int = 16, probes: int = 1, seed: int = 0
-) -> RealisedGlobality:
+) -> MeasuredGlobality:
     """How far the mixers of ``network`` reach on ``images`` (B, C, H, W), normalised as for training.
 
     Each mixer's map is cut into at most ``positions`` rectangles, and each image is asked at one random place of
@@ -92,27 +100,27 @@ def realised_globality(
     Raises:
         DataError: there are no images, or others than the network takes.
     """
-    found = sites(network)
+    found = mixer_sites(network)
     sampling = Sampling(positions, probes, torch.Generator().manual_seed(seed))
     totals = torch.zeros(len(found), 2, dtype=torch.float64)
     for part in some_at_once(network, images):
         totals += measured(network, part, found, sampling)
     mixers = [
-        RealisedMixer(site.place, site.mixer.kernel, reach(site.mixer), min(1.0, realised), weight)
+        MeasuredMixer(site.place, site.mixer.kernel, reach(site.mixer), min(1.0, realised), weight)
         for site, (realised, weight) in zip(found, (totals / len(images)).tolist(), strict=True)
     ]
-    return RealisedGlobality(weighted_mean(mixers), tuple(mixers))
+    return MeasuredGlobality(weighted_mean(mixers), tuple(mixers))
 
 
-def weighted_mean(mixers: list[RealisedMixer]) -> float:
+def weighted_mean(mixers: list[MeasuredMixer]) -> float:
     """Mean realised reach by weight; 0 where nothing has any."""
     total = math.fsum(mixer.weight for mixer in mixers)
     return math.fsum(mixer.weight * mixer.realised for mixer in mixers) / total if total else 0.0
 
 
-def measured(network: Network, images: Tensor, found: list[Site], sampling: Sampling) -> Tensor:
+def measured(network: Network, images: Tensor, found: list[MixerSite], sampling: Sampling) -> Tensor:
     """Reach and share of each site, summed over the images: float64 ``(sites, 2)``."""
-    with judged(network):
+    with evaluation_mode(network):
         operators = [site.operator for site in found]
         sums = [operator.total for operator in operators if operator.total is not None]
         entered = [operator.entered for operator in operators] + [total.entered for total in sums]

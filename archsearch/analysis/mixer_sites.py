@@ -80,7 +80,7 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Site:
+class MixerSite:
     """An operator with the place of its part in the file, and what its structure says of it."""
 
     place: str
@@ -88,11 +88,11 @@ class Site:
     operator: Operator
 
 
-def sites(network: Network) -> list[Site]:
+def mixer_sites(network: Network) -> list[MixerSite]:
     """One for each mixer of ``network.architecture.mixers()``, in the same order."""
     modules = (network.stem, *network.stages)
     return [
-        Site(place, mixer, operator)
+        MixerSite(place, mixer, operator)
         for (place, part, shape), module in zip(network.architecture.placed(), modules, strict=True)
         for mixer, operator in zip(part.mixers(shape), operators(module), strict=True)
     ]
@@ -219,7 +219,7 @@ def own_window(module: nn.Module) -> Window:
 
 
 @contextmanager
-def judged(network: nn.Module) -> Iterator[None]:
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """In evaluation mode meanwhile, afterwards as before: batch norms by their running statistics."""
     training = network.training
     network.eval()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from archsearch.analysis.mixer_sites import judged, some_at_once
+from archsearch.analysis.mixer_sites import evaluation_mode, some_at_once
 from archsearch.architecture import Network
 from archsearch.stages import MapAndTokens
 
@@ -44,7 +44,7 @@ def effective_receptive_field(network: Network, images: Tensor, *, seed: int = 0
     generator = torch.Generator().manual_seed(seed)
     shape = network.architecture.image.shape
     total = torch.zeros(shape.height, shape.width, dtype=torch.float64)
-    with judged(network), torch.enable_grad():
+    with evaluation_mode(network), torch.enable_grad():
         for part in some_at_once(network, images):
             pixels = part.detach().requires_grad_()
             middle = middle_of(last_map(network, pixels))

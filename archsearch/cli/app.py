@@ -119,7 +119,7 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Count and measure: an architecture part by part; of a space, random points, or --fit its latency predictor."""
-    from archsearch.cli.profile import Asked, profile_command
+    from archsearch.cli.profile import ProfileOptions, profile_command
     from archsearch.profiling import conditions_of, pick_device
 
     conditions = conditions_of(
@@ -130,7 +130,7 @@ def profile(
         mode=mode,  # type: ignore[arg-type]
         threads=threads,
     )
-    asked = Asked(seconds=seconds, image=image, seed=seed, draws=draws, fit=fit)
+    asked = ProfileOptions(seconds=seconds, image=image, seed=seed, draws=draws, fit=fit)
     profile_command(architecture, conditions, asked, as_json=as_json)
 
 
@@ -205,9 +205,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("exported"),
 ) -> None:
     """Take a network away, each form checked by running it: a trial of a run, a published network, or a file's."""
-    from archsearch.cli.export import Asked, export_command
+    from archsearch.cli.export import ExportRequest, export_command
 
-    export_command(Asked(target, trial, final_seed, weights, name, form or None), out)
+    export_command(ExportRequest(target, trial, final_seed, weights, name, form or None), out)
 
 
 @app.command()
@@ -233,9 +233,9 @@ def swap(
     The same command again resumes; beside a running one it is one more worker.
     """
     from archsearch.cli.swap import dry_command, swap_command
-    from archsearch.study.swaps import Asked
+    from archsearch.study.swaps import SwapOptions
 
-    asked = Asked(trial, stage, cost, tolerance, seeds, samples)
+    asked = SwapOptions(trial, stage, cost, tolerance, seeds, samples)
     if dry:
         dry_command(run_folder, asked, as_json=as_json)
     else:

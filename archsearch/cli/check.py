@@ -11,7 +11,7 @@ from archsearch.formatting import amount, duration
 from archsearch.profiling import Conditions, conditions_of, load_fitted, pick_device
 from archsearch.space import load_space
 from archsearch.study.config import load_study
-from archsearch.study.space_summary import Envelope, Forecast, Spread, forecast, survey
+from archsearch.study.space_summary import Forecast, SpaceSummary, Spread, forecast, summarize_space
 
 
 def check_command(
@@ -25,7 +25,7 @@ def check_command(
     if as_json:
         found = {
             "references": [reference.name for reference in space.references],
-            "envelope": asdict(survey(space, draws, predictor=predictor)),
+            "envelope": asdict(summarize_space(space, draws, predictor=predictor)),
             "forecast": asdict(forecast(space, study, device)),
         }
         console().print_json(json.dumps(found))
@@ -37,7 +37,7 @@ def check_command(
     if space.references:
         names = ", ".join(reference.name for reference in space.references)
         screen.print(f"references, points of it that are evaluated first: {names}")
-    show_envelope(survey(space, draws, predictor=predictor))
+    show_envelope(summarize_space(space, draws, predictor=predictor))
     if predictor is None:
         hint = fit_hint(space_file, study.conditions(device))
         screen.print(f"latency: not fitted here; {hint} measures and fits it", markup=False)
@@ -61,7 +61,7 @@ def fit_hint(file: Path, conditions: Conditions) -> str:
     return f"archsearch profile {file} --fit 60{given}"
 
 
-def show_envelope(envelope: Envelope) -> None:
+def show_envelope(envelope: SpaceSummary) -> None:
     """Size, feasible share, costs by family."""
     screen = console()
     low, high = envelope.share

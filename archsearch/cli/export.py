@@ -13,7 +13,7 @@ USAGE = "write RUN --trial N, or --weights FILE --as NAME, or ARCHITECTURE --wei
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExportRequest:
     """What is to be exported, as it was written.
 
     Attributes:
@@ -33,7 +33,7 @@ class Asked:
     forms: list[str] | None
 
 
-def export_command(asked: Asked, out: Path) -> None:
+def export_command(asked: ExportRequest, out: Path) -> None:
     """Write a network in the forms that are asked for, and say what was written and how it was checked."""
     with disk_faults(out):
         exported = export(asked, out)
@@ -44,7 +44,7 @@ def export_command(asked: Asked, out: Path) -> None:
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def export(asked: Asked, out: Path) -> Exported:
+def export(asked: ExportRequest, out: Path) -> Exported:
     """The trial of a run, the architecture of a file, or a published network.
 
     Raises:

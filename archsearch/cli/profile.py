@@ -19,7 +19,7 @@ SIZE = re.compile(r"(\d{1,4})(?:x(\d{1,4}))?")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProfileOptions:
     """What of a file is to be profiled: all of it as it is, another image size, one point, many, a fit."""
 
     seconds: float = 0.5
@@ -29,7 +29,7 @@ class Asked:
     fit: int | None = None
 
 
-def profile_command(file: Path, conditions: Conditions, asked: Asked, *, as_json: bool) -> None:
+def profile_command(file: Path, conditions: Conditions, asked: ProfileOptions, *, as_json: bool) -> None:
     """Count and measure the architecture in ``file``, or one or many random points of the space in it."""
     space = load_space(file)
     if asked.image is not None:

@@ -25,7 +25,7 @@ from archsearch.profiling import (
     measure_latency,
 )
 from archsearch.space import Space
-from archsearch.study.space_summary import spread, survey
+from archsearch.study.space_summary import spread, summarize_space
 
 MEASURED_POINTS = 16
 # Draws for one distinct feasible point, before the space is taken to have no more.
@@ -56,7 +56,7 @@ def summary_command(
 ) -> None:
     """What random points of the space cost: counted for all, measured for a few."""
     predictor = load_fitted(space.fingerprint, conditions)
-    envelope = survey(space, draws, predictor=predictor)
+    envelope = summarize_space(space, draws, predictor=predictor)
     points = [
         Measured(a, measure_latency(a.build(), a.image.shape, conditions, seconds=seconds))
         for a in feasible(space, MEASURED_POINTS, at_least=1)

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from archsearch.formatting import amount, duration
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 
 BAR = 24
 
 
-class Progress(Watcher):
+class Progress(Callback):
     """Prints a line for every recorded trial, and on a terminal a live line under them."""
 
     def __init__(self, console: Console) -> None:

@@ -21,8 +21,8 @@ from archsearch.results.run import opened
 from archsearch.space.swap import UNITS, Swap
 from archsearch.storage.optuna_storage import close
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study.finalists import Final
-from archsearch.study.swaps import Asked, SwapWatcher, plan_swaps, train_swaps
+from archsearch.study.finalists import Finalist
+from archsearch.study.swaps import SwapOptions, SwapWatcher, plan_swaps, train_swaps
 
 
 class SwapProgress(Progress, SwapWatcher):
@@ -45,7 +45,7 @@ class SwapProgress(Progress, SwapWatcher):
         self.started(0, trainings, None)
         self.done_before = self.done = done
 
-    def trained(self, final: Final, came_of_it: Mapping[str, Any]) -> None:
+    def trained(self, final: Finalist, came_of_it: Mapping[str, Any]) -> None:
         """One line for the training."""
         self.done += 1
         self.share = 0.0
@@ -57,7 +57,9 @@ class SwapProgress(Progress, SwapWatcher):
         self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {final.seed}  {said}", markup=False)
 
 
-def swap_command(folder: Path, asked: Asked, device: str, threads: int | None, *, as_json: bool) -> None:
+def swap_command(
+    folder: Path, asked: SwapOptions, device: str, threads: int | None, *, as_json: bool
+) -> None:
     """Train the swaps of a trial, show the progress, and print what they came to."""
     screen = console()
     progress = None if as_json else SwapProgress(screen)
@@ -84,7 +86,7 @@ def swap_command(folder: Path, asked: Asked, device: str, threads: int | None, *
     )
 
 
-def dry_command(folder: Path, asked: Asked, *, as_json: bool) -> None:
+def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
     """Print the swaps of a trial and what they cost, and write nothing."""
     with recorded(folder) as study:
         swaps = plan_swaps(study, asked)

@@ -24,7 +24,7 @@ VERSIONS = ("torch", "fvcore", "einops")
 
 
 @dataclass
-class Memory:
+class CountCache:
     """The counts of one file, as far as they are known here. ``None`` for a file keeps them to this process."""
 
     file: Path | None
@@ -78,9 +78,9 @@ def cache_folder() -> Path | None:
 
 
 @lru_cache(maxsize=8)
-def memory_in(folder: Path | None) -> Memory:
+def memory_in(folder: Path | None) -> CountCache:
     """The counts that are remembered in ``folder``."""
-    memory = Memory(folder / f"counts-{fingerprint()}.jsonl" if folder is not None else None)
+    memory = CountCache(folder / f"counts-{fingerprint()}.jsonl" if folder is not None else None)
     try:
         memory.read()
     except OSError:

@@ -14,12 +14,12 @@ from torch import nn
 
 from archsearch.architecture import Architecture
 from archsearch.counting.cache import remembered
-from archsearch.counting.meta_trace import Mixed, Work, work_of
+from archsearch.counting.meta_trace import MixerCosts, OpCosts, trace_costs
 from archsearch.counting.op_counters import FAMILIES, GROUPS, WRITES_ACTIVATIONS
 from archsearch.shapes import FeatureShape
 from archsearch.stages import Head, Part
 
-NO_MIXERS = Mixed()
+NO_MIXERS = MixerCosts()
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class PartCount:
 
     params: int
     frozen: int
-    work: Mapping[str, Work]
-    mixed: Mixed = NO_MIXERS
+    work: Mapping[str, OpCosts]
+    mixed: MixerCosts = NO_MIXERS
 
     @property
     def by_family(self) -> dict[str, int]:
@@ -67,11 +67,13 @@ class PartCount:
     def from_data(cls, data: list[Any]) -> "PartCount":
         """The count that ``as_data`` gave."""
         params, frozen, work, mixed = data
-        return cls(params, frozen, {group: Work(*amounts) for group, amounts in work.items()}, Mixed(*mixed))
+        return cls(
+            params, frozen, {group: OpCosts(*amounts) for group, amounts in work.items()}, MixerCosts(*mixed)
+        )
 
     def __add__(self, other: "PartCount") -> "PartCount":
-        both = {group: self.work.get(group, Work()) + other.work.get(group, Work()) for group in GROUPS}
-        work = {group: amount for group, amount in both.items() if amount != Work()}
+        both = {group: self.work.get(group, OpCosts()) + other.work.get(group, OpCosts()) for group in GROUPS}
+        work = {group: amount for group, amount in both.items() if amount != OpCosts()}
         params, frozen = self.params + other.params, self.frozen + other.frozen
         return PartCount(params, frozen, work, self.mixed + other.mixed)
 
@@ -150,7 +152,7 @@ def part_counts(architecture: Architecture) -> Iterator[tuple[str, PartCount]]:
 def count_part(part: Part, shape: FeatureShape) -> PartCount:
     """The cost of one part behind a map of ``shape``, by its pieces; remembered."""
     return sum(
-        (count_built(piece.part, piece.shape) * piece.times for piece in part.pieces(shape)),
+        (count_built(piece.part, piece.shape) * piece.times for piece in part.cost_terms(shape)),
         start=PartCount(0, 0, {}),
     )
 
@@ -170,7 +172,7 @@ def count_head(head: Head, shape: FeatureShape, classes: int) -> PartCount:
 
 def count(build: Callable[[], nn.Module], shape: FeatureShape) -> PartCount:
     """Parameters and work of the module that ``build`` makes, for one map of ``shape``."""
-    module, work, mixed = work_of(build, shape)
+    module, work, mixed = trace_costs(build, shape)
     params: Counter[bool] = Counter()
     for parameter in module.parameters():
         params[parameter.requires_grad] += parameter.numel()

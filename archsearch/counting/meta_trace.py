@@ -38,25 +38,25 @@ from archsearch.stages.mixing import kernel_of, mixer_of
 
 
 @dataclass(frozen=True)
-class Work:
+class OpCosts:
     """What some calls of one group of operators do: how many, their MACs, the elements that they write."""
 
     calls: int = 0
     macs: int = 0
     elements: int = 0
 
-    def __add__(self, other: "Work") -> "Work":
-        return Work(self.calls + other.calls, self.macs + other.macs, self.elements + other.elements)
+    def __add__(self, other: "OpCosts") -> "OpCosts":
+        return OpCosts(self.calls + other.calls, self.macs + other.macs, self.elements + other.elements)
 
-    def __sub__(self, other: "Work") -> "Work":
+    def __sub__(self, other: "OpCosts") -> "OpCosts":
         return self + other * -1
 
-    def __mul__(self, times: int) -> "Work":
-        return Work(self.calls * times, self.macs * times, self.elements * times)
+    def __mul__(self, times: int) -> "OpCosts":
+        return OpCosts(self.calls * times, self.macs * times, self.elements * times)
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixerCosts:
     """What the spatial mixers of a module cost.
 
     Attributes:
@@ -71,11 +71,11 @@ class Mixed:
     global_macs: int = 0
     global_params: int = 0
 
-    def __add__(self, other: "Mixed") -> "Mixed":
-        return Mixed(*(one + two for one, two in zip(self.amounts(), other.amounts(), strict=True)))
+    def __add__(self, other: "MixerCosts") -> "MixerCosts":
+        return MixerCosts(*(one + two for one, two in zip(self.amounts(), other.amounts(), strict=True)))
 
-    def __mul__(self, times: int) -> "Mixed":
-        return Mixed(*(amount * times for amount in self.amounts()))
+    def __mul__(self, times: int) -> "MixerCosts":
+        return MixerCosts(*(amount * times for amount in self.amounts()))
 
     def amounts(self) -> tuple[int, int, int, int]:
         """As JSON holds it."""
@@ -83,20 +83,24 @@ class Mixed:
 
 
 # What returns a map of its argument's shape needs no calculation on paper.
-SAME_SHAPE = ACTIVATIONS | frozenset("batch_norm group_norm exp square sqrt rsqrt dropout".split())
+SAME_SHAPE = ACTIVATIONS | frozenset(
+    ["batch_norm", "group_norm", "exp", "square", "sqrt", "rsqrt", "dropout"]
+)
 # The arguments that nn.Conv2d hands to conv2d, all by place.
 PLAIN_CONV2D = 7
 SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
 
 
-def work_of(build: Callable[[], nn.Module], shape: FeatureShape) -> tuple[nn.Module, dict[str, Work], Mixed]:
+def trace_costs(
+    build: Callable[[], nn.Module], shape: FeatureShape
+) -> tuple[nn.Module, dict[str, OpCosts], MixerCosts]:
     """The module that ``build`` makes, on paper; its work for one map of ``shape``, by group; and its mixers'."""
     recorder = Recorder()
-    module = pass_on_paper(build, shape, recorder)
+    module = meta_trace(build, shape, recorder)
     return module, recorder.work, recorder.mixed
 
 
-def pass_on_paper(
+def meta_trace(
     build: Callable[[], nn.Module], shape: FeatureShape, recorder: "Recorder", *, batch_size: int = 1
 ) -> nn.Module:
     """One pass of the module that ``build`` makes, for maps of ``shape``, under the eyes of ``recorder``.
@@ -104,7 +108,7 @@ def pass_on_paper(
     Raises:
         UncountedOperationError: it calls an operator that has no handle and is not negligible.
     """
-    with OnPaper():
+    with MetaTrace():
         module = build().eval()
     images = torch.empty(batch_size, shape.channels, shape.height, shape.width, device="meta")
     with torch.inference_mode(), recorder, recorder.watching(module):
@@ -117,7 +121,7 @@ def pass_on_paper(
     return module
 
 
-class OnPaper(TorchFunctionMode):
+class MetaTrace(TorchFunctionMode):
     """Makes tensors that have a shape and no numbers, and leaves out what would fill them in place."""
 
     def __torch_function__(
@@ -135,10 +139,10 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.work: dict[str, Work] = {}
+        self.work: dict[str, OpCosts] = {}
         self.uncounted: set[str] = set()
         self.scopes = ["linear"]
-        self.mixed = Mixed()
+        self.mixed = MixerCosts()
         # MACs so far of the mixers that are at work, the outermost one's first.
         self.mixing: list[int] = []
 
@@ -191,7 +195,7 @@ class Recorder(TorchFunctionMode):
         elements = out.numel() if isinstance(out, Tensor) else 0
         if self.mixing:
             self.mixing[0] += macs
-        self.work[group] = self.work.get(group, Work()) + Work(1, macs, elements)
+        self.work[group] = self.work.get(group, OpCosts()) + OpCosts(1, macs, elements)
 
     def group(self, name: str, arguments: Sequence[Any], out: Tensor) -> str:
         """The group of a counted call."""
@@ -213,7 +217,7 @@ class Recorder(TorchFunctionMode):
             return
         trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
         everywhere = mixer.kernel is None
-        self.mixed += Mixed(macs, round(macs * reach(mixer)), macs * everywhere, trained * everywhere)
+        self.mixed += MixerCosts(macs, round(macs * reach(mixer)), macs * everywhere, trained * everywhere)
 
     def _enter(self, group: str, _module: nn.Module, _arguments: Any) -> None:
         self.scopes.append(group)

@@ -97,25 +97,106 @@ HANDLES: Mapping[str, Handle] = {
     "adaptive_avg_pool2d": by_fvcore(elementwise_flop_counter(1, 0), 0),
 }
 SHAPE_ONLY = frozenset(
-    "__get__ __len__ __getitem__ dim size numel reshape view flatten permute transpose unbind chunk split "
-    "squeeze unsqueeze expand contiguous detach to float _set_grad_enabled".split()
+    [
+        "__get__",
+        "__len__",
+        "__getitem__",
+        "dim",
+        "size",
+        "numel",
+        "reshape",
+        "view",
+        "flatten",
+        "permute",
+        "transpose",
+        "unbind",
+        "chunk",
+        "split",
+        "squeeze",
+        "unsqueeze",
+        "expand",
+        "contiguous",
+        "detach",
+        "to",
+        "float",
+        "_set_grad_enabled",
+    ]
 )
 # Work that grows with the elements of a map and not with their products: leaving it out changes no ranking.
 ACTIVATIONS = frozenset(["relu", "silu", "gelu"])
 ELEMENTWISE = frozenset(
-    "add sub rsub mul div pow neg abs reciprocal square sqrt rsqrt exp softmax dropout "
-    "__rsub__ __rtruediv__ __rdiv__ __rpow__".split()
+    [
+        "add",
+        "sub",
+        "rsub",
+        "mul",
+        "div",
+        "pow",
+        "neg",
+        "abs",
+        "reciprocal",
+        "square",
+        "sqrt",
+        "rsqrt",
+        "exp",
+        "softmax",
+        "dropout",
+        "__rsub__",
+        "__rtruediv__",
+        "__rdiv__",
+        "__rpow__",
+    ]
 )
 # What makes a tensor from nothing.
 MAKERS = frozenset(
-    "empty zeros ones full arange linspace eye rand randn randint randperm normal tensor".split()
+    [
+        "empty",
+        "zeros",
+        "ones",
+        "full",
+        "arange",
+        "linspace",
+        "eye",
+        "rand",
+        "randn",
+        "randint",
+        "randperm",
+        "normal",
+        "tensor",
+    ]
 )
-COPIES = MAKERS | frozenset("unfold fold pad cat stack repeat tile clone zeros_like ones_like".split())
+COPIES = MAKERS | frozenset(
+    ["unfold", "fold", "pad", "cat", "stack", "repeat", "tile", "clone", "zeros_like", "ones_like"]
+)
 # What gives a tensor other numbers in place, and leaves the rest of it alone.
 FILLS = frozenset(
-    "fill_ zero_ copy_ normal_ uniform_ bernoulli_ exponential_ random_ mul_ add_ div_ erfinv_ clamp_ constant_ "
-    "ones_ zeros_ eye_ dirac_ trunc_normal_ orthogonal_ sparse_ xavier_normal_ xavier_uniform_ kaiming_normal_ "
-    "kaiming_uniform_".split()
+    [
+        "fill_",
+        "zero_",
+        "copy_",
+        "normal_",
+        "uniform_",
+        "bernoulli_",
+        "exponential_",
+        "random_",
+        "mul_",
+        "add_",
+        "div_",
+        "erfinv_",
+        "clamp_",
+        "constant_",
+        "ones_",
+        "zeros_",
+        "eye_",
+        "dirac_",
+        "trunc_normal_",
+        "orthogonal_",
+        "sparse_",
+        "xavier_normal_",
+        "xavier_uniform_",
+        "kaiming_normal_",
+        "kaiming_uniform_",
+    ]
 )
 POOLS = frozenset(["sum", "mean", "avg_pool2d", "max_pool2d"])
 NEGLIGIBLE: Mapping[str, str] = {

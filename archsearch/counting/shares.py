@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from archsearch.architecture import Architecture
 from archsearch.counting.macs import part_counts
-from archsearch.counting.meta_trace import Mixed
+from archsearch.counting.meta_trace import MixerCosts
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Shares:
 def global_shares(architecture: Architecture) -> Shares:
     """What ``architecture`` spends on mixing globally; errors as in ``count_macs``."""
     counts = [count for _, count in part_counts(architecture)]
-    mixed = sum((count.mixed for count in counts), start=Mixed())
+    mixed = sum((count.mixed for count in counts), start=MixerCosts())
     macs, params = sum(count.macs for count in counts), sum(count.params for count in counts)
     return Shares(
         mixed.reach_macs / mixed.macs if mixed.macs else 0.0,

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from archsearch.errors import InputError, Problem
 from archsearch.storage.optuna_storage import CONNECTION, LOCK_TIMEOUT_S, missing, storage_faults, text_of
 from archsearch.storage.run_folder import RunFolder, study_name
-from archsearch.storage.storage_url import place_of
+from archsearch.storage.storage_url import parse_storage_url
 
 
 def open_to_read(folder: RunFolder) -> optuna.Study:
@@ -33,7 +33,7 @@ def open_to_read(folder: RunFolder) -> optuna.Study:
         what, remedy = "no run lies here (there is no study.db)", "give the folder that archsearch run named"
         raise InputError(str(folder.path), [Problem("", what, remedy)])
     with storage_faults(storage):
-        place = place_of(storage)
+        place = parse_storage_url(storage)
         if not isinstance(place, URL):
             return only_study(file_to_read(place), folder, None)
         return only_study(server_to_read(place), folder, study_name(folder.identity()))

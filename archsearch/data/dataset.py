@@ -19,7 +19,7 @@ import torch
 
 from archsearch.data import image_cache
 from archsearch.data.image_cache import DecodedRows
-from archsearch.data.images import MODES, Labels, Source, Table, decode
+from archsearch.data.images import MODES, DataSource, Labels, SplitTable, decode
 from archsearch.data.sources import open_source
 from archsearch.errors import DataError, Problem, shown
 from archsearch.shapes import FeatureShape
@@ -104,7 +104,7 @@ class ImageData:
 class Part:
     """Rows of a table that make up a split."""
 
-    table: Table
+    table: SplitTable
     rows: Labels
 
     def counts(self, classes: int) -> Labels:
@@ -145,7 +145,7 @@ def load_test(source: str, image: FeatureShape, classes: int) -> Split:
     return _decoded(source, fingerprint(opened), parts, image)["test"]
 
 
-def _opened(source: str, image: FeatureShape, classes: int) -> Source:
+def _opened(source: str, image: FeatureShape, classes: int) -> DataSource:
     """The source, once it is sure to fit the space."""
     if image.channels not in MODES:
         what = f"images have 1 channel (grey) or 3 (RGB) and the space says {image.channels}"
@@ -161,7 +161,7 @@ def _opened(source: str, image: FeatureShape, classes: int) -> Source:
     return opened
 
 
-def split_source(name: str, source: Source) -> dict[str, Part]:
+def split_source(name: str, source: DataSource) -> dict[str, Part]:
     """The rows of train, validation and test; what the source lacks is held out of its train split."""
     train = source.tables["train"]
     missing = [role for role in ("test", "validation") if role not in source.tables]
@@ -222,7 +222,7 @@ def _decoded(name: str, data: str, parts: Mapping[str, Part], image: FeatureShap
     return splits
 
 
-def fingerprint(source: Source) -> str:
+def fingerprint(source: DataSource) -> str:
     """12 hex digits that change with the classes, any label, or one of 256 pictures of each split."""
     digest = hashlib.sha256("\0".join(source.class_names).encode())
     for role in sorted(source.tables):

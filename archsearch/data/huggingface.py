@@ -17,7 +17,7 @@ import huggingface_hub
 import numpy as np
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from archsearch.data.images import Labels, Picture, Source, Table, role_of
+from archsearch.data.images import DataSource, EncodedImage, Labels, SplitTable, role_of
 from archsearch.errors import ArchsearchError, DataError, EnvironmentFaultError, Problem, shown
 
 IMAGE_NAMES = ("image", "img")
@@ -27,7 +27,7 @@ HUB_TIMEOUT_S = 10
 REACHING = "download it and give the path of its folder, or set HF_HUB_OFFLINE=1 to use what is cached"
 
 
-def read(name: str, classes: int, layout: Mapping[str, Path] | None) -> Source:
+def read(name: str, classes: int, layout: Mapping[str, Path] | None) -> DataSource:
     """The source ``name``: files laid out as ``layout`` says, or a data set on the hub without one."""
     with _quiet(), _uncounted():
         try:
@@ -43,7 +43,7 @@ def read(name: str, classes: int, layout: Mapping[str, Path] | None) -> Source:
     tables = {
         role: _table(role, split, image, _indices(split, label, names)) for role, split in splits.items()
     }
-    return Source(tables, names)
+    return DataSource(tables, names)
 
 
 def _on_disk(layout: Mapping[str, Path]) -> Mapping[str, Any]:
@@ -181,10 +181,10 @@ def _indices(split: Any, label: str, names: Sequence[str]) -> Labels:
     return np.asarray([index[str(value)] for value in values], dtype=np.int64)
 
 
-def _table(role: str, split: Any, image: str, labels: Labels) -> Table:
+def _table(role: str, split: Any, image: str, labels: Labels) -> SplitTable:
     if isinstance(split.features[image], datasets.Image):
         split = split.cast_column(image, datasets.Image(decode=False))
-    return Table(labels, _reader(role, split.select_columns([image]), image), _version(split, image))
+    return SplitTable(labels, _reader(role, split.select_columns([image]), image), _version(split, image))
 
 
 def _version(split: Any, image: str) -> str:
@@ -216,8 +216,8 @@ def _state(path: str) -> str:
     return f"{state.st_size} {state.st_mtime_ns}"
 
 
-def _reader(role: str, split: Any, image: str) -> Callable[[Sequence[int]], Iterator[Picture]]:
-    def pictures(rows: Sequence[int]) -> Iterator[Picture]:
+def _reader(role: str, split: Any, image: str) -> Callable[[Sequence[int]], Iterator[EncodedImage]]:
+    def pictures(rows: Sequence[int]) -> Iterator[EncodedImage]:
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = rows[start : start + ROWS_AT_ONCE]
             for row, cell in zip(some, split[list(some)][image], strict=True):
@@ -226,12 +226,12 @@ def _reader(role: str, split: Any, image: str) -> Callable[[Sequence[int]], Iter
     return pictures
 
 
-def _picture(role: str, row: int, cell: Mapping[str, Any]) -> Picture:
+def _picture(role: str, row: int, cell: Mapping[str, Any]) -> EncodedImage:
     """A cell holds the encoded bytes, or the path of a file; with neither it is an image of no bytes."""
     content, path = cell.get("bytes"), cell.get("path")
     if content is None and path is not None:
-        return Picture(str(path), Path(path))
-    return Picture(f"{role}[{row}]" + (f" ({path})" if path else ""), content or b"")
+        return EncodedImage(str(path), Path(path))
+    return EncodedImage(f"{role}[{row}]" + (f" ({path})" if path else ""), content or b"")
 
 
 @contextmanager

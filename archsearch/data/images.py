@@ -34,7 +34,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Picture:
+class EncodedImage:
     """One picture that has not been decoded; ``place`` is a file or a row, for messages."""
 
     place: str
@@ -57,7 +57,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Table:
+class SplitTable:
     """One split.
 
     Attributes:
@@ -68,20 +68,20 @@ class Table:
     """
 
     labels: Labels
-    pictures: Callable[[Sequence[int]], Iterator[Picture]]
+    pictures: Callable[[Sequence[int]], Iterator[EncodedImage]]
     version: str = ""
 
-    def sample(self) -> Iterator[Picture]:
+    def sample(self) -> Iterator[EncodedImage]:
         """Up to 256 pictures, evenly spaced over the rows."""
         rows = np.linspace(0, len(self.labels) - 1, min(SAMPLED_PICTURES, len(self.labels)))
         return self.pictures([int(row) for row in rows])
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """What a source name stands for: tables by role (``train``, ``validation``, ``test``)."""
 
-    tables: Mapping[str, Table]
+    tables: Mapping[str, SplitTable]
     class_names: tuple[str, ...]
 
 
@@ -90,7 +90,7 @@ def role_of(split: str) -> str | None:
     return next((role for role, names in ROLES.items() if split.lower() in names), None)
 
 
-def decode(pictures: Iterator[Picture], count: int, image: FeatureShape) -> tuple[Pixels, list[Problem]]:
+def decode(pictures: Iterator[EncodedImage], count: int, image: FeatureShape) -> tuple[Pixels, list[Problem]]:
     """``count`` pictures as (N, C, H, W), and one problem for each that cannot be read."""
     pixels = np.zeros((count, image.channels, image.height, image.width), dtype=np.uint8)
     problems = []
@@ -103,7 +103,7 @@ def decode(pictures: Iterator[Picture], count: int, image: FeatureShape) -> tupl
     return pixels, problems
 
 
-def pixels_of(picture: Picture, image: FeatureShape) -> Pixels:
+def pixels_of(picture: EncodedImage, image: FeatureShape) -> Pixels:
     """One picture as (C, H, W): upright, first frame, in the space's channels and size."""
     opened = in_mode(ImageOps.exif_transpose(picture.opened()), MODES[image.channels])
     size = (image.width, image.height)
@@ -134,7 +134,7 @@ def _strict_pillow() -> Iterator[None]:
         yield
 
 
-def _unreadable(picture: Picture, error: Exception) -> Problem:
+def _unreadable(picture: EncodedImage, error: Exception) -> Problem:
     """The problem of a picture that cannot be read."""
     text = (str(error) or type(error).__name__).splitlines()[0]
     reason = "no image that Pillow knows" if isinstance(error, UnidentifiedImageError) else shown(text)

@@ -41,7 +41,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from archsearch.data.images import Labels, Picture, Pixels, Source, Table
+from archsearch.data.images import DataSource, EncodedImage, Labels, Pixels, SplitTable
 from archsearch.errors import DataError, Problem, one_of, shown
 
 PREFIX = "procedural"
@@ -119,7 +119,7 @@ def is_procedural(name: str) -> bool:
     return name.partition(":")[0] == PREFIX
 
 
-def open_drawing(name: str, classes: int) -> Source:
+def open_drawing(name: str, classes: int) -> DataSource:
     """The source that ``name`` describes, with train and test; nothing is drawn before it is asked for.
 
     Raises:
@@ -129,7 +129,7 @@ def open_drawing(name: str, classes: int) -> Source:
     test = drawing.images // 5
     counts = {"train": drawing.images - test, "test": test}
     tables = {role: _table(drawing, role, count) for role, count in counts.items()}
-    return Source(tables, tuple(f"{drawing.task}{label}" for label in range(classes)))
+    return DataSource(tables, tuple(f"{drawing.task}{label}" for label in range(classes)))
 
 
 def parse(name: str, classes: int) -> Drawing:
@@ -199,11 +199,11 @@ def _reach(drawing: Drawing) -> tuple[int, int, int]:
     return 2 * PATCH, (drawing.size - PATCH) // 2, 5 * PATCH
 
 
-def _table(drawing: Drawing, role: str, count: int) -> Table:
-    def pictures(rows: Sequence[int]) -> Iterator[Picture]:
-        return (Picture(f"{role}[{row}]", Image.fromarray(draw(drawing, role, row))) for row in rows)
+def _table(drawing: Drawing, role: str, count: int) -> SplitTable:
+    def pictures(rows: Sequence[int]) -> Iterator[EncodedImage]:
+        return (EncodedImage(f"{role}[{row}]", Image.fromarray(draw(drawing, role, row))) for row in rows)
 
-    return Table(label_of(drawing, np.arange(count)), pictures)
+    return SplitTable(label_of(drawing, np.arange(count)), pictures)
 
 
 def label_of(drawing: Drawing, rows: Labels) -> Labels:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from archsearch.data.images import Picture, Source, Table, role_of
+from archsearch.data.images import DataSource, EncodedImage, SplitTable, role_of
 from archsearch.data.procedural import is_procedural, open_drawing
 from archsearch.errors import DataError, Problem, shown
 
@@ -24,7 +24,7 @@ KINDS = (
 )
 
 
-def open_source(name: str, classes: int) -> Source:
+def open_source(name: str, classes: int) -> DataSource:
     """The source of that name; ``classes`` is how many to draw, and helps to choose among label columns."""
     if name == "digits":
         return digits()
@@ -42,7 +42,7 @@ def open_source(name: str, classes: int) -> Source:
     return huggingface.read(name, classes, layout(name, path) if path.exists() else None)
 
 
-def _drawing(name: str, classes: int) -> Source:
+def _drawing(name: str, classes: int) -> DataSource:
     """The drawing of that name, which tells all that is drawn."""
     drawn = open_drawing(name, classes)
     tables = {role: replace(table, version=name) for role, table in drawn.tables.items()}
@@ -54,18 +54,18 @@ def forbids_mirroring(name: str) -> bool:
     return name == "digits" or is_procedural(name)
 
 
-def digits() -> Source:
+def digits() -> DataSource:
     """1797 handwritten digits of 8x8 grey pixels, from UCI by way of scikit-learn; one split."""
     from sklearn.datasets import load_digits  # noqa: PLC0415 - 2 s that other sources do not need
 
     found = load_digits()
     pixels = np.rint(found.images * (255 / 16)).astype(np.uint8)
 
-    def pictures(rows: Sequence[int]) -> Iterator[Picture]:
-        return (Picture(f"digits[{row}]", Image.fromarray(pixels[row])) for row in rows)
+    def pictures(rows: Sequence[int]) -> Iterator[EncodedImage]:
+        return (EncodedImage(f"digits[{row}]", Image.fromarray(pixels[row])) for row in rows)
 
     names = tuple(str(name) for name in found.target_names)
-    return Source({"train": Table(found.target.astype(np.int64), pictures)}, names)
+    return DataSource({"train": SplitTable(found.target.astype(np.int64), pictures)}, names)
 
 
 def layout(name: str, path: Path) -> dict[str, Path]:

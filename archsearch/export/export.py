@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from archsearch.errors import InputError, Problem
-from archsearch.export.format_names import QUICK, Form, Written, chosen
+from archsearch.export.format_names import QUICK, ExportedFile, Format, chosen
 from archsearch.results.run import Run
 from archsearch.storage.run_folder import RunFolder, replacing, write_atomically
 
@@ -23,10 +23,10 @@ NO_WEIGHTS = "no weights: they are kept for the trials on the frontier"
 class Exported:
     """What was written, form by form, and in a line each why others were not."""
 
-    written: tuple[Written, ...]
+    written: tuple[ExportedFile, ...]
     left_out: tuple[str, ...] = ()
 
-    def path(self, form: Form) -> Path | None:
+    def path(self, form: Format) -> Path | None:
         """The file of a form; None if it was not written."""
         return next((one.path for one in self.written if one.form == form), None)
 
@@ -67,7 +67,7 @@ def export_trial(
         about.append(f"Weights of the finalist, trained anew from seed {final_seed}.")
     if weights is not None:
         architecture = described(run, str(row["architecture"]), named(run, row))
-        return written(architecture, weights, about, Place(out, wanted, left_out))
+        return written(architecture, weights, about, ExportTarget(out, wanted, left_out))
     if forms is not None and wanted != ["yaml"]:
         problem = Problem("--form", f"trial {number} has no weights", "write --form yaml, or another trial")
         raise InputError(str(run.folder), [problem])
@@ -75,24 +75,28 @@ def export_trial(
 
 
 @dataclass(frozen=True)
-class Place:
+class ExportTarget:
     """Where to write which forms, and why not others."""
 
     out: Path
-    forms: Sequence[Form]
+    forms: Sequence[Format]
     left_out: Sequence[str]
 
 
 def written(
-    architecture: "Architecture", weights: Path, about: Sequence[str], place: Place, file: str | None = None
+    architecture: "Architecture",
+    weights: Path,
+    about: Sequence[str],
+    place: ExportTarget,
+    file: str | None = None,
 ) -> Exported:
     """The architecture with the weights in a file of ours, in the forms of the place, under its name."""
     # Results need no torch until here.
-    from archsearch.export.formats import Subject, write_forms  # noqa: PLC0415
+    from archsearch.export.formats import Subject, write_formats  # noqa: PLC0415
     from archsearch.storage.given_weights import load_weights  # noqa: PLC0415
 
     network = load_weights(architecture, weights).eval()
-    forms = write_forms(Subject(network, architecture.name, tuple(about), file), place.out, place.forms)
+    forms = write_formats(Subject(network, architecture.name, tuple(about), file), place.out, place.forms)
     return Exported(tuple(forms), tuple(place.left_out))
 
 
@@ -105,14 +109,14 @@ def export_published(name: str, weights: Path, out: Path, forms: Sequence[str] |
         ArchsearchError: a form does not give the outputs of the network; nothing is written.
     """
     # Results need no torch until here.
-    from archsearch.export.formats import Subject, write_forms  # noqa: PLC0415
+    from archsearch.export.formats import Subject, write_formats  # noqa: PLC0415
     from archsearch.published import load_published, read_weights, reference_file  # noqa: PLC0415
 
     wanted, left_out = chosen(forms)
     description = reference_file(name).read_text(encoding="utf-8")
     network = load_published(name, read_weights(weights)).eval()
     subject = Subject(network, name, comments(description), description)
-    return Exported(tuple(write_forms(subject, out, wanted)), tuple(left_out))
+    return Exported(tuple(write_formats(subject, out, wanted)), tuple(left_out))
 
 
 def export_architecture(file: Path, weights: Path, out: Path, forms: Sequence[str] | None = None) -> Exported:
@@ -129,7 +133,7 @@ def export_architecture(file: Path, weights: Path, out: Path, forms: Sequence[st
     wanted, left_out = chosen(forms)
     architecture = load_architecture(file).model_copy(update={"name": file.stem})
     description = file.read_text(encoding="utf-8")
-    place = Place(out, wanted, left_out)
+    place = ExportTarget(out, wanted, left_out)
     return written(architecture, weights, comments(description), place, description)
 
 
@@ -196,13 +200,13 @@ def described(run: Run, identifier: str, name: str) -> "Architecture":
     return description.model_copy(update={"name": name})
 
 
-def written_yaml(run: Run, row: "pd.Series[Any]", out: Path) -> Written:
+def written_yaml(run: Run, row: "pd.Series[Any]", out: Path) -> ExportedFile:
     """The architecture as a file that ``load_architecture`` reads."""
     name = named(run, row)
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{name}.yaml"
     write_atomically(target, heading(run, row) + described(run, str(row["architecture"]), name).to_yaml())
-    return Written("yaml", target, "no network was built")
+    return ExportedFile("yaml", target, "no network was built")
 
 
 def export_frontier(run: Run) -> list[Exported]:
@@ -229,4 +233,4 @@ def copy_trial(run: Run, number: int, out: Path) -> Exported:
     target = out / f"{named(run, row)}.safetensors"
     with replacing(target) as beside:
         shutil.copyfile(source, beside)
-    return Exported((architecture, Written("weights", target, "copied")))
+    return Exported((architecture, ExportedFile("weights", target, "copied")))

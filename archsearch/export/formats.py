@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from archsearch.architecture import Architecture, Network
 from archsearch.errors import ArchsearchError
-from archsearch.export.format_names import Form, Written
+from archsearch.export.format_names import ExportedFile, Format
 from archsearch.export.standalone import run_source, standalone_source
 from archsearch.storage.run_folder import write_atomically
 
@@ -75,14 +75,14 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Made:
+class RenderedFile:
     """One form, ready to be written: its files by name, and how it was checked."""
 
     files: Mapping[str, bytes]
     checked: str
 
 
-def write_forms(subject: Subject, out: Path, forms: Sequence[Form]) -> list[Written]:
+def write_formats(subject: Subject, out: Path, forms: Sequence[Format]) -> list[ExportedFile]:
     """Write the network in each of the forms, once every one of them gives its outputs.
 
     The files are ``NAME.yaml``, ``.safetensors``, ``.pt2`` (a torch.export program) and ``.onnx``; and
@@ -100,7 +100,7 @@ def write_forms(subject: Subject, out: Path, forms: Sequence[Form]) -> list[Writ
     for one in made.values():
         for name, content in one.files.items():
             write_atomically(out / name, content)
-    return [Written(form, out / next(iter(one.files)), one.checked) for form, one in made.items()]
+    return [ExportedFile(form, out / next(iter(one.files)), one.checked) for form, one in made.items()]
 
 
 @contextmanager
@@ -110,43 +110,43 @@ def drawn_apart() -> Iterator[None]:
         yield
 
 
-def made_yaml(subject: Subject) -> Made:
+def made_yaml(subject: Subject) -> RenderedFile:
     """The architecture file: as it was written, or written here and read again."""
     if subject.file is not None:
-        return Made({f"{subject.name}.yaml": subject.file.encode()}, "the file as it was")
+        return RenderedFile({f"{subject.name}.yaml": subject.file.encode()}, "the file as it was")
     text = "".join(f"# {line}\n" for line in subject.about) + subject.architecture.to_yaml()
     read = Architecture.model_validate_json(json.dumps(yaml.safe_load(text)))
     if read.id != subject.architecture.id:
         raise ArchsearchError(f"{subject.name}.yaml: reads back as another architecture; nothing was written")
-    return Made({f"{subject.name}.yaml": text.encode()}, f"reads back as {read.id}")
+    return RenderedFile({f"{subject.name}.yaml": text.encode()}, f"reads back as {read.id}")
 
 
-def made_weights(subject: Subject) -> Made:
+def made_weights(subject: Subject) -> RenderedFile:
     """The state dict as safetensors, and a network that is built anew with it."""
     name = f"{subject.name}.safetensors"
     content = safetensors.torch.save(contiguous(subject.network))
     again = subject.architecture.build()
     again.load_state_dict(safetensors.torch.load(content))
-    return Made({name: content}, compared(name, again.eval(), subject))
+    return RenderedFile({name: content}, compared(name, again.eval(), subject))
 
 
-def made_program(subject: Subject) -> Made:
+def made_program(subject: Subject) -> RenderedFile:
     """What ``torch.export`` makes of it."""
     name = f"{subject.name}.pt2"
     file = io.BytesIO()
     torch.export.save(subject.program, file)
     content = file.getvalue()
     program = torch.export.load(io.BytesIO(content)).module()
-    return Made({name: content}, compared(name, program, subject))
+    return RenderedFile({name: content}, compared(name, program, subject))
 
 
-def made_onnx(subject: Subject) -> Made:
+def made_onnx(subject: Subject) -> RenderedFile:
     """What ``torch.onnx`` makes of the program, run by onnxruntime if that is installed."""
     name = f"{subject.name}.onnx"
     if sum(tensor.nbytes for tensor in subject.network.state_dict().values()) > MOST_ONNX_BYTES:
         raise ArchsearchError(f"{name}: an ONNX file holds less than 2 GiB; {LEAVE_OUT}")
     content = onnx_program(name, subject).model_proto.SerializeToString()
-    return Made({name: content}, run_by_onnxruntime(name, content, subject))
+    return RenderedFile({name: content}, run_by_onnxruntime(name, content, subject))
 
 
 def onnx_program(name: str, subject: Subject) -> torch.onnx.ONNXProgram:
@@ -187,7 +187,7 @@ def run_by_onnxruntime(name: str, content: bytes, subject: Subject) -> str:
     return compared(name, outputs, subject)
 
 
-def made_standalone(subject: Subject) -> Made:
+def made_standalone(subject: Subject) -> RenderedFile:
     """The code and its state dict, the code run and the state dict read as its reader will."""
     code, weights = f"{subject.module}.py", f"{subject.module}.pt"
     usage = (
@@ -202,10 +202,10 @@ def made_standalone(subject: Subject) -> Made:
     content = file.getvalue()
     network = run_source(source)()
     network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
-    return Made({code: source.encode(), weights: content}, compared(code, network, subject))
+    return RenderedFile({code: source.encode(), weights: content}, compared(code, network, subject))
 
 
-MAKERS: Mapping[Form, Callable[[Subject], Made]] = {
+MAKERS: Mapping[Format, Callable[[Subject], RenderedFile]] = {
     "yaml": made_yaml,
     "weights": made_weights,
     "program": made_program,

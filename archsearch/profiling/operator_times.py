@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from archsearch.architecture import Architecture
-from archsearch.counting.meta_trace import Recorder, pass_on_paper
+from archsearch.counting.meta_trace import Recorder, meta_trace
 from archsearch.counting.op_counters import GROUPS
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.runner import DTYPES, Pass, captured, measuring, time_on_gpu
@@ -56,7 +56,7 @@ class OperatorTable:
         """
         transcript = Transcript()
         batch = self.conditions.batch_size
-        pass_on_paper(architecture.build, architecture.image.shape, transcript, batch_size=batch)
+        meta_trace(architecture.build, architecture.image.shape, transcript, batch_size=batch)
         by_group: dict[str, float] = {}
         for group, call in transcript.calls:
             if call.key not in self.ms:

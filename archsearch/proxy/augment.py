@@ -15,7 +15,7 @@ HOLE_UNITS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class BatchPlan:
     """Row, shift, flip and hole of each image of each step; or of one step, without the first dimension.
 
     Attributes:
@@ -32,20 +32,20 @@ class Plan:
     flips: torch.Tensor
     holes: torch.Tensor
 
-    def to(self, device: torch.device) -> "Plan":
+    def to(self, device: torch.device) -> "BatchPlan":
         """The same plan on ``device``."""
-        return Plan(*(tensor.to(device) for tensor in self.tensors()))
+        return BatchPlan(*(tensor.to(device) for tensor in self.tensors()))
 
-    def at(self, step: int) -> "Plan":
+    def at(self, step: int) -> "BatchPlan":
         """What one step shows."""
-        return Plan(*(tensor[step] for tensor in self.tensors()))
+        return BatchPlan(*(tensor[step] for tensor in self.tensors()))
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """Its tensors, in the order of the fields."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
 
-def plan_batches(images: int, recipe: Recipe) -> Plan:
+def plan_batches(images: int, recipe: Recipe) -> BatchPlan:
     """Whole batches, shuffled anew for each epoch; a last incomplete one is dropped."""
     generator = torch.Generator().manual_seed(recipe.seed)
     batch = min(recipe.batch_size, images)
@@ -57,10 +57,10 @@ def plan_batches(images: int, recipe: Recipe) -> Plan:
     shifts = torch.randint(0, 2 * recipe.crop + 1, (steps, batch, 2), generator=generator)
     flips = torch.rand(steps, batch, generator=generator) < (0.5 if recipe.flip else 0.0)
     holes = torch.randint(0, HOLE_UNITS, (steps, batch, 2), generator=generator)
-    return Plan(torch.cat(epochs)[:steps], shifts, flips, holes)
+    return BatchPlan(torch.cat(epochs)[:steps], shifts, flips, holes)
 
 
-class Shown:
+class Augmenter:
     """The images of a split as the steps show them: shifted, mirrored, painted over.
 
     They lie padded and channels last on ``device``, so that a step gathers its pixels in one go.
@@ -78,7 +78,7 @@ class Shown:
         self._down, self._across = (torch.arange(size, device=device) for size in (height, width))
         self._recipe, self._grey = recipe, grey.to(device)
 
-    def __call__(self, plan: Plan) -> torch.Tensor:
+    def __call__(self, plan: BatchPlan) -> torch.Tensor:
         """What one step shows: uint8 (B, C, H, W), channels last in memory."""
         height, width = self._padded_size
         down, across = self._down, self._across
@@ -91,7 +91,7 @@ class Shown:
             images = torch.where(self._holes(plan)[..., None], self._grey, images)
         return images.permute(0, 3, 1, 2)
 
-    def _holes(self, plan: Plan) -> torch.Tensor:
+    def _holes(self, plan: BatchPlan) -> torch.Tensor:
         """Which pixels are painted over: bool (B, H, W)."""
         rows, columns = (
             covered(places, plan.holes[:, axis], self._recipe)

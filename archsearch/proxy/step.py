@@ -11,13 +11,13 @@ from torch.nn import functional
 
 from archsearch.data import ImageData
 from archsearch.errors import FailedTrialError
-from archsearch.proxy.augment import Plan, Shown
+from archsearch.proxy.augment import Augmenter, BatchPlan
 from archsearch.proxy.evaluate import autocast
 from archsearch.proxy.recipe import Recipe
 
 WARM_UP_STEPS = 3
 
-Update = Callable[[Plan], Tensor]
+Update = Callable[[BatchPlan], Tensor]
 
 
 class Step:
@@ -35,9 +35,9 @@ class Step:
         self._labels, self._classes = data.train.labels.to(device), data.classes
         self._mean, self._std = data.normalisation.tensors(device)
         grey = torch.tensor(data.normalisation.mean) * 255
-        self._shown = Shown(data.train.images, recipe, grey.round().to(torch.uint8), device)
+        self._shown = Augmenter(data.train.images, recipe, grey.round().to(torch.uint8), device)
 
-    def __call__(self, plan: Plan) -> Tensor:
+    def __call__(self, plan: BatchPlan) -> Tensor:
         """``plan`` is of one step, on the device."""
         images = self._shown(plan)
         with autocast(images.device):
@@ -64,7 +64,7 @@ class CapturedStep:
         self._graph: torch.cuda.CUDAGraph | None = None
         self.captured: bool | None = None
 
-    def __call__(self, plan: Plan) -> Tensor:
+    def __call__(self, plan: BatchPlan) -> Tensor:
         """``plan`` is of one step, on the device."""
         if self._eager_left:
             self._eager_left -= 1
@@ -78,7 +78,7 @@ class CapturedStep:
         self._graph.replay()
         return self._loss.clone()
 
-    def _beside(self, plan: Plan) -> Tensor:
+    def _beside(self, plan: BatchPlan) -> Tensor:
         """A step on another stream, where work that will be captured is to be warmed up."""
         beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream())
@@ -87,9 +87,9 @@ class CapturedStep:
         torch.cuda.current_stream().wait_stream(beside)
         return loss
 
-    def _capture(self, plan: Plan) -> None:
+    def _capture(self, plan: BatchPlan) -> None:
         """Nothing is learnt while a graph is captured: it only runs when it is replayed."""
-        self._plan = Plan(*(tensor.clone() for tensor in plan.tensors()))
+        self._plan = BatchPlan(*(tensor.clone() for tensor in plan.tensors()))
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):

@@ -1,7 +1,7 @@
 """What was found: a run folder as frames, files and pictures, and winners to take away."""
 
 from archsearch.results.compare import Comparison, compare, comparison_lines, save_comparison_plot
-from archsearch.results.measured_globality import realised_frame, realised_lines
+from archsearch.results.measured_globality import measured_globality_frame, measured_globality_lines
 from archsearch.results.proxies import proxy_lines, proxy_report, useful
 from archsearch.results.run import Run, load_run, write_results
 from archsearch.results.swaps import save_swaps_plot, swap_lines, swaps_frame
@@ -12,10 +12,10 @@ __all__ = [
     "compare",
     "comparison_lines",
     "load_run",
+    "measured_globality_frame",
+    "measured_globality_lines",
     "proxy_lines",
     "proxy_report",
-    "realised_frame",
-    "realised_lines",
     "save_comparison_plot",
     "save_swaps_plot",
     "swap_lines",

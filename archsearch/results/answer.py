@@ -12,7 +12,7 @@ import pandas as pd
 from archsearch.formatting import COST_WORDS, amount
 from archsearch.results.families import LOCAL, most_accurate
 from archsearch.results.map import best_globality, coverage, means_of
-from archsearch.results.measured_globality import realised_lines
+from archsearch.results.measured_globality import measured_globality_lines
 from archsearch.results.run import Run
 from archsearch.results.swaps import swap_lines
 
@@ -29,7 +29,7 @@ def answer_lines(run: Run) -> list[str]:
         *map_lines(run),
         *disagreement_lines(run),
         *map(as_sentence, swap_lines(run.swaps)),
-        *map(as_sentence, realised_lines(run.realised)),
+        *map(as_sentence, measured_globality_lines(run.realised)),
         *spread_lines(run),
     ]
 

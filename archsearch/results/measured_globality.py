@@ -29,7 +29,7 @@ COLUMNS = {
 NOMINAL_BELOW = 0.7
 
 
-def realised_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
+def measured_globality_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
     """One row for each winner that was asked, in the order of the trials; empty if none was.
 
     ``globality`` is the structure's, ``realised_globality`` that of the trained networks on ``images`` validation
@@ -86,7 +86,7 @@ def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     return max(0.0, mean(values) - half), min(1.0, mean(values) + half)
 
 
-def realised_lines(frame: pd.DataFrame) -> list[str]:
+def measured_globality_lines(frame: pd.DataFrame) -> list[str]:
     """What the frame says, in one or two sentences; none if it is empty."""
     return list(sentences(frame)) if len(frame) else []
 

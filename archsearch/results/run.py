@@ -16,7 +16,7 @@ from archsearch.results.finalists import finalists_frame
 from archsearch.results.frontier import frontier_frame
 from archsearch.results.importance import importance_frame
 from archsearch.results.map import map_frame
-from archsearch.results.measured_globality import no_realised, realised_frame
+from archsearch.results.measured_globality import measured_globality_frame, no_realised
 from archsearch.results.proxies import proxy_report
 from archsearch.results.swaps import no_swaps, save_swaps_plot, swaps_frame
 from archsearch.results.trials import stages_frame, trials_frame
@@ -146,7 +146,7 @@ def load_run(folder: str | Path) -> Run:
             descriptions=descriptions(study),
             finalists=finalists_frame(study.user_attrs, trials),
             swaps=swaps_frame(study.user_attrs, trials),
-            realised=realised_frame(study.user_attrs, trials),
+            realised=measured_globality_frame(study.user_attrs, trials),
             repeats=repeats_frame(study.user_attrs),
         )
     finally:

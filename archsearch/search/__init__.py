@@ -1,20 +1,20 @@
 """The search itself, apart from where its record is kept: proposals, samplers, promotion."""
 
 from archsearch.search.draws import feasible_draws
-from archsearch.search.halving import Ladder, promoted
-from archsearch.search.observations import Known, Reading, State, lessons
-from archsearch.search.propose import Place, propose
+from archsearch.search.halving import SuccessiveHalving, next_promotion
+from archsearch.search.observations import Observation, Reading, State, training_rows
+from archsearch.search.propose import ProposalSeed, propose
 from archsearch.search.samplers import SAMPLER_NAMES
 
 __all__ = [
     "SAMPLER_NAMES",
-    "Known",
-    "Ladder",
-    "Place",
+    "Observation",
+    "ProposalSeed",
     "Reading",
     "State",
+    "SuccessiveHalving",
     "feasible_draws",
-    "lessons",
-    "promoted",
+    "next_promotion",
     "propose",
+    "training_rows",
 ]

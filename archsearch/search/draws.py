@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from archsearch.trial import Odometer, Proposal, RandomTrial, Searchable, proposal_of
+from archsearch.trial import GridTrial, Proposal, RandomTrial, Searchable, proposal_of
 
 MAX_DRAWS = 1_000
 # Every point of a space of up to so many is looked at before it is said to be exhausted.
@@ -26,7 +26,7 @@ def feasible_draws(
 
 def walk(space: Searchable) -> Iterator[Proposal]:
     """Every feasible point, in a fixed order, as far as the first 20,000 points of the space."""
-    odometer = Odometer()
+    odometer = GridTrial()
     for _ in range(MAX_WALKED):
         proposal = proposal_of(space, odometer)
         if not space.reasons_against(proposal.architecture):

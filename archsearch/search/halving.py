@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.observations import Known
+from archsearch.search.observations import Observation
 from archsearch.stats.pareto import positions
 
 
 @dataclass(frozen=True)
-class Ladder:
+class SuccessiveHalving:
     """The rungs of a search.
 
     Attributes:
@@ -34,7 +34,7 @@ class Ladder:
     audit: float = 0.1
     seed: int = 0
 
-    def audited(self, slot: int, rung: int) -> bool:
+    def random_promotion(self, slot: int, rung: int) -> bool:
         """Whether the candidate of this slot goes on from this rung by chance: a function of the seed alone."""
         digest = hashlib.sha256(f"audit:{self.seed}:{slot}:{rung}".encode()).digest()
         return int.from_bytes(digest[:8], "big") < self.audit * 2**64
@@ -50,7 +50,7 @@ class Rung:
     """The candidates of one stratum that were read at one rung, in the order of their slots."""
 
     number: int
-    entries: tuple[Known, ...]
+    entries: tuple[Observation, ...]
     complete: bool
 
     def errors(self) -> np.ndarray:
@@ -65,24 +65,24 @@ class Rung:
             return np.array(losses, dtype=float)
         return np.array([1 - reading.top1 for reading in readings])
 
-    def going_on(self, ladder: Ladder) -> dict[int, bool]:
+    def going_on(self, halving: SuccessiveHalving) -> dict[int, bool]:
         """The slots that go on from here, and whether by chance alone."""
         costs = np.array([entry.costs for entry in self.entries], dtype=float)
         places = positions(np.column_stack([self.errors(), costs]))
-        quota = ladder.quota(len(self.entries), complete=self.complete)
+        quota = halving.quota(len(self.entries), complete=self.complete)
         by_place = {e.slot for e, place in zip(self.entries, places, strict=True) if place < quota}
-        by_chance = {e.slot for e in self.entries if ladder.audited(e.slot, self.number)}
+        by_chance = {e.slot for e in self.entries if halving.random_promotion(e.slot, self.number)}
         return {slot: slot not in by_place for slot in sorted(by_place | by_chance)}
 
-    def waiting(self, ladder: Ladder) -> dict[int, bool]:
+    def waiting(self, halving: SuccessiveHalving) -> dict[int, bool]:
         """Those of them that are still paused here."""
         paused = {e.slot for e in self.entries if e.state == "paused" and len(e.readings) == self.number + 1}
         if not paused:
             return {}
-        return {slot: chance for slot, chance in self.going_on(ladder).items() if slot in paused}
+        return {slot: chance for slot, chance in self.going_on(halving).items() if slot in paused}
 
 
-def rungs(known: Sequence[Known], ladder: Ladder, *, more_to_come: bool) -> Iterator[Rung]:
+def rungs(known: Sequence[Observation], halving: SuccessiveHalving, *, more_to_come: bool) -> Iterator[Rung]:
     """Every stratum of every rung, from the first rung up.
 
     A rung is complete when no candidate can still arrive at it: none is to be started or on its way there,
@@ -90,28 +90,30 @@ def rungs(known: Sequence[Known], ladder: Ladder, *, more_to_come: bool) -> Iter
     """
     strata = sorted({k.stratum for k in known})
     complete = not more_to_come
-    for number in range(len(ladder.shares)):
+    for number in range(len(halving.shares)):
         complete &= not any(k.state == "running" and len(k.readings) == number for k in known)
         sent_on = True
         for stratum in strata:
             entries = [k for k in known if k.stratum == stratum and arrived(k, number)]
             if entries:
                 rung = Rung(number, tuple(sorted(entries, key=lambda k: k.slot)), complete)
-                sent_on &= not rung.waiting(ladder)
+                sent_on &= not rung.waiting(halving)
                 yield rung
         complete &= sent_on
 
 
-def arrived(known: Known, rung: int) -> bool:
+def arrived(known: Observation, rung: int) -> bool:
     """Whether it was read at this rung, and still counts: one that failed later on is nobody's rival."""
     return len(known.readings) > rung and known.state not in ("failed", "infeasible")
 
 
-def promoted(known: Sequence[Known], ladder: Ladder, *, more_to_come: bool) -> tuple[int, bool] | None:
+def next_promotion(
+    known: Sequence[Observation], halving: SuccessiveHalving, *, more_to_come: bool
+) -> tuple[int, bool] | None:
     """The slot that is to go on next, and whether by chance alone; None if nobody is to, for now.
 
     The highest rung is served first. ``more_to_come`` says whether candidates are still to be started. Once
     none is, and none is running, the paused ones that are left stay where they are.
     """
-    waiting = [rung.waiting(ladder) for rung in rungs(known, ladder, more_to_come=more_to_come)]
+    waiting = [rung.waiting(halving) for rung in rungs(known, halving, more_to_come=more_to_come)]
     return next((choice for found in reversed(waiting) for choice in found.items()), None)

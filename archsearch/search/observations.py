@@ -35,7 +35,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Known:
+class Observation:
     """One candidate.
 
     Attributes:
@@ -71,17 +71,17 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingRow:
     """What a sampler learns from one candidate: a row without holes.
 
     Attributes:
-        top1: measured at the end, or expected; see ``lessons``.
+        top1: measured at the end, or expected; see ``training_rows``.
         costs: measured; the median of the others where one is not known.
         over: the excess of the limits that are exceeded or kept, by limit; empty without limits.
         certain: whether the candidate was trained to the end.
     """
 
-    known: Known
+    known: Observation
     top1: float
     costs: tuple[float, ...]
     over: Mapping[str, float]
@@ -93,7 +93,7 @@ class Lesson:
         return all(excess <= 0 for excess in self.over.values())
 
 
-def lessons(known: Sequence[Known]) -> list[Lesson]:
+def training_rows(known: Sequence[Observation]) -> list[TrainingRow]:
     """Everything that can be learned from ``known``, in the order of the slots.
 
     A trained candidate teaches its accuracy. One that was read at a rung teaches the accuracy that is to
@@ -115,11 +115,11 @@ def lessons(known: Sequence[Known]) -> list[Lesson]:
         if k.state == "infeasible":
             top1 = middle
         costs = tuple(m if c is None else c for c, m in zip(k.costs or middles, middles, strict=True))
-        rows.append(Lesson(k, top1, costs, k.excess or {}, k.state == "trained"))
+        rows.append(TrainingRow(k, top1, costs, k.excess or {}, k.state == "trained"))
     return rows
 
 
-def memorable(known: Sequence[Known]) -> list[Known]:
+def memorable(known: Sequence[Observation]) -> list[Observation]:
     """In the order of the slots: the latest 2,000, and of those before the ones that no other beats.
 
     A proposal must not take longer and longer; what a model needs of ten thousand candidates is fewer.
@@ -132,13 +132,13 @@ def memorable(known: Sequence[Known]) -> list[Known]:
     return [k for k, kept in zip(old, best, strict=True) if kept] + ordered[-MEMORABLE:]
 
 
-def middle_costs(known: Sequence[Known]) -> tuple[float, ...]:
+def middle_costs(known: Sequence[Observation]) -> tuple[float, ...]:
     """The median of each cost, over the candidates that have it."""
     columns = zip(*(k.costs for k in known if k.costs), strict=True)
     return tuple(median([c for c in column if c is not None] or [1.0]) for column in columns)
 
 
-def expected(known: Sequence[Known]) -> dict[int, float]:
+def expected(known: Sequence[Observation]) -> dict[int, float]:
     """The accuracy to be expected at the end, by slot, of the candidates that were read at a rung.
 
     A straight line from what was read at the rung to the accuracy at the end, by least squares over the

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from archsearch.search.draws import feasible_draws, walk
-from archsearch.search.observations import Known, lessons
+from archsearch.search.observations import Observation, training_rows
 from archsearch.search.samplers import SAMPLERS, STARTUP
 from archsearch.trial import Proposal, Searchable
 
@@ -16,7 +16,7 @@ SAMPLER_TRIES = 10
 
 
 @dataclass(frozen=True)
-class Place:
+class ProposalSeed:
     """Where a proposal belongs: the seed of the study, the slot, and how many were turned down there."""
 
     seed: int
@@ -32,8 +32,8 @@ class Place:
 def propose(
     space: Searchable,
     sampler: str,
-    known: Sequence[Known],
-    place: Place,
+    known: Sequence[Observation],
+    place: ProposalSeed,
     first: Iterable[Proposal] = (),
 ) -> Proposal | None:
     """The next candidate: feasible as far as can be counted, and none of ``known``.
@@ -47,18 +47,20 @@ def propose(
     return next((c for c in candidates if c.architecture.id not in taken), None)
 
 
-def guesses(space: Searchable, sampler: str, known: Sequence[Known], place: Place) -> Iterator[Proposal]:
+def guesses(
+    space: Searchable, sampler: str, known: Sequence[Observation], place: ProposalSeed
+) -> Iterator[Proposal]:
     """Feasible proposals of the sampler, once it has something to learn from."""
     read = sum(bool(k.readings) for k in known if k.state != "failed")
     if sampler == "random" or read < STARTUP or place.attempt >= SAMPLER_TRIES:
         return
-    learned = lessons(known)
+    learned = training_rows(known)
     for attempt in range(SAMPLER_TRIES):
         proposal = SAMPLERS[sampler](space, learned, place.seed_of(sampler, attempt))
         if not space.reasons_against(proposal.architecture):
             yield proposal
 
 
-def draws(space: Searchable, place: Place) -> Iterator[Proposal]:
+def draws(space: Searchable, place: ProposalSeed) -> Iterator[Proposal]:
     """Random feasible points: chance wastes no proposals on others."""
     return feasible_draws(space, random.Random(place.seed_of("random")))  # noqa: S311 - nothing secret is drawn

@@ -51,7 +51,7 @@ def count_part(part: PartSpace, params: Mapping[str, Field]) -> Counts:
 
 def count_fields(spec: type[Part], fields: Mapping[str, Field], params: Mapping[str, Field]) -> Counts:
     """The fields of one alternative, multiplied for each setting of the fields that silence others."""
-    deciding = sorted({rule.field for rule in spec.meaningless.values()} & fields.keys())
+    deciding = sorted({rule.field for rule in spec.inactive_when.values()} & fields.keys())
     total: Counts = Counter()
     for setting in product(*(settings(fields[name], params) for name in deciding)):
         values = dict(zip(deciding, (value for value, _ in setting), strict=True))
@@ -67,7 +67,7 @@ def count_fields(spec: type[Part], fields: Mapping[str, Field], params: Mapping[
 
 def is_silent(spec: type[Part], name: str, values: Mapping[str, Value]) -> bool:
     """Whether the field ``name`` means nothing while its deciding field has its value."""
-    rule = spec.meaningless.get(name)
+    rule = spec.inactive_when.get(name)
     if rule is None:
         return False
     return bool(values.get(rule.field, spec.model_fields[rule.field].default) in rule.at)

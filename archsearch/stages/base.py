@@ -40,14 +40,14 @@ class Mixer:
 
 
 @dataclass(frozen=True)
-class Meaningless:
+class InactiveWhen:
     """A field says nothing while ``field`` has one of the values ``at``: it is no part of the identity then."""
 
     field: str
     at: tuple[object, ...]
 
 
-class Piece(NamedTuple):
+class CostTerm(NamedTuple):
     """A part behind a map, counted ``times`` times; below zero where it stands for what another one lacks."""
 
     part: "Part"
@@ -80,7 +80,7 @@ class Part(BaseModel, ABC):
 
     kind: str
     mixing: ClassVar[Mixing]
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {}
+    inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {}
 
     @abstractmethod
     def problems(self, shape: FeatureShape) -> list[Problem]:
@@ -98,19 +98,19 @@ class Part(BaseModel, ABC):
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """Its spatial mixers in order, for an input of ``shape``; 1x1 convolutions and MLPs are none."""
 
-    def pieces(self, shape: FeatureShape) -> list["Piece"]:
+    def cost_terms(self, shape: FeatureShape) -> list["CostTerm"]:
         """Simpler parts whose costs, each so many times, add up to this one's behind a map of ``shape``.
 
         The fewer distinct pieces the parts of a space have, the less there is to count or to time.
         """
-        return [Piece(self, shape, 1)]
+        return [CostTerm(self, shape, 1)]
 
     def active(self) -> dict[str, Any]:
         """The fields that mean something here, ``kind`` first."""
         return {
             name: value
             for name, value in self.model_dump().items()
-            if name not in self.meaningless or not self._is_meaningless(name)
+            if name not in self.inactive_when or not self._is_inactive(name)
         }
 
     def canonical(self) -> dict[str, Any]:
@@ -121,8 +121,8 @@ class Part(BaseModel, ABC):
         fields = type(self).model_fields
         return {n: v for n, v in self.active().items() if n == "kind" or v != fields[n].default}
 
-    def _is_meaningless(self, name: str) -> bool:
-        rule = self.meaningless[name]
+    def _is_inactive(self, name: str) -> bool:
+        rule = self.inactive_when[name]
         return getattr(self, rule.field) in rule.at
 
 

@@ -13,8 +13,8 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import (
     Channels,
+    InactiveWhen,
     Kernel,
-    Meaningless,
     Mixer,
     Mixing,
     Ratio,
@@ -35,7 +35,7 @@ class ConvStage(ResidualStage):
 
     kind: Literal["conv"] = "conv"
     mixing: ClassVar[Mixing] = "local"
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {"expansion": Meaningless("block", ("basic",))}
+    inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {"expansion": InactiveWhen("block", ("basic",))}
 
     kernel: Kernel = 3
     block: Literal["bottleneck", "basic"] = "bottleneck"

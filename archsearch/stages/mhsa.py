@@ -17,7 +17,7 @@ from archsearch.stages.base import (
     MAX_TOKENS,
     GlobalMixer,
     Heads,
-    Meaningless,
+    InactiveWhen,
     Mixer,
     Mixing,
     Ratio,
@@ -53,8 +53,8 @@ class MHSAStage(ResidualStage):
 
     kind: Literal["mhsa"] = "mhsa"
     mixing: ClassVar[Mixing] = "global"
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {
-        "rel_scale": Meaningless("position", ("article", "none"))
+    inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {
+        "rel_scale": InactiveWhen("position", ("article", "none"))
     }
 
     heads: Heads = 4

@@ -13,7 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, Depth, Epsilon, Mixer, Part, Piece, Stride, strided
+from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, Mixer, Part, Stride, strided
 
 Activation = Literal["relu", "silu", "gelu"]
 ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
@@ -55,12 +55,12 @@ class ResidualStage(Part):
         first = self._block(shape, self.stride)
         return nn.Sequential(first, *(self._block(inside, 1) for _ in range(self.depth - 1)))
 
-    def pieces(self, shape: FeatureShape) -> list[Piece]:
+    def cost_terms(self, shape: FeatureShape) -> list[CostTerm]:
         """Its first block, and as many more as keep their map."""
         first = self.model_copy(update={"depth": 1})
         more = first.model_copy(update={"stride": 1})
-        rest = [Piece(more, self.out_shape(shape), self.depth - 1)] if self.depth > 1 else []
-        return [Piece(first, shape, 1), *rest]
+        rest = [CostTerm(more, self.out_shape(shape), self.depth - 1)] if self.depth > 1 else []
+        return [CostTerm(first, shape, 1), *rest]
 
     def shortcut_mixers(self, shape: FeatureShape) -> list[Mixer]:
         """The convolution of the first block's shortcut, where it is one that mixes."""

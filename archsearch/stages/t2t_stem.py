@@ -20,8 +20,8 @@ from archsearch.stages.base import (
     Channels,
     Epsilon,
     GlobalMixer,
+    InactiveWhen,
     Kernel,
-    Meaningless,
     Mixer,
     Mixing,
     Part,
@@ -46,7 +46,9 @@ class T2TStem(Part):
 
     kind: Literal["t2t"] = "t2t"
     mixing: ClassVar[Mixing] = "global"
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {"features": Meaningless("attention", ("softmax",))}
+    inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {
+        "features": InactiveWhen("attention", ("softmax",))
+    }
 
     channels: Channels
     kernels: Splits = (7, 3, 3)

@@ -15,16 +15,16 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape, split_padding, windows
 from archsearch.stages.base import (
     Channels,
+    CostTerm,
     Depth,
     Epsilon,
     Heads,
+    InactiveWhen,
     Kernel,
     MapAndTokens,
-    Meaningless,
     Mixer,
     Mixing,
     Part,
-    Piece,
     Ratio,
     Stride,
     attention_problems,
@@ -47,7 +47,7 @@ class TokenTransformerStage(Part):
 
     kind: Literal["token_transformer"] = "token_transformer"
     mixing: ClassVar[Mixing] = "global"
-    meaningless: ClassVar[Mapping[str, Meaningless]] = {"split_kernel": Meaningless("entry", ("direct",))}
+    inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {"split_kernel": InactiveWhen("entry", ("direct",))}
 
     channels: Channels
     depth: Depth
@@ -105,7 +105,7 @@ class TokenTransformerStage(Part):
         """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, tokens, channels)`` beside it if it has its own."""
         return TokenTransformer(self, shape)
 
-    def pieces(self, shape: FeatureShape) -> list[Piece]:
+    def cost_terms(self, shape: FeatureShape) -> list[CostTerm]:
         """One block that is entered directly, what each further one adds to it, and the entry.
 
         The entry is what the plainest stage of this width costs more than the same one without it.
@@ -114,7 +114,7 @@ class TokenTransformerStage(Part):
         direct = {"entry": "direct", "stride": 1, "split_kernel": 3}
         one = self.model_copy(update={**direct, "depth": 1})
         two = self.model_copy(update={**direct, "depth": 2})
-        pieces = [Piece(one, inside, 2 - self.depth), Piece(two, inside, self.depth - 1)]
+        cost_terms = [CostTerm(one, inside, 2 - self.depth), CostTerm(two, inside, self.depth - 1)]
         if self.entry == "split":
             plain = TokenTransformerStage(
                 channels=self.channels,
@@ -125,8 +125,8 @@ class TokenTransformerStage(Part):
                 mlp_ratio=1.0,
                 position="none",
             )
-            pieces += [Piece(plain, shape, 1), Piece(plain.model_copy(update=direct), inside, -1)]
-        return [piece for piece in pieces if piece.times]
+            cost_terms += [CostTerm(plain, shape, 1), CostTerm(plain.model_copy(update=direct), inside, -1)]
+        return [piece for piece in cost_terms if piece.times]
 
     def _split_problems(self, shape: FeatureShape) -> list[Problem]:
         return split_problems(self.split_kernel, self.stride, shape, "split_kernel")

@@ -7,7 +7,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from archsearch.search import Known, Reading, State
+from archsearch.search import Observation, Reading, State
 from archsearch.study.feasible_space import features_of
 
 ENDED: Mapping[str, State] = {
@@ -18,22 +18,22 @@ ENDED: Mapping[str, State] = {
 }
 
 
-class Memory:
+class ObservationCache:
     """What is known of the trials of one study; those that are finished are converted once."""
 
     def __init__(self, costs: tuple[str, ...]) -> None:
         self.costs = costs
-        self.finished: dict[int, Known | None] = {}
+        self.finished: dict[int, Observation | None] = {}
         self.distributions: dict[str, BaseDistribution] = {}
         self.questions: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
         self.choices: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
 
-    def known(self, trials: Sequence[FrozenTrial]) -> list[Known]:
+    def known(self, trials: Sequence[FrozenTrial]) -> list[Observation]:
         """All that stand for a candidate: neither interrupted nor put there by somebody else."""
         found = (self.of(trial) for trial in trials)
         return [known for known in found if known is not None]
 
-    def of(self, trial: FrozenTrial) -> Known | None:
+    def of(self, trial: FrozenTrial) -> Observation | None:
         """One of them."""
         if trial.number in self.finished:
             return self.finished[trial.number]
@@ -42,7 +42,7 @@ class Memory:
             self.finished[trial.number] = known
         return known
 
-    def read(self, trial: FrozenTrial) -> Known | None:
+    def read(self, trial: FrozenTrial) -> Observation | None:
         """Converted."""
         attributes = trial.user_attrs
         state = state_of(trial)
@@ -54,7 +54,7 @@ class Memory:
         questions = tuple(trial.params)
         self.share(trial, questions)
         sizes = (attributes[name] for name in ("macs", "params", "activations", "globality"))
-        return Known(
+        return Observation(
             slot=attributes["slot"],
             identity=attributes["architecture"],
             answers=trial.params,

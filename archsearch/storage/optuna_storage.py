@@ -25,7 +25,7 @@ from sqlalchemy import URL, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.errors import EnvironmentFaultError, InputError, Problem, one_of
-from archsearch.storage.storage_url import Where, home, place_of, shown_place
+from archsearch.storage.storage_url import StorageLocation, display_location, parse_storage_url, shown_place
 from archsearch.storage.trial_record import OBJECTIVES
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ REFUSED = re.compile("password|does not exist|pg_hba|permission|not permitted")
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def open_study(where: Where, name: str, objectives: tuple[str, ...]) -> optuna.Study:
+def open_study(where: StorageLocation, name: str, objectives: tuple[str, ...]) -> optuna.Study:
     """Create or load the study in the record ``where``. Workers that may be first take turns here.
 
     Raises:
@@ -78,7 +78,7 @@ def open_study(where: Where, name: str, objectives: tuple[str, ...]) -> optuna.S
         EnvironmentFaultError: the server does not answer, or the file is damaged or on a network file system.
     """
     with storage_faults(where):
-        place = place_of(where)
+        place = parse_storage_url(where)
         if isinstance(place, Path):
             refuse_network_file_system(place)
             refuse_damage(place)
@@ -95,15 +95,15 @@ def open_study(where: Where, name: str, objectives: tuple[str, ...]) -> optuna.S
         return study
 
 
-def load_study_record(where: Where, name: str | None = None) -> optuna.Study:
+def load_study_record(where: StorageLocation, name: str | None = None) -> optuna.Study:
     """The study of that name in an existing record, or its only one; InputError if it is not there."""
     with storage_faults(where):
-        storage = open_storage(place_of(where))
+        storage = open_storage(parse_storage_url(where))
         names = optuna.get_all_study_names(storage)
         wanted = name if name is not None or len(names) > 1 else next(iter(names), None)
         if wanted not in names:
             storage.engine.dispose()
-            raise InputError(home(where), [missing(names, name)])
+            raise InputError(display_location(where), [missing(names, name)])
         return optuna.load_study(study_name=wanted, storage=storage)
 
 
@@ -197,7 +197,7 @@ def file_system_of(path: Path, mounts: str) -> str | None:
 
 
 @contextmanager
-def storage_faults(where: Where) -> Iterator[None]:
+def storage_faults(where: StorageLocation) -> Iterator[None]:
     """Faults of the disk or the database become an error that says that nothing is lost."""
     try:
         yield
@@ -205,7 +205,7 @@ def storage_faults(where: Where) -> Iterator[None]:
         raise storage_fault(where, error) from error
 
 
-def storage_fault(where: Where, error: BaseException) -> EnvironmentFaultError:
+def storage_fault(where: StorageLocation, error: BaseException) -> EnvironmentFaultError:
     """What the user is told about a fault of the record."""
     reason = reason_of(error)
     remedy = next((remedy for words, remedy in REMEDIES.items() if words in reason), None)
@@ -220,7 +220,7 @@ def reason_of(error: BaseException) -> str:
     return str(cause).splitlines()[0] if str(cause) else type(cause).__name__
 
 
-def patiently(action: Callable[[], T], seconds: float = 60) -> T:
+def retry_while_down(action: Callable[[], T], seconds: float = 60) -> T:
     """Run an idempotent action again while the database server is away.
 
     An action whose commit was lost on the way runs twice: ``Study.ask`` is none of these by itself.

@@ -10,11 +10,11 @@ from sqlalchemy.exc import ArgumentError
 from archsearch.errors import InputError, Problem
 
 # A record as the user names it: the path of a SQLite file, or the URL of either kind.
-Where = Path | str
+StorageLocation = Path | str
 TWO_KINDS = "write postgresql://USER@HOST/DATABASE, or sqlite:///FILE"
 
 
-def place_of(where: Where) -> Path | URL:
+def parse_storage_url(where: StorageLocation) -> Path | URL:
     """The file or the server behind ``where``; a password is refused, and never repeated.
 
     Raises:
@@ -55,15 +55,15 @@ def driver() -> Any:
     return psycopg
 
 
-def shown_place(where: Where) -> str:
+def shown_place(where: StorageLocation) -> str:
     """A record as messages name it."""
-    place = place_of(where)
+    place = parse_storage_url(where)
     if isinstance(place, Path):
         return str(place)
     return place.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
-def home(where: Where) -> str:
+def display_location(where: StorageLocation) -> str:
     """What the user knows a record by: the run folder around a file, or the server."""
-    place = place_of(where)
+    place = parse_storage_url(where)
     return str(place.parent) if isinstance(place, Path) else shown_place(where)

@@ -1,6 +1,6 @@
 """The record of a study, as a worker reads and writes it: every method belongs into a turn.
 
-A turn that is cut in two by a kill leaves a record that the next worker can mend (``reap``): a trial is
+A turn that is cut in two by a kill leaves a record that the next worker can mend (``recover_orphans``): a trial is
 claimed in one transaction, and what says that it has come to something is written last.
 """
 
@@ -12,8 +12,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from archsearch.search import Known
-from archsearch.storage.observation_cache import Memory
+from archsearch.search import Observation
+from archsearch.storage.observation_cache import ObservationCache
 from archsearch.storage.trial_record import USED, TrialRecord
 from archsearch.trial import Proposal
 
@@ -22,21 +22,21 @@ NOBODY = ""
 MAX_DEATHS = 5
 
 
-class Ledger:
+class TrialStore:
     """What one worker does in the record of ``study``."""
 
     def __init__(self, study: optuna.Study, objectives: tuple[str, ...], worker: str) -> None:
         self.study = study
         self.objectives = objectives
         self.worker = worker
-        self.memory = Memory(objectives[1:])
+        self.memory = ObservationCache(objectives[1:])
         self.storage: Any = study._storage  # noqa: SLF001 - a trial of another worker is reached through the storage alone
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial, in the order of their numbers."""
         return self.study.get_trials(deepcopy=False)
 
-    def known(self) -> list[Known]:
+    def known(self) -> list[Observation]:
         """What the search goes by."""
         return self.memory.known(self.trials())
 
@@ -104,7 +104,7 @@ class Ledger:
             self.write(trial, {"outcome": "stopped"})
             self.storage.set_trial_state_values(trial._trial_id, TrialState.PRUNED)  # noqa: SLF001
 
-    def reap(self, alive: Callable[[str], bool], busy: set[int], *, resumable: bool) -> None:
+    def recover_orphans(self, alive: Callable[[str], bool], busy: set[int], *, resumable: bool) -> None:
         """Trials whose worker is gone: paused again if they are read at a rung, else their slot is free.
 
         ``busy`` are those that this worker is at. ``resumable`` says whether trials wait at rungs in this

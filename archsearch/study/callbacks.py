@@ -3,7 +3,7 @@
 from archsearch.storage.trial_record import TrialRecord
 
 
-class Watcher:
+class Callback:
     """Hears what a run does. This one is silent; a subclass overrides what it wants to hear."""
 
     def started(self, done: int, trials: int, best: float | None) -> None:

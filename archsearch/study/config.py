@@ -15,7 +15,7 @@ from archsearch.data.sources import forbids_mirroring
 from archsearch.errors import Problem, StudyFileError, one_of, shown
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
-from archsearch.search import Ladder
+from archsearch.search import SuccessiveHalving
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
@@ -126,11 +126,11 @@ class StudyConfig(BaseModel):
         return self.reduction_factor is not None
 
     @property
-    def ladder(self) -> Ladder | None:
+    def halving(self) -> SuccessiveHalving | None:
         """Who goes on from a rung; None if everybody does."""
         if self.reduction_factor is None:
             return None
-        return Ladder(self.rungs, self.reduction_factor, self.audit, self.seed)
+        return SuccessiveHalving(self.rungs, self.reduction_factor, self.audit, self.seed)
 
     @property
     def fingerprint(self) -> str:

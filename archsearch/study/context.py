@@ -15,9 +15,9 @@ from archsearch.proxy import Recipe
 from archsearch.search import Reading
 from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.workers.device_lock import Quiet
+from archsearch.workers.device_lock import DeviceLock
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ Evaluate = Callable[[Architecture, Budget], float | Reading]
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrialContext:
     """What candidates are judged with: the same for all of a run.
 
     ``evaluate`` stands in for training if it is given: a table, a cluster job, a user's own loop. It
     takes the architecture and a budget, and returns top-1 accuracy in [0, 1], or a ``Reading`` that has the
     training loss too. ``predictor`` spares candidates that cannot meet a limit of latency their
     measurement. ``checkpoints`` is the folder that keeps trainings between their rungs, if any does;
-    ``quiet`` keeps a measurement and the trainings of other workers apart.
+    ``device_lock`` keeps a measurement and the trainings of other workers apart.
     """
 
     space: Space
@@ -57,10 +57,10 @@ class Bench:
     device: torch.device
     data: ImageData | None
     evaluate: Evaluate | None
-    watcher: Watcher
+    watcher: Callback
     predictor: LatencyPredictor | None = None
     checkpoints: RunFolder | None = None
-    quiet: Quiet | None = None
+    device_lock: DeviceLock | None = None
 
 
 @contextmanager

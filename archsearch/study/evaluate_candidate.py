@@ -23,9 +23,9 @@ from archsearch.errors import FailedTrialError
 from archsearch.profiling import Profile, profile_architecture
 from archsearch.space import Space
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.study.context import Bench, phase
-from archsearch.study.feasible_space import Searched
-from archsearch.study.train_candidate import trained
+from archsearch.study.context import TrialContext, phase
+from archsearch.study.feasible_space import FeasibleSpace
+from archsearch.study.train_candidate import train_candidate
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Candidate:
     weights: dict[str, Tensor] | None = None
 
 
-def judge(record: TrialRecord, architecture: Architecture, bench: Bench) -> Candidate:
+def evaluate_candidate(record: TrialRecord, architecture: Architecture, context: TrialContext) -> Candidate:
     """What becomes of a candidate: where it breaks, that costs this candidate and not the study."""
     start = time.perf_counter()
     try:
-        candidate = judged(record, architecture, bench)
+        candidate = run_phases(record, architecture, context)
     except FailedTrialError as error:
         candidate = Candidate(replace(record, outcome="failed", error=str(error)), {})
     seconds = (record.seconds or 0.0) + time.perf_counter() - start
     return replace(candidate, record=replace(candidate.record, seconds=seconds))
 
 
-def judged(record: TrialRecord, architecture: Architecture, bench: Bench) -> Candidate:
+def run_phases(record: TrialRecord, architecture: Architecture, context: TrialContext) -> Candidate:
     """Count, predict, measure, check the limits, train: in the order of what each costs.
 
     A candidate over a limit is never trained, and one over a counted limit never measured either, nor one
@@ -56,26 +56,26 @@ def judged(record: TrialRecord, architecture: Architecture, bench: Bench) -> Can
     those that were known by then. One that goes on from a rung is trained on, and nothing else.
     """
     if record.rungs:
-        bench.watcher.phase(record.slot, f"training {record.layout} on")
-        return with_weights(*trained(record, architecture, bench), {})
+        context.watcher.phase(record.slot, f"training {record.layout} on")
+        return with_weights(*train_candidate(record, architecture, context), {})
     start = time.perf_counter()
-    constraints = Searched(bench.space, bench.config).excess(architecture)
+    constraints = FeasibleSpace(context.space, context.config).excess(architecture)
     if over(constraints):
         return Candidate(replace(record, outcome="infeasible"), constraints)
-    bench.watcher.phase(record.slot, f"profiling {record.layout}")
+    context.watcher.phase(record.slot, f"profiling {record.layout}")
     with phase("predict"):
-        record, excess = predicted(record, architecture, bench)
+        record, excess = predict_latency(record, architecture, context)
     if excess > 0:
         return Candidate(replace(record, outcome="infeasible"), constraints | {"latency_ms": excess})
     with phase("profile"):
-        profile = measure(architecture, bench)
-    record = replace(measured(record, profile, bench), profile_seconds=time.perf_counter() - start)
-    limits = sorted(bench.config.limits.items())
+        profile = profile_candidate(architecture, context)
+    record = replace(add_measurements(record, profile, context), profile_seconds=time.perf_counter() - start)
+    limits = sorted(context.config.limits.items())
     constraints |= {n: profile.objective(n) - limit for n, limit in limits if n not in constraints}
     if over(constraints):
         return Candidate(replace(record, outcome="infeasible"), constraints)
-    bench.watcher.phase(record.slot, f"training {record.layout}")
-    return with_weights(*trained(record, architecture, bench), constraints)
+    context.watcher.phase(record.slot, f"training {record.layout}")
+    return with_weights(*train_candidate(record, architecture, context), constraints)
 
 
 def with_weights(record: TrialRecord, network: Network | None, constraints: dict[str, float]) -> Candidate:
@@ -86,7 +86,7 @@ def with_weights(record: TrialRecord, network: Network | None, constraints: dict
     return Candidate(record, constraints, weights)
 
 
-def counted(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
+def new_record(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
     """What is known of an architecture without running it."""
     names = {reference.id: reference.name for reference in space.references}
     shares = global_shares(architecture)
@@ -110,32 +110,34 @@ def counted(architecture: Architecture, slot: int, space: Space) -> TrialRecord:
     )
 
 
-def predicted(record: TrialRecord, architecture: Architecture, bench: Bench) -> tuple[TrialRecord, float]:
+def predict_latency(
+    record: TrialRecord, architecture: Architecture, context: TrialContext
+) -> tuple[TrialRecord, float]:
     """The record with its predicted latency, and by how many ms it is over the limit at the very least."""
-    if bench.predictor is None:
+    if context.predictor is None:
         return record, 0.0
-    limit = bench.config.limits.get("latency_ms", math.inf)
-    record = replace(record, predicted_latency_ms=bench.predictor.predict(architecture))
-    return record, bench.predictor.at_least(architecture) - limit
+    limit = context.config.limits.get("latency_ms", math.inf)
+    record = replace(record, predicted_latency_ms=context.predictor.predict(architecture))
+    return record, context.predictor.at_least(architecture) - limit
 
 
-def measure(architecture: Architecture, bench: Bench, *, shares: bool = True) -> Profile:
+def profile_candidate(architecture: Architecture, context: TrialContext, *, shares: bool = True) -> Profile:
     """Latency, memory and ``shares`` of time on the run's device, while no other worker of the run uses it."""
-    conditions, seconds = bench.config.conditions(bench.device), bench.config.latency_seconds
-    with bench.quiet.measuring() if bench.quiet is not None else nullcontext():
+    conditions, seconds = context.config.conditions(context.device), context.config.latency_seconds
+    with context.device_lock.exclusive() if context.device_lock is not None else nullcontext():
         return profile_architecture(
             architecture, conditions=conditions, seconds=seconds, training=False, shares=shares
         )
 
 
-def measured(record: TrialRecord, profile: Profile, bench: Bench) -> TrialRecord:
+def add_measurements(record: TrialRecord, profile: Profile, context: TrialContext) -> TrialRecord:
     """The record with what was measured."""
     return replace(
         record,
         latency_ms=profile.latency_ms,
         latency_iqr_ms=profile.latency.iqr_ms,
         latency_repeats=profile.latency.repeats,
-        latency_batch=bench.config.latency_batch,
+        latency_batch=context.config.latency_batch,
         latency_flags="; ".join(profile.latency.flags) or None,
         anchor_ms=profile.latency.anchor_ms,
         peak_memory_mib=profile.peak_memory_mib,

@@ -43,7 +43,7 @@ def features_of(macs: float, params: float, activations: float, reach: float) ->
 
 
 @dataclass(frozen=True)
-class Searched:
+class FeasibleSpace:
     """The points of ``space`` that keep all limits that can be counted."""
 
     space: Space

@@ -18,8 +18,8 @@ from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import FINAL, TIMED
 from archsearch.storage.weights import load_network, save_weights
-from archsearch.study.context import Bench, phase
-from archsearch.study.evaluate_candidate import measure
+from archsearch.study.context import TrialContext, phase
+from archsearch.study.evaluate_candidate import profile_candidate
 from archsearch.study.loop import Loop
 from archsearch.study.train_candidate import Deadline
 
@@ -29,7 +29,7 @@ ROUNDS = 3
 PARTS = 10
 
 
-def judge_on_test(study: optuna.Study, folder: RunFolder, bench: Bench) -> None:
+def evaluate_frontier_on_test(study: optuna.Study, folder: RunFolder, context: TrialContext) -> None:
     """The frontier's accuracy on the test images, which the search has never seen; kept with the study.
 
     Weights that lie in another machine's folder are judged there.
@@ -41,27 +41,27 @@ def judge_on_test(study: optuna.Study, folder: RunFolder, bench: Bench) -> None:
         if trial.user_attrs["architecture"] not in known
         and folder.weights_of(trial.user_attrs["architecture"]).exists()
     ]
-    if bench.data is None or not waiting:
+    if context.data is None or not waiting:
         return
     for trial in waiting:
-        bench.watcher.phase(trial.user_attrs["slot"], f"testing {trial.user_attrs['layout']}")
+        context.watcher.phase(trial.user_attrs["slot"], f"testing {trial.user_attrs['layout']}")
         architecture = Architecture.model_validate_json(trial.user_attrs["description"])
         network = load_network(architecture, folder.weights_of(architecture.id))
-        known[architecture.id] = tested(network, bench)
+        known[architecture.id] = accuracy_on_test(network, context)
     study.set_user_attr("test_top1", known)
 
 
-def tested(network: Network, bench: Bench) -> float:
+def accuracy_on_test(network: Network, context: TrialContext) -> float:
     """The share of the test images that are classified right."""
-    if bench.data is None:
+    if context.data is None:
         raise ValueError("a bench without evaluate needs data")
-    test = load_test(bench.config.data, bench.space.image.shape, bench.space.classes)
-    top1, _ = evaluate(network.to(bench.device), test, bench.data.normalisation, bench.device)
+    test = load_test(context.config.data, context.space.image.shape, context.space.classes)
+    top1, _ = evaluate(network.to(context.device), test, context.data.normalisation, context.device)
     return top1
 
 
 @dataclass(frozen=True)
-class Final:
+class Finalist:
     """One training of one finalist."""
 
     architecture: Architecture
@@ -74,23 +74,25 @@ class Final:
         return f"{FINAL}:{self.architecture.id}:{self.seed}"
 
 
-def judge_finalists(loop: Loop) -> None:
+def train_finalists(loop: Loop) -> None:
     """Train the finalists anew, each from every seed, and measure them anew; several workers share the work.
 
     What is done stands in the attributes of the study, ``final:ARCHITECTURE:SEED``: who is at it, then what
     came of it. A worker that is gone leaves its training to the next.
     """
-    if loop.bench.data is None:
+    if loop.context.data is None:
         return
-    while (final := loop.turn(lambda: next_final(loop))) is not None:
-        loop.bench.watcher.phase(final.slot, f"training {final.architecture.layout} anew, seed {final.seed}")
-        came_of_it = trained_anew(final, loop.bench)
-        loop.turn(lambda: loop.ledger.study.set_user_attr(final.key, came_of_it))  # noqa: B023 - called at once
-    if "latency_ms" in loop.bench.config.objectives:
-        loop.turn(lambda: measure_anew(loop))
+    while (final := loop.turn(lambda: claim_finalist(loop))) is not None:
+        loop.context.watcher.phase(
+            final.slot, f"training {final.architecture.layout} anew, seed {final.seed}"
+        )
+        came_of_it = retrain_and_test(final, loop.context)
+        loop.turn(lambda: loop.store.study.set_user_attr(final.key, came_of_it))  # noqa: B023 - called at once
+    if "latency_ms" in loop.context.config.objectives:
+        loop.turn(lambda: remeasure_latencies(loop))
 
 
-def finalists(trials: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
+def choose_finalists(trials: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
     """The ``count`` trials of a frontier that say most of it: its ends, then where it is sparse."""
     costs = [[-trial.values[0], *trial.values[1:]] for trial in trials]
     if not costs:
@@ -99,14 +101,14 @@ def finalists(trials: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
     return [trials[index] for index in places.argsort()[:count]]
 
 
-def next_final(loop: Loop) -> Final | None:
+def claim_finalist(loop: Loop) -> Finalist | None:
     """The next training that nobody is at, claimed."""
-    study, config = loop.ledger.study, loop.bench.config
+    study, config = loop.store.study, loop.context.config
     known: Mapping[str, Any] = study.user_attrs
-    for trial in finalists(study.best_trials, config.finalists):
+    for trial in choose_finalists(study.best_trials, config.finalists):
         architecture = Architecture.model_validate_json(trial.user_attrs["description"])
         for seed in range(config.finalist_seeds):
-            final = Final(architecture, trial.user_attrs["slot"], seed)
+            final = Finalist(architecture, trial.user_attrs["slot"], seed)
             entry = known.get(final.key)
             if entry is None or ("worker" in entry and not loop.locks.alive(entry["worker"])):
                 study.set_user_attr(final.key, {"worker": loop.locks.worker})
@@ -114,14 +116,14 @@ def next_final(loop: Loop) -> Final | None:
     return None
 
 
-def trained_anew(final: Final, bench: Bench) -> dict[str, Any]:
+def retrain_and_test(final: Finalist, context: TrialContext) -> dict[str, Any]:
     """What came of one training: accuracy on validation and test images, or why there is none."""
     try:
         with phase("train"):
-            score, network = fitted_anew(final, bench)
+            score, network = retrain(final, context)
             return {
                 "top1": score.top1,
-                "test_top1": tested(network, bench),
+                "test_top1": accuracy_on_test(network, context),
                 "samples": score.samples,
                 "seconds": score.seconds,
             }
@@ -129,16 +131,18 @@ def trained_anew(final: Final, bench: Bench) -> dict[str, Any]:
         return {"error": str(error)}
 
 
-def fitted_anew(final: Final, bench: Bench) -> tuple[ProxyScore, Network]:
+def retrain(final: Finalist, context: TrialContext) -> tuple[ProxyScore, Network]:
     """The finalist, trained from a seed of its own, which no candidate of the search had."""
-    config, folder = bench.config, bench.checkpoints
-    if bench.data is None or folder is None:
+    config, folder = context.config, context.checkpoints
+    if context.data is None or folder is None:
         raise ValueError("finalists need data and a folder")
     seed = config.seed + 1 + final.seed
     samples = config.finalist_samples or config.recipe.samples
     recipe = config.recipe.model_copy(update={"samples": samples, "seed": seed})
     network = seeded_network(final.architecture, seed)
-    training = Training(network, bench.data, recipe, bench.device, Deadline(None, bench.watcher, bench.quiet))
+    training = Training(
+        network, context.data, recipe, context.device, Deadline(None, context.watcher, context.device_lock)
+    )
     name = f"{final.architecture.id}-seed{final.seed}"
     checkpoint = Checkpoint(folder.checkpoint_of(name), f"{final.key}:{config.fingerprint}:{samples}")
     kept = checkpoint.load()
@@ -155,17 +159,17 @@ def fitted_anew(final: Final, bench: Bench) -> tuple[ProxyScore, Network]:
     return score, network
 
 
-def measure_anew(loop: Loop) -> None:
+def remeasure_latencies(loop: Loop) -> None:
     """The finalists' latencies, one after the other and round after round; kept with the study."""
-    study, bench = loop.ledger.study, loop.bench
+    study, context = loop.store.study, loop.context
     waiting = {
         trial.user_attrs["architecture"]: Architecture.model_validate_json(trial.user_attrs["description"])
-        for trial in finalists(study.best_trials, bench.config.finalists)
+        for trial in choose_finalists(study.best_trials, context.config.finalists)
         if f"{TIMED}:{trial.user_attrs['architecture']}" not in study.user_attrs
     }
     found: dict[str, list[float]] = {identity: [] for identity in waiting}
     for _ in range(ROUNDS):
         for identity, architecture in waiting.items():
-            found[identity].append(measure(architecture, bench, shares=False).latency_ms)
+            found[identity].append(profile_candidate(architecture, context, shares=False).latency_ms)
     for identity, medians in found.items():
         study.set_user_attr(f"{TIMED}:{identity}", medians)

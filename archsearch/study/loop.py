@@ -15,19 +15,19 @@ from optuna.trial import TrialState
 
 from archsearch.architecture import Architecture
 from archsearch.errors import ArchsearchError, InfeasibleError
-from archsearch.search import Known, Place, promoted, propose
+from archsearch.search import Observation, ProposalSeed, next_promotion, propose
 from archsearch.space import choices_for
-from archsearch.storage.optuna_storage import patiently
+from archsearch.storage.optuna_storage import retry_while_down
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.storage.trial_store import Ledger, used
+from archsearch.storage.trial_store import TrialStore, used
 from archsearch.storage.weights import save_weights
-from archsearch.study.context import Bench
-from archsearch.study.evaluate_candidate import Candidate, counted, judge
-from archsearch.study.feasible_space import Searched
-from archsearch.trial import Fixed, Proposal, proposal_of
+from archsearch.study.context import TrialContext
+from archsearch.study.evaluate_candidate import Candidate, evaluate_candidate, new_record
+from archsearch.study.feasible_space import FeasibleSpace
+from archsearch.trial import FixedTrial, Proposal, proposal_of
 from archsearch.workers.locks import Locks
-from archsearch.workers.signals import undisturbed
+from archsearch.workers.signals import defer_signals
 
 MAX_FAILURES_IN_A_ROW = 10
 MAX_INFEASIBLE_IN_A_SLOT = 50
@@ -60,25 +60,25 @@ class Wait:
     """Nothing to do for now: what others are at may change that."""
 
 
-def in_turn(locks: Locks, action: Callable[[], Result]) -> Result:
+def with_lock(locks: Locks, action: Callable[[], Result]) -> Result:
     """Do something to the record while nobody else does; a request to stop waits until it is done."""
 
     def once() -> Result:
-        with locks.turn(), undisturbed():
+        with locks.turn(), defer_signals():
             return action()
 
-    return patiently(once)
+    return retry_while_down(once)
 
 
 class Loop:
     """One worker's passage through the budget."""
 
-    def __init__(self, ledger: Ledger, folder: RunFolder, bench: Bench, locks: Locks) -> None:
-        self.ledger = ledger
+    def __init__(self, store: TrialStore, folder: RunFolder, context: TrialContext, locks: Locks) -> None:
+        self.store = store
         self.folder = folder
-        self.bench = bench
+        self.context = context
         self.locks = locks
-        self.searched = Searched(bench.space, bench.config)
+        self.searched = FeasibleSpace(context.space, context.config)
         self.failures: list[str] = []
         self.busy: set[int] = set()
         # How many candidates were known when nothing new could be proposed; more to know may change that.
@@ -92,26 +92,26 @@ class Loop:
                 if isinstance(move, Wait):
                     time.sleep(POLL_S)
                 else:
-                    self.settle(move, judge(move.record, move.architecture, self.bench))
+                    self.settle(move, evaluate_candidate(move.record, move.architecture, self.context))
         except BaseException:
-            self.let_go()
+            self.release()
             raise
         return self.ending()
 
     def begin(self) -> None:
         """Tell where the run stands."""
-        done = self.turn(self.ledger.used)
+        done = self.turn(self.store.used)
         best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
-        self.bench.watcher.started(len(done), self.bench.config.slots, best)
+        self.context.watcher.started(len(done), self.context.config.slots, best)
 
     def ending(self) -> Ending:
         """What came of it."""
-        count = len(self.turn(self.ledger.used))
-        return Ending(count, exhausted=count < self.bench.config.slots)
+        count = len(self.turn(self.store.used))
+        return Ending(count, exhausted=count < self.context.config.slots)
 
     def turn(self, action: Callable[[], Result]) -> Result:
-        """Do something to the record while nobody else does; see ``in_turn``."""
-        return in_turn(self.locks, action)
+        """Do something to the record while nobody else does; see ``with_lock``."""
+        return with_lock(self.locks, action)
 
     def claimed(self) -> Job | Wait | None:
         """The next move; one whose turn broke off was nobody's, and the turn that repeats it reaps it."""
@@ -122,9 +122,9 @@ class Loop:
 
     def next_move(self) -> Job | Wait | None:
         """Claim what is to be done next; None when the budget is used up and nobody is at anything."""
-        self.ledger.reap(self.locks.alive, self.busy, resumable=self.bench.config.promotes)
-        known = self.ledger.known()
-        slot = self.ledger.free_slot(self.bench.config.slots)
+        self.store.recover_orphans(self.locks.alive, self.busy, resumable=self.context.config.promotes)
+        known = self.store.known()
+        slot = self.store.free_slot(self.context.config.slots)
         exhausted = self.exhausted_at == len(known)
         if slot is not None and not exhausted:
             job = self.promotion(known, more_to_come=True) or self.start(known, slot)
@@ -138,48 +138,48 @@ class Loop:
         self.close()
         return None
 
-    def promotion(self, known: list[Known], *, more_to_come: bool) -> Job | None:
+    def promotion(self, known: list[Observation], *, more_to_come: bool) -> Job | None:
         """The next candidate that goes on from its rung."""
-        ladder = self.bench.config.ladder
-        choice = promoted(known, ladder, more_to_come=more_to_come) if ladder is not None else None
+        halving = self.context.config.halving
+        choice = next_promotion(known, halving, more_to_come=more_to_come) if halving is not None else None
         if choice is None:
             return None
         slot, by_chance = choice
-        trial = self.ledger.take(slot, audit=by_chance)
+        trial = self.store.take(slot, audit=by_chance)
         record = TrialRecord.of({**trial.user_attrs, **({"audit": True} if by_chance else {})})
         architecture = Architecture.model_validate_json(record.description)
         return Job(trial._trial_id, record, architecture)  # noqa: SLF001 - the storage's name for it
 
-    def start(self, known: list[Known], slot: int) -> Job | None:
+    def start(self, known: list[Observation], slot: int) -> Job | None:
         """A new candidate for a slot; None if there is none to be had."""
-        config, attempt = self.bench.config, self.ledger.infeasible_in(slot)
-        place = Place(config.seed, slot, attempt)
+        config, attempt = self.context.config, self.store.infeasible_in(slot)
+        place = ProposalSeed(config.seed, slot, attempt)
         proposal = None
         if attempt < MAX_INFEASIBLE_IN_A_SLOT:
             proposal = propose(self.searched, config.sampler_of(slot), known, place, self.references())
         if proposal is None:
             self.exhausted_at = len(known)
             return None
-        record = counted(proposal.architecture, slot, self.bench.space)
-        return Job(self.ledger.claim(proposal, record), record, proposal.architecture)
+        record = new_record(proposal.architecture, slot, self.context.space)
+        return Job(self.store.claim(proposal, record), record, proposal.architecture)
 
     def references(self) -> Iterator[Proposal]:
         """The space's references, in the order of its file."""
-        for architecture in self.bench.space.references:
-            yield proposal_of(self.searched, Fixed(choices_for(self.bench.space, architecture)))
+        for architecture in self.context.space.references:
+            yield proposal_of(self.searched, FixedTrial(choices_for(self.context.space, architecture)))
 
     def close(self) -> None:
         """Nobody is at anything and nothing is left to do: no training is waiting to go on."""
-        if not any(used(trial) for trial in self.ledger.trials()):
+        if not any(used(trial) for trial in self.store.trials()):
             raise InfeasibleError(self.nothing_found())
-        self.ledger.stop_paused()
+        self.store.stop_paused()
         shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
 
     def nothing_found(self) -> str:
         """Why there is no candidate: what chance says of the limits, and how near the measured ones came."""
-        name = self.bench.space.name
+        name = self.context.space.name
         over: dict[str, float] = {}
-        for trial in self.ledger.trials():
+        for trial in self.store.trials():
             for limit, excess in trial.constraints.items():
                 if excess > 0:
                     over[limit] = min(excess, over.get(limit, excess))
@@ -189,11 +189,11 @@ class Loop:
 
     def settle(self, job: Job, candidate: Candidate) -> None:
         """What became of a candidate, recorded; nothing, if it is another worker's by now."""
-        number, done = self.turn(lambda: (self.put(job, candidate), len(self.ledger.used())))
+        number, done = self.turn(lambda: (self.put(job, candidate), len(self.store.used())))
         self.busy.discard(job.trial_id)
-        self.bench.watcher.standing(done)
+        self.context.watcher.standing(done)
         if number is not None:
-            self.bench.watcher.recorded(number, candidate.record)
+            self.context.watcher.recorded(number, candidate.record)
         if candidate.record.outcome == "failed":
             self.count_failure(str(candidate.record.error))
         elif candidate.record.outcome != "infeasible":
@@ -201,16 +201,16 @@ class Loop:
 
     def put(self, job: Job, candidate: Candidate) -> int | None:
         """Into the record, weights before what says that they are there; the trial's number."""
-        trial = self.ledger.mine(job.trial_id)
+        trial = self.store.mine(job.trial_id)
         if trial is None:
             return None
         record = candidate.record
         if record.outcome == "paused":
-            self.ledger.pause(trial, record, candidate.constraints)
+            self.store.pause(trial, record, candidate.constraints)
             return trial.number
         if candidate.weights is not None:
             save_weights(candidate.weights, self.folder.weights_of(record.architecture))
-        self.ledger.end(trial, record, candidate.constraints, ENDS[record.outcome])
+        self.store.end(trial, record, candidate.constraints, ENDS[record.outcome])
         self.folder.checkpoint_of(record.architecture).unlink(missing_ok=True)
         if candidate.weights is not None:
             self.keep_frontier_weights()
@@ -226,16 +226,16 @@ class Loop:
 
     def keep_frontier_weights(self) -> None:
         """Weights of candidates that are dominated by now are let go."""
-        wanted = {t.user_attrs["architecture"] for t in self.ledger.study.best_trials}
+        wanted = {t.user_attrs["architecture"] for t in self.store.study.best_trials}
         for path in self.folder.weights.glob("*.safetensors"):
             if path.stem not in wanted:
                 path.unlink()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Stopped in the middle: what this worker was at is marked, and done again later."""
         self.busy.clear()
         # What stopped the search is what the caller has to hear.
-        with suppress(ArchsearchError), self.locks.turn(), undisturbed():
-            self.ledger.reap(
-                lambda worker: worker != self.locks.worker, set(), resumable=self.bench.config.promotes
+        with suppress(ArchsearchError), self.locks.turn(), defer_signals():
+            self.store.recover_orphans(
+                lambda worker: worker != self.locks.worker, set(), resumable=self.context.config.promotes
             )

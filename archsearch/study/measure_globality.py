@@ -14,17 +14,17 @@ from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
 from archsearch.analysis import (
-    RealisedGlobality,
+    MeasuredGlobality,
     effective_receptive_field,
     mean_attention_distance,
-    realised_globality,
+    measured_globality,
 )
 from archsearch.architecture import Architecture
 from archsearch.errors import FailedTrialError
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import FINAL, REALISED
 from archsearch.storage.weights import load_network
-from archsearch.study.context import Bench, phase
+from archsearch.study.context import TrialContext, phase
 from archsearch.study.loop import Loop
 
 # Validation images that a network is asked on, and places of each: 128 places of every mixer. With 16 places of each
@@ -48,25 +48,25 @@ class Winner:
         return f"{REALISED}:{self.architecture.id}"
 
 
-def judge_realised(loop: Loop) -> None:
+def measure_winners(loop: Loop) -> None:
     """Ask the frontier and the finalists how far they reach on validation images; several workers share the work.
 
     Asked once, and again when there are finals where there were none, or more of them. Weights that lie in another
     machine's folder are asked there. A worker that is gone leaves its network to the next.
     """
-    if loop.bench.data is None or not loop.bench.config.realised:
+    if loop.context.data is None or not loop.context.config.realised:
         return
     while (winner := loop.turn(lambda: next_winner(loop))) is not None:
-        loop.bench.watcher.phase(winner.slot, f"asking how far {winner.architecture.layout} reaches")
-        if loop.bench.quiet is not None:
-            loop.bench.quiet.wait()
-        entry = realised(winner, loop.bench)
-        loop.turn(lambda: loop.ledger.study.set_user_attr(winner.key, entry))  # noqa: B023 - called at once
+        loop.context.watcher.phase(winner.slot, f"asking how far {winner.architecture.layout} reaches")
+        if loop.context.device_lock is not None:
+            loop.context.device_lock.wait()
+        entry = measure_winner(winner, loop.context)
+        loop.turn(lambda: loop.store.study.set_user_attr(winner.key, entry))  # noqa: B023 - called at once
 
 
 def next_winner(loop: Loop) -> Winner | None:
     """The next network that nobody has asked or is asking, claimed."""
-    study = loop.ledger.study
+    study = loop.store.study
     known: Mapping[str, Any] = study.user_attrs
     for trial in winning(loop):
         source, weights = trained_weights(trial.user_attrs["architecture"], loop.folder)
@@ -82,7 +82,7 @@ def next_winner(loop: Loop) -> Winner | None:
 
 def winning(loop: Loop) -> Iterator[FrozenTrial]:
     """The trials on the frontier, and those that were trained anew."""
-    study = loop.ledger.study
+    study = loop.store.study
     best = {trial.number for trial in study.best_trials}
     anew = {key.split(":")[1] for key in study.user_attrs if key.startswith(f"{FINAL}:")}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
@@ -108,27 +108,27 @@ def wanted(entry: Mapping[str, Any] | None, source: str, networks: int, loop: Lo
     return source == "finals" and (entry["source"] != "finals" or entry["networks"] < networks)
 
 
-def realised(winner: Winner, bench: Bench) -> dict[str, Any]:
+def measure_winner(winner: Winner, context: TrialContext) -> dict[str, Any]:
     """What came of asking one architecture, one value for each of its trained networks; or why there is nothing."""
     asked = {"source": winner.source, "networks": len(winner.weights), "images": IMAGES}
     start = time.perf_counter()
     try:
         with phase("realised"):
-            entry = {**asked, **answers(winner, bench)}
+            entry = {**asked, **answers(winner, context)}
     except FailedTrialError as error:
         return {**asked, "error": str(error)}
     return {**entry, "seconds": time.perf_counter() - start}
 
 
-def answers(winner: Winner, bench: Bench) -> dict[str, Any]:
+def answers(winner: Winner, context: TrialContext) -> dict[str, Any]:
     """How far each network reaches, its attentions look (None without any) and its middle sees; and each mixer's mean."""
-    images = validation_images(bench)
+    images = validation_images(context)
     reached, looked, seen = [], [], []
     for path in winner.weights:
-        network = load_network(winner.architecture, path).to(bench.device)
-        reached.append(realised_globality(network, images, positions=PLACES, seed=bench.config.seed))
+        network = load_network(winner.architecture, path).to(context.device)
+        reached.append(measured_globality(network, images, positions=PLACES, seed=context.config.seed))
         looked.append(mean_attention_distance(network, images))
-        seen.append(effective_receptive_field(network, images, seed=bench.config.seed).side)
+        seen.append(effective_receptive_field(network, images, seed=context.config.seed).side)
     distances = [distance for distance in looked if distance is not None]
     return {
         "images": len(images),
@@ -140,15 +140,17 @@ def answers(winner: Winner, bench: Bench) -> dict[str, Any]:
     }
 
 
-def validation_images(bench: Bench) -> Tensor:
+def validation_images(context: TrialContext) -> Tensor:
     """The first validation images, which have the classes in proportion, normalised, on the device."""
-    if bench.data is None:
+    if context.data is None:
         raise ValueError("a bench without evaluate needs data")
-    images: Tensor = bench.data.normalisation.apply(bench.data.validation.images[:IMAGES]).to(bench.device)
+    images: Tensor = context.data.normalisation.apply(context.data.validation.images[:IMAGES]).to(
+        context.device
+    )
     return images
 
 
-def mean_mixers(networks: list[RealisedGlobality]) -> list[dict[str, Any]]:
+def mean_mixers(networks: list[MeasuredGlobality]) -> list[dict[str, Any]]:
     """Each mixer with its realised reach and weight, as means over the networks."""
     return [
         {

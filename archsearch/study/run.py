@@ -18,17 +18,17 @@ from archsearch.profiling import (
     read_predictor,
 )
 from archsearch.space import Space
-from archsearch.storage.optuna_storage import close, open_study, patiently, storage_faults
+from archsearch.storage.optuna_storage import close, open_study, retry_while_down, storage_faults
 from archsearch.storage.run_folder import RunFolder, disk_faults, study_name, write_atomically
-from archsearch.storage.trial_store import Ledger
-from archsearch.study.callbacks import Watcher
+from archsearch.storage.trial_store import TrialStore
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Bench, Evaluate
-from archsearch.study.finalists import judge_finalists, judge_on_test
+from archsearch.study.context import Evaluate, TrialContext
+from archsearch.study.finalists import evaluate_frontier_on_test, train_finalists
 from archsearch.study.loop import Ending, Loop
-from archsearch.study.measure_globality import judge_realised
-from archsearch.workers.device_lock import Quiet
-from archsearch.workers.locks import Locks, database_locks, folder_locks
+from archsearch.study.measure_globality import measure_winners
+from archsearch.workers.device_lock import DeviceLock
+from archsearch.workers.locks import Locks, folder_locks, postgres_locks
 
 __all__ = ["Ending", "Engine", "search"]
 
@@ -41,7 +41,7 @@ def search(
     out: str | Path,
     *,
     evaluate: Evaluate | None = None,
-    watcher: Watcher | None = None,
+    watcher: Callback | None = None,
     storage: str | None = None,
     engine: Engine | None = None,
 ) -> Ending:
@@ -73,16 +73,18 @@ def search(
                 same_device(study, config, device_name(device))
                 return predictor, study
 
-        predictor, study = patiently(joined)
-        quiet = Quiet(folder.path, str(device))
-        bench = Bench(space, config, device, data, evaluate, watcher or Watcher(), predictor, folder, quiet)
+        predictor, study = retry_while_down(joined)
+        device_lock = DeviceLock(folder.path, str(device))
+        context = TrialContext(
+            space, config, device, data, evaluate, watcher or Callback(), predictor, folder, device_lock
+        )
         try:
             with storage_faults(storage or folder.database), cpu_threads(config.threads):
-                loop = Loop(Ledger(study, config.objectives, locks.worker), folder, bench, locks)
+                loop = Loop(TrialStore(study, config.objectives, locks.worker), folder, context, locks)
                 ending = engine(loop) if engine is not None else loop.run()
-                judge_finalists(loop)
-                loop.turn(lambda: judge_on_test(study, folder, bench))
-                judge_realised(loop)
+                train_finalists(loop)
+                loop.turn(lambda: evaluate_frontier_on_test(study, folder, context))
+                measure_winners(loop)
                 return ending
         finally:
             close(study)
@@ -107,7 +109,7 @@ def same_device(study: optuna.Study, config: StudyConfig, device: str) -> None:
 
 def workers(folder: RunFolder, storage: str | None, name: str) -> AbstractContextManager[Locks]:
     """One more worker of a run: in its folder, or at its database."""
-    return folder_locks(folder.path) if storage is None else database_locks(storage, name)
+    return folder_locks(folder.path) if storage is None else postgres_locks(storage, name)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Envelope:
+class SpaceSummary:
     """A space by a random sample of it.
 
     Attributes:
@@ -60,7 +60,9 @@ class Envelope:
     counts: dict[str, int]
 
 
-def survey(space: Space, draws: int, seed: int = 0, predictor: LatencyPredictor | None = None) -> Envelope:
+def summarize_space(
+    space: Space, draws: int, seed: int = 0, predictor: LatencyPredictor | None = None
+) -> SpaceSummary:
     """Draw ``draws`` points, count what they cost, and predict their latency where that is possible."""
     failures: Counter[str] = Counter()
     feasible: list[Architecture] = []
@@ -75,7 +77,7 @@ def survey(space: Space, draws: int, seed: int = 0, predictor: LatencyPredictor 
     def spreads(cost: Callable[[Architecture], float]) -> dict[str, Spread]:
         return {name: spread([cost(a) for a in members]) for name, members in by_family.items()}
 
-    return Envelope(
+    return SpaceSummary(
         size=space.size(),
         drawn=draws,
         feasible=len(feasible),

@@ -26,13 +26,13 @@ from archsearch.stages import Part
 from archsearch.storage.optuna_storage import storage_faults
 from archsearch.storage.run_folder import RunFolder, differing, disk_faults
 from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Bench
-from archsearch.study.finalists import Final, trained_anew
-from archsearch.study.loop import in_turn
+from archsearch.study.context import TrialContext
+from archsearch.study.finalists import Finalist, retrain_and_test
+from archsearch.study.loop import with_lock
 from archsearch.study.run import cpu_threads, load_images, workers
-from archsearch.workers.device_lock import Quiet
+from archsearch.workers.device_lock import DeviceLock
 from archsearch.workers.locks import Locks
 
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ BESIDES = ("space", "space_fingerprint", "data_fingerprint", "device")
 
 
 @dataclass(frozen=True)
-class Asked:
+class SwapOptions:
     """Which swaps are wanted, and how they are trained.
 
     Attributes:
@@ -61,17 +61,17 @@ class Asked:
     samples: int | None = None
 
 
-class SwapWatcher(Watcher):
+class SwapWatcher(Callback):
     """Hears what a study of swaps does. This one is silent."""
 
     def planned(self, swaps: Sequence[Swap], trainings: int, done: int) -> None:
         """The swaps are matched; ``done`` of ``trainings`` are in the record."""
 
-    def trained(self, final: Final, came_of_it: Mapping[str, Any]) -> None:
+    def trained(self, final: Finalist, came_of_it: Mapping[str, Any]) -> None:
         """A training has been stored: accuracies, or an ``error``."""
 
 
-def plan_swaps(study: optuna.Study, asked: Asked) -> list[Swap]:
+def plan_swaps(study: optuna.Study, asked: SwapOptions) -> list[Swap]:
     """The swaps of a trained trial, matched and not yet trained; kinds are written as the run's own trials write them.
 
     Raises:
@@ -109,7 +109,7 @@ def described_by(trial: FrozenTrial) -> Architecture:
 def train_swaps(
     study: optuna.Study,
     folder: RunFolder,
-    asked: Asked,
+    asked: SwapOptions,
     *,
     device: str = "auto",
     threads: int | None = None,
@@ -130,19 +130,21 @@ def train_swaps(
     samples = asked.samples or config.recipe.samples
     refuse_too_few(samples, asked, config)
     swaps, trial = plan_swaps(study, asked), study.get_trials(deepcopy=False)[asked.number]
-    bench = bench_of(folder, config, described_by(trial), samples, device, watcher or SwapWatcher())
+    context = context_for_swaps(
+        folder, config, described_by(trial), samples, device, watcher or SwapWatcher()
+    )
     finals = trainings(swaps, trial.user_attrs["slot"], asked.seeds)
     with (
         storage_faults(folder.storage or folder.database),
         workers(folder, folder.storage, study.study_name) as locks,
         cpu_threads(threads or config.threads),
     ):
-        work = Work(study, locks, bench, samples, finals)
+        work = Work(study, locks, context, samples, finals)
         work.begin(swaps, asked)
         work.train()
 
 
-def refuse_too_few(samples: int, asked: Asked, config: StudyConfig) -> None:
+def refuse_too_few(samples: int, asked: SwapOptions, config: StudyConfig) -> None:
     """InputError for less than a step of training, or no training at all."""
     problems, batch = [], config.recipe.batch_size
     if samples < batch:
@@ -187,14 +189,14 @@ def unlike(folder: RunFolder, differences: Sequence[str]) -> RunFolderError:
     )
 
 
-def bench_of(
+def context_for_swaps(
     folder: RunFolder,
     config: StudyConfig,
     architecture: Architecture,
     samples: int,
     device: str,
     watcher: SwapWatcher,
-) -> Bench:
+) -> TrialContext:
     """What the search's candidates were trained with, its images above all."""
     place = pick_device(device)
     space = alone(architecture)
@@ -208,8 +210,10 @@ def bench_of(
     with disk_faults(folder.swaps.path):
         folder.swaps.path.mkdir(exist_ok=True)
     longer = config.model_copy(update={"finalist_samples": samples})
-    quiet = Quiet(folder.path, str(place))
-    return Bench(space, longer, place, data, None, watcher, checkpoints=folder.swaps, quiet=quiet)
+    device_lock = DeviceLock(folder.path, str(place))
+    return TrialContext(
+        space, longer, place, data, None, watcher, checkpoints=folder.swaps, device_lock=device_lock
+    )
 
 
 def alone(architecture: Architecture) -> Space:
@@ -235,11 +239,11 @@ def alone(architecture: Architecture) -> Space:
     )
 
 
-def trainings(swaps: Sequence[Swap], slot: int, seeds: int) -> tuple[Final, ...]:
+def trainings(swaps: Sequence[Swap], slot: int, seeds: int) -> tuple[Finalist, ...]:
     """What is to be trained, seed by seed, the original before its variants; nothing where there are no variants."""
     variants = [swap.variant for swap in swaps if swap.variant is not None]
     networks = [swaps[0].original, *variants] if variants else []
-    return tuple(Final(network, slot, seed) for seed in range(seeds) for network in networks)
+    return tuple(Finalist(network, slot, seed) for seed in range(seeds) for network in networks)
 
 
 @dataclass(frozen=True)
@@ -248,25 +252,25 @@ class Work:
 
     study: optuna.Study
     locks: Locks
-    bench: Bench
+    context: TrialContext
     samples: int
-    finals: tuple[Final, ...]
+    finals: tuple[Finalist, ...]
 
     @property
     def watcher(self) -> SwapWatcher:
         """Who hears of it."""
-        watcher = self.bench.watcher
+        watcher = self.context.watcher
         return watcher if isinstance(watcher, SwapWatcher) else SwapWatcher()
 
-    def key(self, final: Final) -> str:
+    def key(self, final: Finalist) -> str:
         """The name of a training in the record."""
         return f"{SWAP_TRAINING}:{final.architecture.id}:{self.samples}:{final.seed}"
 
     def turn(self, action: Callable[[], Result]) -> Result:
-        """Do something to the record while nobody else does; see ``study.loop.in_turn``."""
-        return in_turn(self.locks, action)
+        """Do something to the record while nobody else does; see ``study.loop.with_lock``."""
+        return with_lock(self.locks, action)
 
-    def begin(self, swaps: Sequence[Swap], asked: Asked) -> None:
+    def begin(self, swaps: Sequence[Swap], asked: SwapOptions) -> None:
         """Write down what is to be done; InfeasibleError if that is nothing."""
         self.turn(lambda: self.note(swaps, asked.number))
         self.watcher.planned(swaps, len(self.finals), len(list(self.ended())))
@@ -291,8 +295,8 @@ class Work:
     def train(self) -> None:
         """Train whatever nobody is at; InfeasibleError if every training broke."""
         while (final := self.turn(self.next_final)) is not None:
-            self.bench.watcher.phase(final.slot, f"training {final.architecture.layout}, seed {final.seed}")
-            came_of_it = {**trained_anew(final, self.bench), "device": device_name(self.bench.device)}
+            self.context.watcher.phase(final.slot, f"training {final.architecture.layout}, seed {final.seed}")
+            came_of_it = {**retrain_and_test(final, self.context), "device": device_name(self.context.device)}
             self.turn(lambda: self.study.set_user_attr(self.key(final), came_of_it))  # noqa: B023 - called at once
             self.watcher.trained(final, came_of_it)
         ended = list(self.ended())
@@ -305,7 +309,7 @@ class Work:
         entries = (known.get(self.key(final)) for final in self.finals)
         return (entry for entry in entries if entry is not None and "worker" not in entry)
 
-    def next_final(self) -> Final | None:
+    def next_final(self) -> Finalist | None:
         """The next training that nobody is at, claimed."""
         known: Mapping[str, Any] = self.study.user_attrs
         for final in self.finals:
@@ -315,12 +319,12 @@ class Work:
                 return final
         return None
 
-    def as_finalist(self, final: Final, known: Mapping[str, Any]) -> dict[str, Any] | None:
+    def as_finalist(self, final: Finalist, known: Mapping[str, Any]) -> dict[str, Any] | None:
         """The same training, as the run's own finalist: of the same length, on the same kind of device."""
-        entry, recipe = known.get(final.key, {}), self.bench.config.recipe
+        entry, recipe = known.get(final.key, {}), self.context.config.recipe
         shown = self.samples // recipe.batch_size * recipe.batch_size
         device = known.get("device")
-        if entry.get("samples") != shown or device != device_name(self.bench.device):
+        if entry.get("samples") != shown or device != device_name(self.context.device):
             return None
         return {**entry, "device": device}
 

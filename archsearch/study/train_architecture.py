@@ -6,7 +6,7 @@ The folder of a training:
     checkpoint.safetensors   how far it is; gone at the end
     architecture.yaml        what was trained
     weights.safetensors      its weights at the end
-    curve.csv                the learning curve, see ``study.train_candidate.reading`` for the columns
+    curve.csv                the learning curve, see ``study.train_candidate.rung_reading`` for the columns
     result.json              what it came to, under which conditions; written last
 """
 
@@ -37,7 +37,7 @@ from archsearch.storage.run_folder import RunFolder, disk_faults, locked, write_
 from archsearch.storage.weights import save_weights
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import cpu_threads
-from archsearch.study.train_candidate import reading
+from archsearch.study.train_candidate import rung_reading
 
 CHECKPOINT = "checkpoint.safetensors"
 # Points of the learning curve; and how often, beside these, a long training may be written down.
@@ -81,7 +81,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What is trained, by which recipe, from which start, where."""
 
     architecture: Architecture
@@ -148,13 +148,13 @@ def train_architecture(
         validation_limit=recipe.validation_images,
     )
     folder = RunFolder(Path(out))
-    plan = Plan(architecture, study, recipe, data, pick_device(study.device), weights, folder)
+    plan = TrainingPlan(architecture, study, recipe, data, pick_device(study.device), weights, folder)
     network = plan.network()
     with claimed(plan), cpu_threads(study.threads):
         if plan.result.exists():
             return finished(plan, fresh=False)
         try:
-            trained_by(plan, network, tell or (lambda _: None))
+            train_and_judge(plan, network, tell or (lambda _: None))
         except FailedTrialError as error:
             remedy = "write a lower learning_rate, or a smaller batch_size, in the recipe of a study file"
             raise InfeasibleError(f"{architecture.name}: {error}; {remedy}") from error
@@ -162,7 +162,7 @@ def train_architecture(
 
 
 @contextmanager
-def claimed(plan: Plan) -> Iterator[None]:
+def claimed(plan: TrainingPlan) -> Iterator[None]:
     """The folder is this training's, and no other process is at it."""
     identity, device = plan.identity(), device_name(plan.device)
     if plan.folder.manifest.exists():
@@ -181,12 +181,12 @@ def claimed(plan: Plan) -> Iterator[None]:
         held.__exit__(None, None, None)
 
 
-def trained_by(plan: Plan, network: Network, tell: Tell) -> None:
+def train_and_judge(plan: TrainingPlan, network: Network, tell: Tell) -> None:
     """Train to the end, judge, and write what came of it; the result last."""
     training = Training(network, plan.data, plan.recipe, plan.device)
     owner = hashlib.sha256(json.dumps(plan.identity(), sort_keys=True).encode()).hexdigest()
     checkpoint = Checkpoint(plan.folder.path / CHECKPOINT, owner)
-    score, curve = fitted(training, checkpoint, tell)
+    score, curve = run_training(training, checkpoint, tell)
     test = load_test(plan.study.data, plan.architecture.image.shape, plan.architecture.classes)
     test_top1, _ = evaluate(network, test, plan.data.normalisation, plan.device)
     with disk_faults(plan.folder.path):
@@ -198,7 +198,7 @@ def trained_by(plan: Plan, network: Network, tell: Tell) -> None:
         checkpoint.path.unlink(missing_ok=True)
 
 
-def fitted(training: Training, checkpoint: Checkpoint, tell: Tell) -> tuple[ProxyScore, list[Reading]]:
+def run_training(training: Training, checkpoint: Checkpoint, tell: Tell) -> tuple[ProxyScore, list[Reading]]:
     """The score at the end and the curve to it, from where the checkpoint stands."""
     kept = checkpoint.load()
     curve: list[dict[str, float]] = []
@@ -211,14 +211,14 @@ def fitted(training: Training, checkpoint: Checkpoint, tell: Tell) -> tuple[Prox
             continue
         training.advance(until)
         if judged:
-            curve.append(reading(until / training.steps, training.score()))
+            curve.append(rung_reading(until / training.steps, training.score()))
         if judged or time.monotonic() - saved >= SECONDS_BETWEEN_CHECKPOINTS:
             checkpoint.save(training.state(), curve)
             saved = time.monotonic()
         if judged:
             tell(curve[-1])
     score = training.finish()
-    last = reading(1.0, score)
+    last = rung_reading(1.0, score)
     tell(last)
     return score, [*curve, last]
 
@@ -240,7 +240,7 @@ def curve_csv(curve: list[Reading]) -> str:
     return text.getvalue()
 
 
-def summary(plan: Plan, score: ProxyScore) -> dict[str, Any]:
+def summary(plan: TrainingPlan, score: ProxyScore) -> dict[str, Any]:
     """What the training came to on the images it may see, what was trained, and under which conditions."""
     architecture = plan.architecture
     return {
@@ -270,7 +270,7 @@ def summary(plan: Plan, score: ProxyScore) -> dict[str, Any]:
     }
 
 
-def finished(plan: Plan, *, fresh: bool) -> Trained:
+def finished(plan: TrainingPlan, *, fresh: bool) -> Trained:
     """What the folder of a finished training says."""
     result = json.loads(plan.result.read_text(encoding="utf-8"))
     names = ("top1", "test_top1", "samples", "seconds")

@@ -13,29 +13,29 @@ from archsearch.proxy.schedule import rung_end
 from archsearch.search import Reading
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.trial_record import SCORES, TrialRecord
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Bench, Budget, Evaluate, phase
-from archsearch.workers.device_lock import Quiet
+from archsearch.study.context import Budget, Evaluate, TrialContext, phase
+from archsearch.workers.device_lock import DeviceLock
 
 SCORED_IMAGES = 32
 
 
-def trained(
-    record: TrialRecord, architecture: Architecture, bench: Bench
+def train_candidate(
+    record: TrialRecord, architecture: Architecture, context: TrialContext
 ) -> tuple[TrialRecord, Network | None]:
     """The record with its accuracy, and the trained network unless something stood in for training.
 
     In a study that promotes, the training goes to the next rung of the record and comes back ``paused``.
     """
-    if bench.evaluate is not None:
-        return evaluated(record, architecture, bench.evaluate, bench), None
-    if bench.data is None:
+    if context.evaluate is not None:
+        return call_evaluate(record, architecture, context.evaluate, context), None
+    if context.data is None:
         raise ValueError("a bench without evaluate needs data")
-    if bench.config.scores and record.score_seconds is None:
-        record = scored(record, architecture, bench.data, bench)
+    if context.config.scores and record.score_seconds is None:
+        record = score_untrained(record, architecture, context.data, context)
     with phase("train"):
-        return fitted(record, architecture, bench.data, bench)
+        return run_training(record, architecture, context.data, context)
 
 
 def next_rung(record: TrialRecord, config: StudyConfig) -> int:
@@ -43,11 +43,11 @@ def next_rung(record: TrialRecord, config: StudyConfig) -> int:
     return len(record.rungs or ()) + 1 if config.promotes else len(config.rungs) + 1
 
 
-def evaluated(
-    record: TrialRecord, architecture: Architecture, evaluate: Evaluate, bench: Bench
+def call_evaluate(
+    record: TrialRecord, architecture: Architecture, evaluate: Evaluate, context: TrialContext
 ) -> TrialRecord:
     """The record with what stands in for training says, at the next rung or at the end."""
-    config, target = bench.config, next_rung(record, bench.config)
+    config, target = context.config, next_rung(record, context.config)
     ended = target > len(config.rungs)
     share = 1.0 if ended else config.rungs[target - 1]
     steps = config.recipe.samples // config.recipe.batch_size
@@ -67,7 +67,9 @@ def evaluated(
     return replace(record, outcome="paused", rungs=(*(record.rungs or ()), rung))
 
 
-def scored(record: TrialRecord, architecture: Architecture, data: ImageData, bench: Bench) -> TrialRecord:
+def score_untrained(
+    record: TrialRecord, architecture: Architecture, data: ImageData, context: TrialContext
+) -> TrialRecord:
     """The record with the scores of the untrained network on the first training images; finite ones only.
 
     Scores that this network does not have, or that break on it, cost nothing else; ``error`` says why.
@@ -77,7 +79,7 @@ def scored(record: TrialRecord, architecture: Architecture, data: ImageData, ben
         with phase("score"):
             images = data.normalisation.apply(data.train.images[:SCORED_IMAGES])
             found = asdict(
-                zero_cost_scores(architecture, images, seed=bench.config.seed, device=bench.device)
+                zero_cost_scores(architecture, images, seed=context.config.seed, device=context.device)
             )
     except FailedTrialError as error:
         return replace(record, error=str(error), score_seconds=time.perf_counter() - start)
@@ -85,21 +87,21 @@ def scored(record: TrialRecord, architecture: Architecture, data: ImageData, ben
     return replace(record, **finite, score_seconds=time.perf_counter() - start)
 
 
-def fitted(
-    record: TrialRecord, architecture: Architecture, data: ImageData, bench: Bench
+def run_training(
+    record: TrialRecord, architecture: Architecture, data: ImageData, context: TrialContext
 ) -> tuple[TrialRecord, Network | None]:
     """The record with what the training came to, from rung to rung; and the network, trained to the end."""
-    config, target = bench.config, next_rung(record, bench.config)
+    config, target = context.config, next_rung(record, context.config)
     network = seeded_network(architecture, config.seed)
-    deadline = Deadline(config.candidate_seconds, bench.watcher, bench.quiet)
-    training = Training(network, data, config.recipe, bench.device, deadline)
-    checkpoint = checkpoint_of(architecture, bench)
-    rungs = resumed(training, checkpoint)
+    deadline = Deadline(config.candidate_seconds, context.watcher, context.device_lock)
+    training = Training(network, data, config.recipe, context.device, deadline)
+    checkpoint = checkpoint_of(architecture, context)
+    rungs = resume_training(training, checkpoint)
     deadline.spent = training.seconds
     score = None
-    with limited_memory(config.candidate_memory_mib, bench.device):
+    with limited_memory(config.candidate_memory_mib, context.device):
         for share in config.rungs[len(rungs) : target]:
-            rungs.append(reading(share, training.rung(share)))
+            rungs.append(rung_reading(share, training.rung(share)))
             if checkpoint is not None:
                 checkpoint.save(training.state(), rungs)
         if target > len(config.rungs):
@@ -118,15 +120,15 @@ def fitted(
     return record, network
 
 
-def checkpoint_of(architecture: Architecture, bench: Bench) -> Checkpoint | None:
+def checkpoint_of(architecture: Architecture, context: TrialContext) -> Checkpoint | None:
     """Where this candidate's training is kept between rungs."""
-    if bench.checkpoints is None:
+    if context.checkpoints is None:
         return None
-    owner = f"{architecture.id}:{bench.config.fingerprint}"
-    return Checkpoint(bench.checkpoints.checkpoint_of(architecture.id), owner)
+    owner = f"{architecture.id}:{context.config.fingerprint}"
+    return Checkpoint(context.checkpoints.checkpoint_of(architecture.id), owner)
 
 
-def resumed(training: Training, checkpoint: Checkpoint | None) -> list[dict[str, float]]:
+def resume_training(training: Training, checkpoint: Checkpoint | None) -> list[dict[str, float]]:
     """The rungs that a stopped training had read; it goes on behind the last of them."""
     kept = checkpoint.load() if checkpoint is not None else None
     if kept is None:
@@ -136,7 +138,7 @@ def resumed(training: Training, checkpoint: Checkpoint | None) -> list[dict[str,
     return rungs
 
 
-def reading(share: float, score: ProxyScore) -> dict[str, float]:
+def rung_reading(share: float, score: ProxyScore) -> dict[str, float]:
     """What a rung says, flat."""
     return {
         "share": share,
@@ -155,9 +157,11 @@ class Deadline:
         spent: seconds that the training had taken when it went on.
     """
 
-    def __init__(self, seconds: float | None, watcher: Watcher, quiet: Quiet | None = None) -> None:
+    def __init__(
+        self, seconds: float | None, watcher: Callback, device_lock: DeviceLock | None = None
+    ) -> None:
         self.spent = 0.0
-        self._limit, self._watcher, self._quiet = seconds, watcher, quiet
+        self._limit, self._watcher, self._quiet = seconds, watcher, device_lock
         self._start = time.monotonic()
 
     def __call__(self, done: int, steps: int) -> None:

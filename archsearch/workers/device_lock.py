@@ -9,7 +9,7 @@ from pathlib import Path
 from archsearch.storage.run_folder import locked
 
 
-class Quiet:
+class DeviceLock:
     """One device of one machine, for the workers that share a run folder.
 
     Latency is measured while nobody else works on the device: two workers on one CPU would time each other.
@@ -20,7 +20,7 @@ class Quiet:
         self.path = folder / "workers" / f"measuring-{re.sub(r'[^A-Za-z0-9]+', '-', device)}.lock"
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Alone on the device, for as long as this lasts."""
         with locked(self.path):
             yield

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from archsearch.errors import EnvironmentFaultError, InputError, Problem
-from archsearch.storage.storage_url import TWO_KINDS, place_of
-from archsearch.workers.postgres_locks import DatabaseLocks
-from archsearch.workers.worker_lock import Worker, kept_from_children, new_worker
+from archsearch.storage.storage_url import TWO_KINDS, parse_storage_url
+from archsearch.workers.postgres_locks import PostgresLocks
+from archsearch.workers.worker_lock import WorkerLock, close_on_fork, new_worker
 
 
 class Locks(Protocol):
@@ -39,7 +39,7 @@ def folder_locks(path: Path) -> Iterator[Locks]:
     locks = FolderLocks(path, new_worker())
     with folder_faults(path):
         locks.begin()
-    with kept_from_children(locks):
+    with close_on_fork(locks):
         try:
             yield locks
         finally:
@@ -47,7 +47,7 @@ def folder_locks(path: Path) -> Iterator[Locks]:
 
 
 @contextmanager
-def database_locks(url: str, name: str) -> Iterator[Locks]:
+def postgres_locks(url: str, name: str) -> Iterator[Locks]:
     """One more worker on the study ``name`` of a database, which may be empty, until the context ends.
 
     The connection is one session from beginning to end: a pool that shares sessions among clients, such
@@ -57,19 +57,19 @@ def database_locks(url: str, name: str) -> Iterator[Locks]:
         InputError: ``url`` names no server, or the driver is not installed.
         EnvironmentFaultError: the server does not answer or refuses the worker.
     """
-    place = place_of(url)
+    place = parse_storage_url(url)
     if isinstance(place, Path):
         raise InputError("storage", [Problem("", f"{place} is no server", TWO_KINDS)])
-    locks = DatabaseLocks(place, name, new_worker())
+    locks = PostgresLocks(place, name, new_worker())
     locks.begin()
-    with kept_from_children(locks):
+    with close_on_fork(locks):
         try:
             yield locks
         finally:
             locks.end()
 
 
-class FolderLocks(Worker):
+class FolderLocks(WorkerLock):
     """Locks of the kernel on files in a run folder: ``workers/NAME.lock`` and, for a turn, ``run.lock``."""
 
     poll_s = 0.02

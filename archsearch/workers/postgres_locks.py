@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import URL
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.optuna_storage import CONNECTION, RESUME, patiently, storage_fault
+from archsearch.storage.optuna_storage import CONNECTION, RESUME, retry_while_down, storage_fault
 from archsearch.storage.storage_url import driver, shown_place
-from archsearch.workers.worker_lock import Worker
+from archsearch.workers.worker_lock import WorkerLock
 
 # A session that broke off, as all do when the server restarts, is back before its worker is taken for gone.
 PING_S = 5
@@ -47,7 +47,7 @@ OR clock_timestamp() < pg_postmaster_start_time() + make_interval(secs => %s)
 """
 
 
-class DatabaseLocks(Worker):
+class PostgresLocks(WorkerLock):
     """Advisory locks of one PostgreSQL session, which end with it."""
 
     poll_s = 0.05
@@ -96,13 +96,13 @@ class DatabaseLocks(Worker):
         if worker == self.worker:
             return True
         with self.server_faults():
-            return bool(patiently(lambda: self.ask(ALIVE, self.key(worker), RETURN_S)))
+            return bool(retry_while_down(lambda: self.ask(ALIVE, self.key(worker), RETURN_S)))
 
     def take(self) -> str | None:
         """None if it is this worker's turn now, else the name of the one that has it."""
         key = self.key("turn")
         with self.server_faults():
-            holder: str | None = patiently(lambda: self.ask(TAKE, key, key))
+            holder: str | None = retry_while_down(lambda: self.ask(TAKE, key, key))
         return holder
 
     def give_back(self) -> None:

@@ -10,7 +10,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """A request to stop that arrives meanwhile waits until the record is whole."""
     arrived: list[int] = []
     before: dict[int, Any] = {}

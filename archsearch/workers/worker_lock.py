@@ -21,7 +21,7 @@ def new_worker() -> str:
     return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
-class Worker(ABC):
+class WorkerLock(ABC):
     """What both kinds of workers have in common: how a turn is waited for and given back."""
 
     poll_s: float
@@ -78,11 +78,11 @@ class Worker(ABC):
         """The open files that locks hang on."""
 
 
-WORKING: list[Worker] = []
+WORKING: list[WorkerLock] = []
 
 
 @contextmanager
-def kept_from_children(worker: Worker) -> Iterator[None]:
+def close_on_fork(worker: WorkerLock) -> Iterator[None]:
     """A process that this one forks, such as a loader of data, does not keep its locks alive."""
     WORKING.append(worker)
     try:
@@ -91,7 +91,7 @@ def kept_from_children(worker: Worker) -> Iterator[None]:
         WORKING.remove(worker)
 
 
-def let_go_in_child() -> None:
+def close_in_child() -> None:
     """Put nothing in the place of the files that locks hang on; the parent keeps them."""
     descriptors = [number for worker in WORKING for number in worker.descriptors()]
     if descriptors:
@@ -101,4 +101,4 @@ def let_go_in_child() -> None:
         os.close(null)
 
 
-os.register_at_fork(after_in_child=let_go_in_child)
+os.register_at_fork(after_in_child=close_in_child)

@@ -32,14 +32,14 @@ from archsearch.counting import count_macs
 from archsearch.space import load_space
 from archsearch.storage.optuna_storage import close, open_study
 from archsearch.storage.run_folder import RunFolder
-from archsearch.storage.trial_store import Ledger
-from archsearch.study.callbacks import Watcher
+from archsearch.storage.trial_store import TrialStore
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Bench
-from archsearch.study.evaluate_candidate import Candidate, counted
+from archsearch.study.context import TrialContext
+from archsearch.study.evaluate_candidate import Candidate, new_record
 from archsearch.study.loop import Job, Loop
 from archsearch.trial import RandomTrial, proposal_of
-from archsearch.workers.locks import database_locks, folder_locks
+from archsearch.workers.locks import folder_locks, postgres_locks
 
 HERE = Path(__file__).parent
 SPACE = HERE.parents[1] / "spaces" / "hybrid.yaml"
@@ -65,13 +65,13 @@ def memory_mib() -> float:
 
 def fill(loop: Loop, until: int, generator: random.Random) -> None:
     """Trained candidates up to ``until``, drawn by chance, each put into the storage in one go."""
-    slot, ledger = len(loop.ledger.used()), loop.ledger
+    slot, store = len(loop.store.used()), loop.store
     while slot < until:
         proposal = proposal_of(loop.searched, RandomTrial(generator))
         if loop.searched.reasons_against(proposal.architecture):
             continue
         top1 = table(proposal.architecture, None)
-        record = counted(proposal.architecture, slot, loop.bench.space)
+        record = new_record(proposal.architecture, slot, loop.context.space)
         record = replace(record, outcome="trained", top1=top1, **REST)
         trial = create_trial(
             state=TrialState.COMPLETE,
@@ -81,11 +81,11 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
             user_attrs={**record.attributes(), "worker": loop.locks.worker},
             constraints=loop.searched.excess(proposal.architecture),
         )
-        ledger.storage.create_new_trial(ledger.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
+        store.storage.create_new_trial(store.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
         slot += 1
         # As the loop does for every trial: what is finished is read a few at a time, and not thousands.
         if slot % 10 == 0:
-            ledger.known()
+            store.known()
 
 
 def trial_of(loop: Loop, spent: dict[str, list[float]]) -> None:
@@ -110,11 +110,11 @@ def measure(where: str | None, sizes: list[int], sampler: str) -> list[dict[str,
     with tempfile.TemporaryDirectory() as place:
         folder = RunFolder(Path(place))
         name = f"bench-{sampler}-{os.getpid()}"
-        locks = folder_locks(folder.path) if where is None else database_locks(where, name)
+        locks = folder_locks(folder.path) if where is None else postgres_locks(where, name)
         with locks as held:
             study = open_study(where or folder.database, name, OBJECTIVES)
-            bench = Bench(space, config, torch.device("cpu"), None, table, Watcher(), None, folder)
-            loop = Loop(Ledger(study, OBJECTIVES, held.worker), folder, bench, held)
+            context = TrialContext(space, config, torch.device("cpu"), None, table, Callback(), None, folder)
+            loop = Loop(TrialStore(study, OBJECTIVES, held.worker), folder, context, held)
             before = memory_mib()
             for size in sizes:
                 fill(loop, size, random.Random(size))

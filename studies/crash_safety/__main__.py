@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-TESTS = HERE.parents[1] / "tests" / "study"
+TESTS = HERE.parents[1] / "tests" / "helpers"
 sys.path.insert(0, str(TESTS))
 
-from crashing import CASES, facts  # noqa: E402 - tests and study share what they kill
-from crowd import Crowd, exactly, nursery  # noqa: E402
+from crash_points import CASES, facts  # noqa: E402 - tests and study share what they kill
+from worker_crowd import Crowd, exactly, nursery  # noqa: E402
 
 from studies.crash_safety.hunted import PHASES, SIGNALS, Hunt  # noqa: E402
 
@@ -38,7 +38,7 @@ def swept(root: Path, name: str) -> dict[str, Any]:
     for folder in folders:
         folder.mkdir()
     commands = [
-        [sys.executable, TESTS / "crashing.py", name, folder, str(share), "2", *map(str, SWEEPS[name])]
+        [sys.executable, TESTS / "crash_points.py", name, folder, str(share), "2", *map(str, SWEEPS[name])]
         for share, folder in enumerate(folders)
     ]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]

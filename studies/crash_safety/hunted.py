@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from crashing import CASES, facts, finished, violations
+from crash_points import CASES, facts, finished, violations
 
 from archsearch import api
 from archsearch.errors import ArchsearchError
-from archsearch.storage.trial_store import Ledger
+from archsearch.storage.trial_store import TrialStore
 from archsearch.study import evaluate_candidate as objective
 from archsearch.study import loop
 
@@ -46,7 +46,7 @@ def hunted(name: str, folder: Path, shown: Any, errors: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     places = ((loop, "propose"), (objective, "profile_architecture"), (objective, "trained"))
-    places += ((Ledger, "put"), (api, "write_all"))
+    places += ((TrialStore, "put"), (api, "write_all"))
     for number, (place, function) in enumerate(places, 1):
         marked(place, function, number, shown)
     try:

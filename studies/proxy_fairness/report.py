@@ -52,13 +52,13 @@ def write_report(rows: list[dict[str, object]], folder: Path) -> None:
     trainings = pd.DataFrame(rows).sort_values(["seed", "family", "architecture"], ignore_index=True)
     trainings.round(6).to_csv(folder / "trainings.csv", index=False)
     table = candidates(trainings)
-    ladder = pd.DataFrame(asdict(rank) for rank in ranks(table))
-    ladder.round(4).to_csv(folder / "ladder.csv", index=False)
+    halving = pd.DataFrame(asdict(rank) for rank in ranks(table))
+    halving.round(4).to_csv(folder / "ladder.csv", index=False)
     report = proxy_report(as_trials(table), final="final")
     report.round(4).to_csv(folder / "proxies.csv", index=False)
-    tell(trainings, table, ladder, report)
+    tell(trainings, table, halving, report)
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        draw_ladder(ladder, folder / "ladder.png")
+        draw_ladder(halving, folder / "ladder.png")
         draw_proxies(report, folder / "proxies.png")
         draw_accuracy(table, folder / "accuracy.png")
 
@@ -102,7 +102,7 @@ def read(members: pd.DataFrame, number: int, way: str) -> "pd.Series[float]":
     return -column if way.endswith("loss") else column
 
 
-def tell(trainings: pd.DataFrame, table: pd.DataFrame, ladder: pd.DataFrame, report: pd.DataFrame) -> None:
+def tell(trainings: pd.DataFrame, table: pd.DataFrame, halving: pd.DataFrame, report: pd.DataFrame) -> None:
     """What the README quotes."""
     print(
         f"{len(table)} candidates, {len(trainings)} trainings, {trainings['seconds'].sum() / 3600:.1f} core hours"
@@ -115,7 +115,7 @@ def tell(trainings: pd.DataFrame, table: pd.DataFrame, ladder: pd.DataFrame, rep
         found = rank_correlation(read(again, 2, way), again["second"])
         print(f"third, {way}, by final of another seed: {said(found)}")
     print(table.groupby("group")["final"].describe().round(3).to_string())
-    shown = ladder.pivot_table("kendall", "within", "reading").loc[[name for name, _ in groups(table)]]
+    shown = halving.pivot_table("kendall", "within", "reading").loc[[name for name, _ in groups(table)]]
     print(shown.round(2).to_string())
     for within, members in groups(table):
         for way in list(WAYS)[1:]:
@@ -154,20 +154,20 @@ def said(found: Estimate) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
-def draw_ladder(ladder: pd.DataFrame, path: Path) -> None:
+def draw_ladder(halving: pd.DataFrame, path: Path) -> None:
     """Tau of every way to read the rung at a third, in every group."""
-    names = list(dict.fromkeys(ladder["within"]))
+    names = list(dict.fromkeys(halving["within"]))
     figure = Figure(figsize=(7.2, 3.6), layout="constrained", dpi=160)
     axes = figure.subplots()
     for offset, (way, label) in enumerate(WAYS.items()):
-        rows = ladder[ladder["reading"] == f"rung_2_{way}"].set_index("within").loc[names]
+        rows = halving[halving["reading"] == f"rung_2_{way}"].set_index("within").loc[names]
         places = np.arange(len(names)) + (offset - (len(WAYS) - 1) / 2) * 0.13
         whiskers(axes, places, rows[["kendall", "low", "high"]].to_numpy(), label, f"C{offset}")
     axes.set_xticks(range(len(names)), [name.replace("globality ", "globality\n") for name in names])
     axes.set_ylabel("Kendall's tau with the final accuracy")
     axes.set_title("The rung at a third of the budget, read in six ways", loc="left", fontsize=10)
     axes.legend(ncols=3, fontsize=7, frameon=False, loc="lower center")
-    axes.set_ylim(float(ladder["low"].min()) - 0.35, 1)
+    axes.set_ylim(float(halving["low"].min()) - 0.35, 1)
     axes.axhline(0, color="0.7", linewidth=0.8)
     figure.savefig(path)
 

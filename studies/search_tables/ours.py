@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from archsearch.search import Known, Ladder, Place, Reading, promoted, propose
+from archsearch.search import Observation, ProposalSeed, Reading, SuccessiveHalving, next_promotion, propose
 from archsearch.trial import Proposal, Trial
 from studies.search_tables.measure import Finished, finish
 from studies.search_tables.tables import Point, Table
@@ -54,21 +54,21 @@ class Search:
     table: Table
     sampler: str
     seed: int
-    ladder: Ladder | None
+    halving: SuccessiveHalving | None
     by_loss: bool
     samples: float = 0.0
-    known: list[Known] = field(default_factory=list)
+    known: list[Observation] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     trace: list[Finished] = field(default_factory=list)
 
     @property
     def shares(self) -> tuple[float, ...]:
         """Where a training is read, the end included."""
-        return (*(self.ladder.shares if self.ladder else ()), 1.0)
+        return (*(self.halving.shares if self.halving else ()), 1.0)
 
     def move(self) -> bool:
         """Train somebody from one reading to the next; False if nobody is left."""
-        goes_on = self.ladder and promoted(self.known, self.ladder, more_to_come=True)
+        goes_on = self.halving and next_promotion(self.known, self.halving, more_to_come=True)
         slot = goes_on[0] if goes_on else self.start()
         if slot is None:
             return False
@@ -78,7 +78,7 @@ class Search:
     def start(self) -> int | None:
         """A new candidate, unread."""
         slot = len(self.known)
-        proposal = propose(Searched(self.table), self.sampler, self.known, Place(self.seed, slot))
+        proposal = propose(Searched(self.table), self.sampler, self.known, ProposalSeed(self.seed, slot))
         if proposal is None:
             return None
         self.points.append(proposal.architecture)
@@ -99,17 +99,17 @@ class Search:
             self.trace.append(finish(self.table, point, self.samples))
 
 
-def unread(slot: int, proposal: Proposal, costs: tuple[float, ...]) -> Known:
+def unread(slot: int, proposal: Proposal, costs: tuple[float, ...]) -> Observation:
     """A proposal as the search will know it."""
     point = proposal.architecture
-    return Known(slot, point.id, proposal.params, proposal.choices, point.stratum, "running", costs)
+    return Observation(slot, point.id, proposal.params, proposal.choices, point.stratum, "running", costs)
 
 
 def ours(table: Table, method: str, seed: int, budget: float) -> list[Finished]:
     """The trace of one search of ours; every full training that it finishes within the budget."""
     sampler, read_by = METHODS[method]
-    ladder = Ladder(table.rungs, seed=seed) if read_by and table.rungs else None
-    search = Search(table, sampler, seed, ladder, by_loss=read_by == "loss")
+    halving = SuccessiveHalving(table.rungs, seed=seed) if read_by and table.rungs else None
+    search = Search(table, sampler, seed, halving, by_loss=read_by == "loss")
     while search.samples < budget and search.move():
         pass
     return [finished for finished in search.trace if finished.samples <= budget]

@@ -3,8 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
-from trained_examples import (
+from analysis_examples import (
     ATTENTION,
     NOTHING,
     POINT,
@@ -16,11 +15,12 @@ from trained_examples import (
     every_part,
     images,
 )
+from torch import nn
 
 from archsearch.analysis import attention_distance as module
 from archsearch.analysis import mean_attention_distance
 from archsearch.analysis.attention_distance import attention_weights, pixel_distances
-from archsearch.analysis.mixer_sites import arrivals, sites
+from archsearch.analysis.mixer_sites import arrivals, mixer_sites
 from archsearch.stages import PatchStem
 from archsearch.stages.base import GlobalMixer
 
@@ -28,7 +28,7 @@ every = pytest.mark.parametrize("parts", every_part().values(), ids=every_part()
 
 
 def attentions(network):
-    return [site for site in sites(network) if site.operator.attention is not None]
+    return [site for site in mixer_sites(network) if site.operator.attention is not None]
 
 
 @every

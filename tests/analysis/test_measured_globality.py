@@ -2,11 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
-from torch.autograd.functional import jacobian
-from trained_examples import (
+from analysis_examples import (
     ATTENTION,
     NOTHING,
     POINT,
@@ -18,8 +14,12 @@ from trained_examples import (
     every_part,
     images,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.autograd.functional import jacobian
 
-from archsearch.analysis import realised_globality
+from archsearch.analysis import measured_globality
 from archsearch.analysis.measured_globality import (
     Sampling,
     everywhere,
@@ -28,7 +28,7 @@ from archsearch.analysis.measured_globality import (
     relative_distance,
     strata,
 )
-from archsearch.analysis.mixer_sites import Operator, arrivals, sites, window_of
+from archsearch.analysis.mixer_sites import Operator, arrivals, mixer_sites, window_of
 from archsearch.counting import reach
 from archsearch.stages import ConvStage, ConvStem, Mixer, PatchStem, TokenTransformerStage
 from archsearch.stages.residual import conv
@@ -108,7 +108,7 @@ def test_a_mean_over_the_map_reaches_all_of_it_from_every_place():
 def test_attention_without_queries_and_keys_reaches_everything(stage):
     """Only norms and activations make one place count more than another."""
     network = blind(awake(POINT, stage, height=8, width=6))
-    found = realised_globality(network, images(network, 16))
+    found = measured_globality(network, images(network, 16))
 
     attentions = [mixer for mixer in found.mixers if mixer.kernel is None]
     assert attentions
@@ -121,7 +121,7 @@ def test_an_attention_that_looks_at_itself_alone_reaches_little():
     attention, width = network.stages[0].blocks[0].attention, 8
     for rows in (slice(0, width), slice(width, 2 * width)):
         attention.qkv.weight.data[rows] = 30 * torch.eye(width)
-    reached = realised_globality(network, images(network)).mixers[0]
+    reached = measured_globality(network, images(network)).mixers[0]
 
     assert reached.structural == 1
     assert reached.realised < 0.1
@@ -133,13 +133,13 @@ def test_an_attention_that_looks_at_itself_alone_reaches_little():
 def test_a_mixer_without_a_shortcut_counts_whole():
     network = awake(STEMS["deep conv"])
 
-    assert [mixer.weight for mixer in realised_globality(network, images(network)).mixers] == [1, 1, 1]
+    assert [mixer.weight for mixer in measured_globality(network, images(network)).mixers] == [1, 1, 1]
 
 
 def test_a_branch_that_is_zero_counts_nothing_and_reaches_nothing():
     network = awake(POINT, ConvStage(channels=8, depth=1))
     nn.init.zeros_(network.stages[0][0].branch[-1].weight)
-    found = realised_globality(network, images(network))
+    found = measured_globality(network, images(network))
 
     assert [(mixer.weight, mixer.realised) for mixer in found.mixers] == [(0, 0)]
     assert found.mean == 0
@@ -153,15 +153,15 @@ def test_a_branch_counts_by_its_share_of_the_sum():
     for link, scale in zip(block.branch, (1, 3), strict=True):
         nn.init.zeros_(link.weight)
         link.weight.data[0, 0, 1, 1] = scale
-    weights = [mixer.weight for mixer in realised_globality(network, images(network)).mixers]
+    weights = [mixer.weight for mixer in measured_globality(network, images(network)).mixers]
 
     assert weights == pytest.approx([0.75, 0.75])
 
 
 def test_a_shortcut_that_mixes_and_its_branch_share_the_sum():
     network = awake(POINT, STAGES["1x1, mixing shortcut"])
-    (shortcut,) = realised_globality(network, images(network)).mixers
-    total = sites(network)[0].operator.total
+    (shortcut,) = measured_globality(network, images(network)).mixers
+    total = mixer_sites(network)[0].operator.total
 
     x = arrivals(network, images(network), [total.entered])[total.entered]
     norms = [part(x).detach().flatten(1).norm(dim=1) for part in (total.mixed, total.kept)]
@@ -170,7 +170,7 @@ def test_a_shortcut_that_mixes_and_its_branch_share_the_sum():
 
 def test_the_mean_is_that_of_the_mixers_by_their_weights():
     network = awake(STEMS["conv"], STAGES["bottleneck"], STAGES["mhsa"])
-    found = realised_globality(network, images(network))
+    found = measured_globality(network, images(network))
 
     total = sum(mixer.weight for mixer in found.mixers)
     assert found.mean == pytest.approx(sum(m.weight * m.realised for m in found.mixers) / total)
@@ -179,7 +179,7 @@ def test_the_mean_is_that_of_the_mixers_by_their_weights():
 
 def test_a_network_that_mixes_nothing_realises_nothing():
     network = awake()
-    found = realised_globality(network, images(network))
+    found = measured_globality(network, images(network))
 
     assert (found.mean, found.mixers) == (0, ())
 
@@ -187,7 +187,7 @@ def test_a_network_that_mixes_nothing_realises_nothing():
 def test_on_a_single_place_there_is_nowhere_to_go():
     network = awake(PatchStem(channels=8, size=4), ATTENTION, height=4, width=4)
 
-    assert realised_globality(network, images(network)).mixers[1].realised == 0
+    assert measured_globality(network, images(network)).mixers[1].realised == 0
 
 
 # --- against the exact Jacobian --------------------------------------------------------------------
@@ -214,7 +214,7 @@ def exact(site, x):
 )
 def test_one_random_sign_a_place_estimates_the_exact_jacobian(stage):
     network = awake(POINT, stage, height=5, width=4)
-    (site,) = sites(network)
+    (site,) = mixer_sites(network)
     x = arrivals(network, images(network, 4), [site.operator.entered])[site.operator.entered]
 
     rough = float(reaches(site.operator, site.mixer, x, sampling(probes=1)).mean())
@@ -244,7 +244,7 @@ def test_many_signs_give_the_norm_itself():
 @every
 def test_every_kind_has_a_reach_and_a_weight_for_each_of_its_mixers(parts, size):
     network = awake(*parts, height=size[0], width=size[1])
-    found = realised_globality(network, images(network, 2), positions=4)
+    found = measured_globality(network, images(network, 2), positions=4)
 
     structure = [(place, mixer.kernel, reach(mixer)) for place, mixer in network.architecture.mixers()]
     assert [(mixer.place, mixer.kernel, mixer.structural) for mixer in found.mixers] == structure
@@ -255,7 +255,7 @@ def test_every_kind_has_a_reach_and_a_weight_for_each_of_its_mixers(parts, size)
 def test_a_fresh_convolution_realises_about_what_its_structure_says():
     network = awake(STEMS["deep conv"], STAGES["basic"], TokenTransformerStage(channels=8, depth=1))
 
-    for mixer in realised_globality(network, images(network, 16)).mixers:
+    for mixer in measured_globality(network, images(network, 16)).mixers:
         if mixer.kernel is not None:
             assert mixer.realised == pytest.approx(mixer.structural, rel=0.15)
 
@@ -264,16 +264,16 @@ def test_the_same_seed_asks_the_same_places():
     network = awake(STEMS["conv"], STAGES["mhsa"])
     pixels = images(network)
 
-    same = [realised_globality(network, pixels, positions=3, seed=seed) for seed in (0, 0, 1)]
+    same = [measured_globality(network, pixels, positions=3, seed=seed) for seed in (0, 0, 1)]
     assert same[0] == same[1] != same[2]
 
 
 def test_a_network_in_training_is_judged_by_its_running_statistics_and_left_as_it_was():
     network = awake(STEMS["conv"], STAGES["bottleneck"])
-    pixels, before = images(network), realised_globality(network, images(network))
+    pixels, before = images(network), measured_globality(network, images(network))
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
-    assert realised_globality(network.train(), pixels) == before
+    assert measured_globality(network.train(), pixels) == before
     assert network.training
     assert all(torch.equal(weights[name], tensor) for name, tensor in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -283,9 +283,9 @@ def test_it_may_be_asked_where_gradients_are_switched_off():
     network = awake(STEMS["conv"], NOTHING)
     pixels = images(network)
     with torch.no_grad():
-        quietly = realised_globality(network, pixels)
+        quietly = measured_globality(network, pixels)
 
-    assert quietly == realised_globality(network, pixels)
+    assert quietly == measured_globality(network, pixels)
 
 
 # --- places ----------------------------------------------------------------------------------------

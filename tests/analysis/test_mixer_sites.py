@@ -2,16 +2,16 @@
 
 import pytest
 import torch
+from analysis_examples import STAGES, STEMS, architecture, awake, every_part, images
 from torch import nn
-from trained_examples import STAGES, STEMS, architecture, awake, every_part, images
 
 from archsearch.analysis.mixer_sites import (
     PIXELS,
     Window,
     arrivals,
-    judged,
+    evaluation_mode,
+    mixer_sites,
     operators,
-    sites,
     some_at_once,
     window_of,
 )
@@ -32,14 +32,14 @@ def test_every_kind_has_an_example():
 def test_there_is_a_site_for_each_mixer_of_the_structure_in_its_order(parts):
     network = awake(*parts)
 
-    assert [(site.place, site.mixer) for site in sites(network)] == network.architecture.mixers()
+    assert [(site.place, site.mixer) for site in mixer_sites(network)] == network.architecture.mixers()
 
 
 @pytest.mark.parametrize("size", [(17, 9), (16, 16)], ids=str)
 @every
 def test_what_arrives_at_a_site_is_the_map_of_its_mixer_and_each_place_behind_it_looks_into_it(parts, size):
     network = awake(*parts, height=size[0], width=size[1])
-    found = sites(network)
+    found = mixer_sites(network)
     arriving = arrivals(network, images(network, 2), [site.operator.entered for site in found])
 
     for site in found:
@@ -54,14 +54,14 @@ def test_what_arrives_at_a_site_is_the_map_of_its_mixer_and_each_place_behind_it
 
 @every
 def test_only_what_has_queries_and_keys_is_an_attention(parts):
-    found = sites(awake(*parts))
+    found = mixer_sites(awake(*parts))
 
     assert all((site.operator.attention is not None) == (site.mixer.kernel is None) for site in found)
 
 
 def test_both_parts_of_a_residual_sum_add_up_to_it():
     network = awake(STEMS["point"], STAGES["mhsa, mixing shortcut"])
-    shortcut, branch, _ = (site.operator.total for site in sites(network))
+    shortcut, branch, _ = (site.operator.total for site in mixer_sites(network))
     x = arrivals(network, images(network), [branch.entered])[branch.entered]
 
     assert torch.equal(branch.entered(x), (branch.mixed(x) + branch.kept(x)).relu())
@@ -71,7 +71,7 @@ def test_both_parts_of_a_residual_sum_add_up_to_it():
 def test_a_token_layer_is_the_sum_of_its_values_and_what_it_mixes():
     network = awake(STEMS["t2t softmax"])
     layer = network.stem.layers[0]
-    total = next(site.operator.total for site in sites(network) if site.operator.entered is layer)
+    total = next(site.operator.total for site in mixer_sites(network) if site.operator.entered is layer)
     tokens = arrivals(network, images(network), [layer])[layer]
 
     added = total.mixed(tokens) + total.kept(tokens)
@@ -80,7 +80,7 @@ def test_a_token_layer_is_the_sum_of_its_values_and_what_it_mixes():
 
 def test_the_two_convolutions_of_a_basic_block_are_judged_one_by_one_and_make_up_its_branch():
     network = awake(STEMS["point"], STAGES["basic"])
-    first, second = (site.operator for site in sites(network)[:2])
+    first, second = (site.operator for site in mixer_sites(network)[:2])
     x = arrivals(network, images(network), [first.entered])[first.entered]
 
     assert torch.equal(second.run(first.run(x)), network.stages[0][0].branch(x))
@@ -112,7 +112,7 @@ def test_a_module_that_nobody_described_is_refused():
 
 def test_the_mode_and_the_hooks_of_a_network_are_afterwards_as_before():
     network = awake(STEMS["conv"]).train()
-    with judged(network):
+    with evaluation_mode(network):
         arrivals(network, images(network), network.modules())
         assert not any(module.training for module in network.modules())
 
@@ -133,5 +133,5 @@ def test_images_that_the_network_does_not_take_are_refused(shape):
 
 
 def test_a_network_that_mixes_nothing_has_no_sites():
-    assert sites(awake()) == []
+    assert mixer_sites(awake()) == []
     assert architecture().mixers() == []

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from trained_examples import ATTENTION, NOTHING, POINT, STAGES, STEMS, awake, every_part, images
+from analysis_examples import ATTENTION, NOTHING, POINT, STAGES, STEMS, awake, every_part, images
 
 from archsearch.analysis import effective_receptive_field
 from archsearch.analysis.receptive_field import held_side, middle_of

@@ -129,11 +129,11 @@ def test_a_request_to_stop_leaves_a_run_that_the_same_command_resumes(swapped, t
 
     trained, calls = swaps.trained_anew, []
 
-    def stopped(final, bench):
+    def stopped(final, context):
         calls.append(final)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return trained(final, bench)
+        return trained(final, context)
 
     shutil.copytree(swapped.folder / "run", tmp_path / "run")
     command = CommandLine(tmp_path)

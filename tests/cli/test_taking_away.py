@@ -72,7 +72,7 @@ def test_only_the_forms_that_are_asked_for_are_written(command):
 
 
 def test_what_is_left_out_is_said(command, monkeypatch):
-    monkeypatch.setattr(kinds, "FORMS", ("yaml", "onnx"))
+    monkeypatch.setattr(kinds, "FORMATS", ("yaml", "onnx"))
     monkeypatch.setattr(kinds, "find_spec", lambda name: None)
     done = command.here("export", "small.yaml", "--weights", "small.safetensors", "--out", "few")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsearch.counting import cache, macs
-from archsearch.counting.cache import Memory, checked, memory_in, remembered
+from archsearch.counting.cache import CountCache, checked, memory_in, remembered
 from archsearch.shapes import FeatureShape
 from archsearch.stages import ConvStage
 
@@ -55,14 +55,14 @@ def file(tmp_path):
 def written(counts, file):
     """The lines of some counts, as they stand in the file."""
     file.unlink(missing_ok=True)
-    memory = Memory(file)
+    memory = CountCache(file)
     for key, value in counts.items():
         memory.add(key, value)
     return file.read_bytes()
 
 
 def read(file):
-    memory = Memory(file)
+    memory = CountCache(file)
     memory.read()
     return memory.counts
 
@@ -149,7 +149,7 @@ def test_a_torn_last_line_is_left_out_and_counted_again(folder):
 
 def test_what_is_appended_behind_a_torn_line_is_kept(file):
     file.write_bytes(written(THREE, file)[:-5])
-    Memory(file).add("four", 4)
+    CountCache(file).add("four", 4)
 
     assert read(file) == {"one": THREE["one"], "two": THREE["two"], "four": 4}
 
@@ -385,6 +385,6 @@ def test_the_fingerprint_holds_the_code_that_counts(monkeypatch):
 
 
 def test_a_checksum_is_that_of_zlib(file):
-    Memory(file).add("key", [1])
+    CountCache(file).add("key", [1])
 
     assert file.read_bytes() == b'\n%08x ["key",[1]]\n' % zlib.crc32(b'["key",[1]]')

@@ -17,7 +17,7 @@ from archsearch.architecture import Architecture, Image
 from archsearch.counting import count_activations, count_frozen, count_macs, count_params, part_counts
 from archsearch.counting.fvcore_trace import traced_macs
 from archsearch.counting.macs import PartCount, count, count_head, count_part
-from archsearch.counting.meta_trace import Work
+from archsearch.counting.meta_trace import OpCosts
 from archsearch.counting.op_counters import GROUPS
 from archsearch.errors import ArchitectureError
 from archsearch.shapes import FeatureShape
@@ -608,14 +608,14 @@ def test_a_deep_stage_costs_what_the_whole_of_it_costs_when_it_is_built(stage, s
 
 @pytest.mark.parametrize(("stage", "shape"), ON_A_MAP)
 def test_every_piece_of_a_stage_can_be_built_where_it_stands(stage, shape):
-    for piece in stage.model_copy(update={"depth": 5}).pieces(shape):
+    for piece in stage.model_copy(update={"depth": 5}).cost_terms(shape):
         assert piece.part.problems(piece.shape) == []
         assert piece.part.depth <= 2
-        assert piece.part.pieces(piece.shape)
+        assert piece.part.cost_terms(piece.shape)
 
 
 def test_stages_that_differ_in_what_arrives_share_all_pieces_but_the_first():
-    narrow, wide = (ConvStage(channels=16, depth=4).pieces(FeatureShape(c, 8, 8)) for c in (8, 32))
+    narrow, wide = (ConvStage(channels=16, depth=4).cost_terms(FeatureShape(c, 8, 8)) for c in (8, 32))
 
     assert len(narrow) == len(wide) == 2
     assert narrow[1] == wide[1]
@@ -624,8 +624,10 @@ def test_stages_that_differ_in_what_arrives_share_all_pieces_but_the_first():
 def test_the_entry_of_a_token_stage_is_the_same_piece_whatever_its_heads_and_its_depth():
     fields = {"channels": 16, "stride": 2}
     shape = FeatureShape(8, 8, 8)
-    one = TokenTransformerStage(**fields, depth=1, heads=2).pieces(shape)
-    other = TokenTransformerStage(**fields, depth=3, heads=4, mlp_ratio=2.0, class_token=True).pieces(shape)
+    one = TokenTransformerStage(**fields, depth=1, heads=2).cost_terms(shape)
+    other = TokenTransformerStage(**fields, depth=3, heads=4, mlp_ratio=2.0, class_token=True).cost_terms(
+        shape
+    )
 
     assert one[-2:] == other[-2:]
     assert [piece.times for piece in other] == [-1, 2, 1, -1]
@@ -682,7 +684,7 @@ some_counts = st.builds(
     PartCount,
     amounts,
     amounts,
-    st.dictionaries(st.sampled_from(GROUPS), st.builds(Work, amounts, amounts, amounts)),
+    st.dictionaries(st.sampled_from(GROUPS), st.builds(OpCosts, amounts, amounts, amounts)),
 )
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from archsearch.architecture import Architecture, Image
 from archsearch.counting.fvcore_trace import traced_macs
-from archsearch.counting.meta_trace import SAME_AS_BOTH, SAME_SHAPE, Recorder, Work, work_of
+from archsearch.counting.meta_trace import SAME_AS_BOTH, SAME_SHAPE, OpCosts, Recorder, trace_costs
 from archsearch.counting.op_counters import HANDLES, NEGLIGIBLE, SHAPE_ONLY
 from archsearch.errors import UncountedOperationError
 from archsearch.shapes import FeatureShape
@@ -34,7 +34,7 @@ class Call(nn.Module):
 
 def work(function, arriving, *shapes):
     """Work by group of ``function(x, *tensors)``, for one map of ``arriving`` and tensors of ``shapes``."""
-    return work_of(lambda: Call(function, *shapes), FeatureShape(*arriving))[1]
+    return trace_costs(lambda: Call(function, *shapes), FeatureShape(*arriving))[1]
 
 
 # --- convolutions ---------------------------------------------------------------------------------
@@ -42,14 +42,14 @@ def work(function, arriving, *shapes):
 
 def test_a_1x1_convolution_by_hand():
     places = 6 * 5
-    expected = Work(1, places * 4 * 8, places * 8)
+    expected = OpCosts(1, places * 4 * 8, places * 8)
 
     assert work(F.conv2d, (4, 6, 5), (8, 4, 1, 1), (8,)) == {"conv 1x1": expected}
 
 
 def test_a_spatial_convolution_with_a_stride_by_hand():
     places = 3 * 3
-    expected = Work(1, places * (4 * 3 * 5) * 8, places * 8)
+    expected = OpCosts(1, places * (4 * 3 * 5) * 8, places * 8)
 
     def strided(x, weight):
         return F.conv2d(x, weight, stride=2, padding=(1, 2))
@@ -59,7 +59,7 @@ def test_a_spatial_convolution_with_a_stride_by_hand():
 
 def test_a_grouped_convolution_by_hand():
     places = 4 * 3
-    expected = Work(1, places * (4 // 2 * 3 * 3) * 8, places * 8)
+    expected = OpCosts(1, places * (4 // 2 * 3 * 3) * 8, places * 8)
 
     def in_two_groups(x, weight):
         return F.conv2d(x, weight, groups=2)
@@ -70,7 +70,7 @@ def test_a_grouped_convolution_by_hand():
 def test_a_transposed_convolution_by_hand():
     """Each place that arrives is multiplied with the whole kernel, whatever the stride."""
     rows, columns = (6 - 1) * 2 + 3, (5 - 1) * 2 + 3
-    expected = Work(1, (6 * 5) * 4 * 4 * (3 * 3), rows * columns * 4)
+    expected = OpCosts(1, (6 * 5) * 4 * 4 * (3 * 3), rows * columns * 4)
 
     def transposed(x, weight):
         return F.conv_transpose2d(x, weight, stride=2)
@@ -80,14 +80,14 @@ def test_a_transposed_convolution_by_hand():
 
 def test_a_convolution_of_a_sequence_by_hand():
     """Four rows of channels, five places, of which a kernel of three leaves three."""
-    expected = Work(1, 3 * (4 * 3) * 8, 3 * 8)
+    expected = OpCosts(1, 3 * (4 * 3) * 8, 3 * 8)
 
     assert work(lambda x, w: F.conv1d(x[:, 0], w), (1, 4, 5), (8, 4, 3)) == {"conv spatial": expected}
 
 
 def test_a_convolution_of_a_volume_by_hand():
     depth, height, width = 4 - 1, 6 - 2, 5 - 2
-    expected = Work(1, depth * height * width * (2 * 3 * 3) * 8, depth * height * width * 8)
+    expected = OpCosts(1, depth * height * width * (2 * 3 * 3) * 8, depth * height * width * 8)
 
     assert work(lambda x, w: F.conv3d(x[:, None], w), (4, 6, 5), (8, 1, 2, 3, 3)) == {
         "conv spatial": expected
@@ -118,7 +118,7 @@ def test_a_transposed_convolution_that_changes_the_width_is_not_grouped():
 
 def test_a_linear_layer_by_hand():
     rows = 4 * 6
-    expected = Work(1, rows * 5 * 7, rows * 7)
+    expected = OpCosts(1, rows * 5 * 7, rows * 7)
 
     assert (
         work(F.linear, (4, 6, 5), (7, 5)) == work(F.linear, (4, 6, 5), (7, 5), (7,)) == {"linear": expected}
@@ -126,32 +126,32 @@ def test_a_linear_layer_by_hand():
 
 
 def test_a_matrix_product_by_hand():
-    expected = Work(1, 4 * (6 * 5 * 7), 4 * (6 * 7))
+    expected = OpCosts(1, 4 * (6 * 5 * 7), 4 * (6 * 7))
 
     assert work(torch.matmul, (4, 6, 5), (1, 4, 5, 7)) == {"matmul": expected}
 
 
 def test_a_matrix_that_is_shared_is_multiplied_with_each():
-    expected = Work(1, 4 * (6 * 5 * 7), 4 * (6 * 7))
+    expected = OpCosts(1, 4 * (6 * 5 * 7), 4 * (6 * 7))
 
     assert work(lambda x, m: x @ m, (4, 6, 5), (5, 7)) == {"matmul": expected}
 
 
 def test_a_shared_matrix_on_the_left_is_multiplied_with_each():
-    expected = Work(1, 4 * (3 * 6 * 5), 4 * (3 * 5))
+    expected = OpCosts(1, 4 * (3 * 6 * 5), 4 * (3 * 5))
 
     assert work(lambda x, m: m @ x, (4, 6, 5), (3, 6)) == {"matmul": expected}
 
 
 def test_a_product_of_two_matrices_by_hand():
-    expected = {"matmul": Work(1, 6 * 5 * 7, 6 * 7)}
+    expected = {"matmul": OpCosts(1, 6 * 5 * 7, 6 * 7)}
 
     assert work(lambda x, m: torch.mm(x[0, 0], m), (1, 6, 5), (5, 7)) == expected
     assert work(lambda x, m, b: torch.addmm(b, x[0, 0], m), (1, 6, 5), (5, 7), (7,)) == expected
 
 
 def test_a_batch_of_products_by_hand():
-    expected = Work(1, 4 * (6 * 5 * 7), 4 * (6 * 7))
+    expected = OpCosts(1, 4 * (6 * 5 * 7), 4 * (6 * 7))
 
     assert work(lambda x, m: torch.bmm(x[0], m), (4, 6, 5), (4, 5, 7)) == {"matmul": expected}
 
@@ -167,7 +167,7 @@ def test_attention_is_two_products_with_or_without_a_mask(mask):
 
     shapes = [(1, 2, 9, 5), (1, 2, 9, 3), *([mask] if mask else [])]
     assert work(attention, (2, 6, 5), *shapes) == {
-        "attention": Work(1, queries_by_keys + weights_by_values, 2 * 6 * 3)
+        "attention": OpCosts(1, queries_by_keys + weights_by_values, 2 * 6 * 3)
     }
 
 
@@ -175,7 +175,7 @@ def test_one_query_may_ask_a_batch_of_keys():
     """Six queries of width five, the same for each of three images with nine keys; two heads, values of three."""
     queries_by_keys = 3 * 2 * (6 * 5 * 9)
     weights_by_values = 3 * 2 * (6 * 9 * 3)
-    expected = Work(1, queries_by_keys + weights_by_values, 3 * 2 * 6 * 3)
+    expected = OpCosts(1, queries_by_keys + weights_by_values, 3 * 2 * 6 * 3)
 
     assert work(F.scaled_dot_product_attention, (2, 6, 5), (3, 2, 9, 5), (3, 2, 9, 3)) == {
         "attention": expected
@@ -194,9 +194,9 @@ def test_a_performer_by_hand():
     def build():
         return nn.Sequential(nn.Flatten(1, 2), PerformerMixer(window, width, features))
 
-    _, found, _ = work_of(build, FeatureShape(1, tokens, window))
-    assert found["linear"] == Work(1, kqv, tokens * 3 * width)
-    assert found["matmul"] == Work(
+    _, found, _ = trace_costs(build, FeatureShape(1, tokens, window))
+    assert found["linear"] == OpCosts(1, kqv, tokens * 3 * width)
+    assert found["matmul"] == OpCosts(
         5,
         features_of_keys_and_queries + keys_by_values + queries_by_that + queries_by_sum_of_keys,
         2 * tokens * features + features * width + tokens * width + tokens,
@@ -222,7 +222,7 @@ def test_a_performer_by_hand():
 def test_a_norm_has_its_price_for_each_element(module, group, price):
     elements = 4 * 6 * 5
 
-    assert work_of(module, FeatureShape(4, 6, 5))[1] == {group: Work(1, price * elements, elements)}
+    assert trace_costs(module, FeatureShape(4, 6, 5))[1] == {group: OpCosts(1, price * elements, elements)}
 
 
 # --- what costs nothing ---------------------------------------------------------------------------
@@ -232,9 +232,9 @@ def test_elementwise_work_is_left_out():
     found = work(lambda x: F.gelu(F.relu(x) + x * x).softmax(dim=-1).mean(dim=(2, 3)), (2, 4, 4))
 
     assert found == {
-        "activation": Work(2, 0, 2 * 32),
-        "elementwise": Work(3, 0, 3 * 32),
-        "pool": Work(1, 0, 2),
+        "activation": OpCosts(2, 0, 2 * 32),
+        "elementwise": OpCosts(3, 0, 3 * 32),
+        "pool": OpCosts(1, 0, 2),
     }
 
 
@@ -244,23 +244,23 @@ def test_elementwise_work_is_left_out():
     ids=["1 - x", "1 / x", "F.dropout", "nn.Dropout"],
 )
 def test_a_number_less_a_map_and_dropout_in_eval_mode_are_elementwise(negligible):
-    assert work(negligible, (4, 6, 5)) == {"elementwise": Work(1, 0, 4 * 6 * 5)}
+    assert work(negligible, (4, 6, 5)) == {"elementwise": OpCosts(1, 0, 4 * 6 * 5)}
 
 
 @pytest.mark.parametrize("size", [1, (2, 3), (6, 5)])
 def test_an_adaptive_pooling_costs_what_the_trace_of_it_does(size):
     shape = FeatureShape(4, 6, 5)
 
-    _, found, _ = work_of(partial(nn.AdaptiveAvgPool2d, size), shape)
+    _, found, _ = trace_costs(partial(nn.AdaptiveAvgPool2d, size), shape)
 
     assert found["pool"].macs == traced_macs(nn.AdaptiveAvgPool2d(size), shape) == 4 * 6 * 5
 
 
 def test_a_soft_split_is_a_copy():
     """Windows of 3x3 at stride 2 and padding 1 stand at 3x3 places of a 6x5 map."""
-    _, found, _ = work_of(lambda: SoftSplit(3, 2), FeatureShape(4, 6, 5))
+    _, found, _ = trace_costs(lambda: SoftSplit(3, 2), FeatureShape(4, 6, 5))
 
-    assert found == {"copy": Work(1, 0, 3 * 3 * (4 * 3 * 3))}
+    assert found == {"copy": OpCosts(1, 0, 3 * 3 * (4 * 3 * 3))}
 
 
 def test_to_see_the_same_numbers_in_another_shape_is_no_work():
@@ -283,7 +283,7 @@ def test_to_see_the_same_numbers_in_another_shape_is_no_work():
     ids=["torch.relu", "F.silu", "relu", "add", "mul"],
 )
 def test_an_operator_in_place_is_the_same_operator(written, in_place, group):
-    expected = {group: Work(1, 0, 4 * 6 * 5)}
+    expected = {group: OpCosts(1, 0, 4 * 6 * 5)}
 
     assert work(written, (4, 6, 5)) == work(in_place, (4, 6, 5)) == expected
 
@@ -387,11 +387,11 @@ def test_a_linear_layer_belongs_to_the_mlp_or_the_split_that_it_stands_in():
             return self.project(self.block["mlp"](self.split(x)))
 
     rows = 2 * 6
-    _, found, _ = work_of(Tokens, FeatureShape(2, 6, 5))
+    _, found, _ = trace_costs(Tokens, FeatureShape(2, 6, 5))
 
-    assert found["linear split"] == Work(1, rows * 5 * 4, rows * 4)
-    assert found["linear mlp"] == Work(2, 2 * rows * 4 * 9, rows * (9 + 4))
-    assert found["linear"] == Work(1, rows * 4 * 3, rows * 3)
+    assert found["linear split"] == OpCosts(1, rows * 5 * 4, rows * 4)
+    assert found["linear mlp"] == OpCosts(2, 2 * rows * 4 * 9, rows * (9 + 4))
+    assert found["linear"] == OpCosts(1, rows * 4 * 3, rows * 3)
 
 
 def test_a_scope_ends_with_its_module():
@@ -400,7 +400,7 @@ def test_a_scope_ends_with_its_module():
         mlp.add_module("mlp", nn.Linear(5, 5))
         return nn.Sequential(nn.Linear(5, 5), mlp, nn.Linear(5, 5), mlp, nn.Linear(5, 5))
 
-    _, found, _ = work_of(build, FeatureShape(1, 1, 5))
+    _, found, _ = trace_costs(build, FeatureShape(1, 1, 5))
 
     assert {group: amount.calls for group, amount in found.items()} == {"linear": 3, "linear mlp": 2}
 
@@ -422,7 +422,7 @@ EVERYTHING = Architecture(
 
 
 def test_every_parameter_and_every_buffer_is_on_paper():
-    module, _, _ = work_of(EVERYTHING.build, EVERYTHING.image.shape)
+    module, _, _ = trace_costs(EVERYTHING.build, EVERYTHING.image.shape)
 
     tensors = [*module.parameters(), *module.buffers()]
     assert tensors
@@ -430,7 +430,7 @@ def test_every_parameter_and_every_buffer_is_on_paper():
 
 
 def test_the_parameters_on_paper_are_those_of_the_network():
-    module, _, _ = work_of(EVERYTHING.build, EVERYTHING.image.shape)
+    module, _, _ = trace_costs(EVERYTHING.build, EVERYTHING.image.shape)
 
     on_paper, built = (
         {name: (p.shape, p.requires_grad) for name, p in network.named_parameters()}
@@ -443,7 +443,7 @@ def test_counting_leaves_the_random_state_as_it_was():
     torch.manual_seed(3)
     before = torch.get_rng_state()
 
-    work_of(EVERYTHING.build, EVERYTHING.image.shape)
+    trace_costs(EVERYTHING.build, EVERYTHING.image.shape)
 
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -451,17 +451,21 @@ def test_counting_leaves_the_random_state_as_it_was():
 def test_a_network_that_no_machine_holds_is_counted():
     """400 TB of weights."""
     width = 10**7
-    _, found, _ = work_of(lambda: nn.Linear(width, width), FeatureShape(1, 1, width))
+    _, found, _ = trace_costs(lambda: nn.Linear(width, width), FeatureShape(1, 1, width))
 
-    assert found == {"linear": Work(1, width * width, width)}
+    assert found == {"linear": OpCosts(1, width * width, width)}
 
 
 def test_a_network_is_counted_as_it_runs_behind_its_training():
-    assert work_of(lambda: nn.BatchNorm2d(4).train(), FeatureShape(4, 6, 5))[1]["batch norm"].macs == 2 * 120
+    assert (
+        trace_costs(lambda: nn.BatchNorm2d(4).train(), FeatureShape(4, 6, 5))[1]["batch norm"].macs == 2 * 120
+    )
 
 
 def test_a_layer_that_was_frozen_is_frozen_on_paper():
-    module, _, _ = work_of(lambda: nn.Linear(5, 5).requires_grad_(requires_grad=False), FeatureShape(1, 1, 5))
+    module, _, _ = trace_costs(
+        lambda: nn.Linear(5, 5).requires_grad_(requires_grad=False), FeatureShape(1, 1, 5)
+    )
 
     assert not any(parameter.requires_grad for parameter in module.parameters())
 
@@ -475,10 +479,10 @@ def test_an_axis_that_is_added_in_place_is_added_on_paper():
         def forward(self, x):
             return x * self.scale
 
-    module, found, _ = work_of(Scaled, FeatureShape(4, 6, 5))
+    module, found, _ = trace_costs(Scaled, FeatureShape(4, 6, 5))
 
     assert module.scale.shape == (4, 1, 1)
-    assert found == {"elementwise": Work(1, 0, 4 * 6 * 5)}
+    assert found == {"elementwise": OpCosts(1, 0, 4 * 6 * 5)}
 
 
 def test_a_forward_without_gradients_is_counted():
@@ -576,7 +580,7 @@ def test_any_convolution_costs_what_the_trace_of_it_does(channels, size, kernel,
     build = partial(nn.Conv2d, channels, 8, kernel, stride, groups=groups)
     shape = FeatureShape(channels, *size)
 
-    _, found, _ = work_of(build, shape)
+    _, found, _ = trace_costs(build, shape)
 
     assert sum(group.macs for group in found.values()) == traced_macs(build(), shape)
 

@@ -4,7 +4,7 @@ import torch
 from archsearch import count_macs, count_params, globality
 from archsearch.architecture import Architecture, Image
 from archsearch.counting import global_shares, reach
-from archsearch.counting.meta_trace import Recorder, pass_on_paper
+from archsearch.counting.meta_trace import Recorder, meta_trace
 from archsearch.stages import (
     ConvStage,
     ConvStem,
@@ -106,7 +106,7 @@ def test_the_modules_that_mix_are_the_mixers_that_a_part_declares(part):
     shape = IMAGE.shape
     listener = Listener()
 
-    pass_on_paper(lambda: part.build(shape), shape, listener)
+    meta_trace(lambda: part.build(shape), shape, listener)
 
     # An attention over tokens sees no map; where it stands is the business of its part.
     reached = sorted(reach(mixer) for mixer in listener.met)
@@ -115,7 +115,7 @@ def test_the_modules_that_mix_are_the_mixers_that_a_part_declares(part):
 
 def test_watching_leaves_no_hooks_behind():
     part = ConvStage(channels=8, depth=1)
-    module = pass_on_paper(lambda: part.build(IMAGE.shape), IMAGE.shape, Recorder())
+    module = meta_trace(lambda: part.build(IMAGE.shape), IMAGE.shape, Recorder())
 
     assert not any(inner._forward_hooks or inner._forward_pre_hooks for inner in module.modules())
     assert all(parameter.device == torch.device("meta") for parameter in module.parameters())

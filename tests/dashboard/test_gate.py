@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from watching import serving
+from dashboard_client import serving
 
 from archsearch.dashboard import Gate, allowed_hosts
 from archsearch.storage.optuna_storage import close, load_study_record

@@ -1,11 +1,10 @@
 """A record in PostgreSQL is looked at over connections that may not write."""
 
 import json
-import sys
-from pathlib import Path
 
+import postgres_server
 import pytest
-from watching import serving
+from dashboard_client import serving
 
 from archsearch.api import run_study
 from archsearch.dashboard.reading import open_to_read
@@ -13,9 +12,6 @@ from archsearch.space import load_space
 from archsearch.storage.optuna_storage import close
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.config import StudyConfig
-
-sys.path.append(str(Path(__file__).parent.parent / "study"))
-import servers
 
 SPACE = """
 name: seen
@@ -32,7 +28,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("served")
     (place / "space.yaml").write_text(SPACE)
     study = StudyConfig(trials=2, objectives=("top1", "macs"), latency_seconds=0.01)
-    with servers.running() as server:
+    with postgres_server.running() as server:
         run_study(
             load_space(place / "space.yaml"),
             study,

@@ -7,7 +7,7 @@ import time
 import xml.etree.ElementTree as ET
 
 import pytest
-from watching import add, serving
+from dashboard_client import add, serving
 
 from archsearch.results import load_run
 from archsearch.space import load_architecture

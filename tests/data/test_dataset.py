@@ -15,7 +15,7 @@ from archsearch.data.dataset import (
     split_source,
     stratified_order,
 )
-from archsearch.data.images import Source, Table
+from archsearch.data.images import DataSource, SplitTable
 from archsearch.data.sources import open_source
 from archsearch.errors import DataError
 from archsearch.shapes import FeatureShape
@@ -179,7 +179,7 @@ def test_a_class_that_is_too_small_to_split_is_named(tmp_path, handwriting):
 @pytest.mark.parametrize("needed", [5, 7, 50])
 def test_five_images_of_each_class_are_enough(needed):
     labels = np.repeat(np.arange(4), needed)
-    parts = split_source("s", Source({"train": Table(labels, lambda rows: iter(()))}, tuple("abcd")))
+    parts = split_source("s", DataSource({"train": SplitTable(labels, lambda rows: iter(()))}, tuple("abcd")))
 
     assert all(part.counts(4).min() >= 1 for part in parts.values())
 

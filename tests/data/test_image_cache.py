@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from archsearch.data import image_cache, load_data, load_test
 from archsearch.data.image_cache import DecodedRows, checksum, keep, load
-from archsearch.data.images import Picture
+from archsearch.data.images import EncodedImage
 from archsearch.errors import DataError
 from archsearch.shapes import FeatureShape
 
@@ -42,13 +42,13 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def opened(monkeypatch):
     """The places of the pictures that were opened, in order."""
-    places, original = [], Picture.opened
+    places, original = [], EncodedImage.opened
 
     def counted(picture):
         places.append(picture.place)
         return original(picture)
 
-    monkeypatch.setattr(Picture, "opened", counted)
+    monkeypatch.setattr(EncodedImage, "opened", counted)
     return places
 
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archsearch.data.images import Picture, decode, pixels_of, role_of
+from archsearch.data.images import EncodedImage, decode, pixels_of, role_of
 from archsearch.shapes import FeatureShape
 
 RGB = FeatureShape(3, 4, 4)
 GREY = FeatureShape(1, 4, 4)
 
 
-def encoded(image, kind="png", **options) -> Picture:
+def encoded(image, kind="png", **options) -> EncodedImage:
     file = io.BytesIO()
     image.save(file, kind, **options)
-    return Picture("here", file.getvalue())
+    return EncodedImage("here", file.getvalue())
 
 
 def test_grey_becomes_three_equal_channels():
@@ -80,9 +80,9 @@ def test_a_photograph_is_turned_upright():
 
 def test_each_unreadable_picture_is_one_problem_and_the_rest_is_read():
     good = encoded(Image.new("L", (4, 4), 5))
-    cut = Picture("cut.png", good.content[:50])
-    noise = Picture("noise.jpg", b"no image")
-    missing = Picture("row 3", b"")
+    cut = EncodedImage("cut.png", good.content[:50])
+    noise = EncodedImage("noise.jpg", b"no image")
+    missing = EncodedImage("row 3", b"")
     pixels, problems = decode(iter([cut, good, noise, missing]), 4, GREY)
 
     assert [problem.key for problem in problems] == ["cut.png", "noise.jpg", "row 3"]

@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from winners import IN_EVERY_FORM, NETWORKS, images, subject_of
+from export_examples import IN_EVERY_FORM, NETWORKS, images, subject_of
+from paths import HELPERS
+from run_fixtures import copy, run, searched  # noqa: F401
 
-from archsearch.export.format_names import FORMS
-from archsearch.export.formats import write_forms
+from archsearch.export.format_names import FORMATS
+from archsearch.export.formats import write_formats
 
 QUICK = ("yaml", "weights", "standalone")
 
@@ -25,8 +26,8 @@ def taken(folder):
     written = {}
     for name in NETWORKS:
         subject = subject_of(name, f"The network with a {name}.")
-        forms = FORMS if name in IN_EVERY_FORM else QUICK
-        written[name] = {one.form: one for one in write_forms(subject, folder, forms)}
+        forms = FORMATS if name in IN_EVERY_FORM else QUICK
+        written[name] = {one.form: one for one in write_formats(subject, folder, forms)}
     return written
 
 
@@ -43,7 +44,7 @@ def alone(taken, folder):
             files["program"] = forms["program"].path.name
         expected[name] = {"images": pixels, "logits": logits, **files}
     torch.save(expected, folder / "expected.pt")
-    script = Path(__file__).with_name("alone.py")
+    script = HELPERS / "run_standalone.py"
     command = [sys.executable, "-I", script, folder]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     *lines, others = done.stdout.splitlines()

@@ -4,7 +4,7 @@ import pytest
 
 from archsearch.errors import InputError
 from archsearch.export import format_names as kinds
-from archsearch.export.format_names import FORMS, chosen
+from archsearch.export.format_names import FORMATS, chosen
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def without_onnx(monkeypatch):
 def test_all_forms_are_written_where_everything_is_installed(monkeypatch):
     monkeypatch.setattr(kinds, "find_spec", lambda name: object())
 
-    assert chosen(None) == (list(FORMS), [])
+    assert chosen(None) == (list(FORMATS), [])
 
 
 def test_a_form_whose_package_is_missing_is_left_out_and_said(without_onnx):

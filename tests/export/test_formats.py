@@ -10,8 +10,8 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
+from export_examples import IN_EVERY_FORM, NETWORKS, awake, images, subject_of
 from safetensors.torch import load_file
-from winners import IN_EVERY_FORM, NETWORKS, awake, images, subject_of
 
 from archsearch.errors import ArchsearchError, WeightsError
 from archsearch.export import formats as write
@@ -236,7 +236,7 @@ def test_each_form_says_how_it_was_checked(taken):
 
 def test_files_are_named_by_network_and_form_and_nothing_else_is_left(tmp_path):
     subject = subject_of("relu stem")
-    write.write_forms(subject, tmp_path, ("yaml", "weights", "standalone"))
+    write.write_formats(subject, tmp_path, ("yaml", "weights", "standalone"))
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "relu.pt",
@@ -248,7 +248,7 @@ def test_files_are_named_by_network_and_form_and_nothing_else_is_left(tmp_path):
 
 def test_writing_draws_nothing_from_the_global_generator(tmp_path):
     before = torch.get_rng_state()
-    write.write_forms(subject_of("relu stem"), tmp_path, ("weights", "standalone"))
+    write.write_formats(subject_of("relu stem"), tmp_path, ("weights", "standalone"))
 
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -267,7 +267,7 @@ def test_a_form_with_other_logits_is_refused_and_nothing_is_written(tmp_path, mo
 
     monkeypatch.setattr(write, "run_source", off_by_a_little)
     with pytest.raises(ArchsearchError) as caught:
-        write.write_forms(subject_of("relu stem"), tmp_path / "new", ("yaml", "standalone"))
+        write.write_formats(subject_of("relu stem"), tmp_path / "new", ("yaml", "standalone"))
 
     assert str(caught.value) == (
         "relu.py: its logits differ from the network's by up to 0.0002 on 1 random images, and 0.0001 is the "
@@ -280,7 +280,7 @@ def test_a_network_that_no_onnx_file_can_hold_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(write, "MOST_ONNX_BYTES", 1000)
 
     with pytest.raises(ArchsearchError) as caught:
-        write.write_forms(subject_of("relu stem"), tmp_path / "new", ("yaml", "onnx"))
+        write.write_formats(subject_of("relu stem"), tmp_path / "new", ("yaml", "onnx"))
     assert str(caught.value) == (
         "relu.onnx: an ONNX file holds less than 2 GiB; nothing was written: leave this form out with --form"
     )
@@ -293,7 +293,7 @@ def test_what_torch_cannot_translate_is_refused_in_a_line(tmp_path, monkeypatch)
 
     monkeypatch.setattr(torch.onnx, "export", cannot)
     with pytest.raises(ArchsearchError, match=r"torch\.onnx cannot write it: no such operator; nothing was"):
-        write.write_forms(subject_of("relu stem"), tmp_path, ("onnx",))
+        write.write_formats(subject_of("relu stem"), tmp_path, ("onnx",))
 
 
 def test_without_onnxruntime_an_onnx_file_is_written_and_said_to_be_unchecked(tmp_path, monkeypatch):
@@ -308,7 +308,7 @@ def test_logits_that_are_no_numbers_are_refused(tmp_path):
     torch.nn.init.constant_(subject.network.head.linear.bias, math.nan)
 
     with pytest.raises(ArchsearchError, match="by up to nan"):
-        write.write_forms(subject, tmp_path, ("weights",))
+        write.write_formats(subject, tmp_path, ("weights",))
 
 
 class Hostile:

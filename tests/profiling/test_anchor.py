@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from archsearch.counting.meta_trace import work_of
+from archsearch.counting.meta_trace import trace_costs
 from archsearch.profiling import anchor, conditions_of
 from archsearch.profiling.anchor import Witness, anchored, busy_flag, busy_seconds, drift_flag
 
@@ -169,7 +169,7 @@ def test_the_anchor_is_two_3x3_convolutions(monkeypatch, conditions, macs):
     monkeypatch.setattr(anchor, "runner", lambda network, image, _: (network, image))
     network, image = anchor.anchor.__wrapped__(conditions)
 
-    work = work_of(lambda: network.to("meta"), image)[1]["conv spatial"]
+    work = trace_costs(lambda: network.to("meta"), image)[1]["conv spatial"]
 
     assert (work.calls, work.macs) == (2, macs)
 

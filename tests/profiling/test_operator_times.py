@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from archsearch.counting.meta_trace import pass_on_paper
+from archsearch.counting.meta_trace import meta_trace
 from archsearch.counting.op_counters import HANDLES, NEGLIGIBLE, SHAPE_ONLY
 from archsearch.profiling import conditions_of, operator_times
 from archsearch.profiling.operator_times import (
@@ -54,7 +54,7 @@ def network_of(function):
 def calls_of(function, shape=SHAPE):
     """The calls of ``function(x)``, with their groups."""
     transcript = Transcript()
-    pass_on_paper(lambda: Function(function), shape, transcript)
+    meta_trace(lambda: Function(function), shape, transcript)
     return transcript.calls
 
 
@@ -184,7 +184,7 @@ def test_the_calls_on_paper_are_those_of_a_real_pass_down_to_their_strides(space
         with torch.inference_mode(), Witness() as witness:
             network(images)
         transcript = Transcript()
-        pass_on_paper(architecture.build, image, transcript)
+        meta_trace(architecture.build, image, transcript)
 
         assert [call.key for _, call in transcript.calls] == witness.keys
 

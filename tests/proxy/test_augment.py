@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsearch.proxy import Recipe
-from archsearch.proxy.augment import HOLE_UNITS, Plan, Shown, plan_batches
+from archsearch.proxy.augment import HOLE_UNITS, Augmenter, BatchPlan, plan_batches
 
 
 def test_steps_are_whole_batches_of_the_samples():
@@ -59,15 +59,15 @@ def test_about_half_of_the_images_are_mirrored_when_asked():
     assert 0.45 < share < 0.55  # 8192 throws of a coin
 
 
-def step(shifts, flips, holes=None) -> Plan:
+def step(shifts, flips, holes=None) -> BatchPlan:
     images = len(flips)
-    return Plan(
+    return BatchPlan(
         torch.arange(images), shifts, flips, torch.zeros(images, 2).long() if holes is None else holes
     )
 
 
 def augmented(images, plan, recipe, colour) -> torch.Tensor:
-    return Shown(images, recipe, colour, torch.device("cpu"))(plan)
+    return Augmenter(images, recipe, colour, torch.device("cpu"))(plan)
 
 
 def grey(channels, value=7):

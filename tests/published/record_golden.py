@@ -47,7 +47,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from seeded import names_sha256, probe, seeded_images, seeded_tensors
+from seeded_weights import names_sha256, probe, seeded_images, seeded_tensors
 
 SEED = 20210128
 T2T_IMAGE = (1, 3, 224, 224)

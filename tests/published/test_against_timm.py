@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 import torch
-from seeded import probe, seeded_images, seeded_tensors
+from seeded_weights import probe, seeded_images, seeded_tensors
 from torch import Tensor, nn
 
 from archsearch.published import load_published

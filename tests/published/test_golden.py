@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from naming import on_no_device, published_shapes
-from seeded import names_sha256, probe, seeded_images, seeded_tensors
+from seeded_weights import names_sha256, probe, seeded_images, seeded_tensors
+from tensor_names import on_no_device, published_shapes
 
 from archsearch.published import load_published
 from archsearch.published.load import best_dialect

@@ -6,9 +6,9 @@ from argparse import Namespace
 
 import pytest
 import torch
-from naming import on_no_device, published_shapes
 from safetensors.torch import save_file
-from seeded import seeded_tensors
+from seeded_weights import seeded_tensors
+from tensor_names import on_no_device, published_shapes
 
 from archsearch.errors import InputError, WeightsError
 from archsearch.published import load_published, read_weights, reference_names

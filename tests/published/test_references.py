@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from naming import on_no_device
+from tensor_names import on_no_device
 
 from archsearch.architecture import Image
 from archsearch.errors import ArchitectureError, InputError

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from frames import trials_of
+from trial_frames import trials_of
 
 from archsearch.results.answer import with_unit
 from archsearch.results.run import Run

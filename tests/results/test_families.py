@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from frames import trials_of
+from trial_frames import trials_of
 
 from archsearch.results.families import (
     DISAGREEMENT_COLUMNS,

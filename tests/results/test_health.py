@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from frames import trials_of
+from trial_frames import trials_of
 
 from archsearch.results.health import CHECKS, health_lines
 from archsearch.results.run import Run
@@ -29,7 +29,7 @@ def checked(name, *rows, folder=Path("nowhere"), repeats=None, extra=None, sampl
     return [(finding.status, finding.text) for finding in CHECKS[name](run, trained)]
 
 
-def ladder(count, **more):
+def halving(count, **more):
     """A front: each trial dearer and better than the one before."""
     return [{"latency_ms": 1.0 + n, "top1": 0.50 + n / 100, **more} for n in range(count)]
 
@@ -42,7 +42,7 @@ NOISE = "the front is more than noise"
 
 
 def test_a_front_that_rises_by_more_than_seeds_do_is_no_noise():
-    ((status, text),) = checked(NOISE, *ladder(5), repeats=seeds(0.001))
+    ((status, text),) = checked(NOISE, *halving(5), repeats=seeds(0.001))
 
     assert status == "ok"
     assert (
@@ -52,22 +52,22 @@ def test_a_front_that_rises_by_more_than_seeds_do_is_no_noise():
 
 
 def test_a_front_within_the_seeds_is_noise():
-    assert checked(NOISE, *ladder(5), repeats=seeds(0.05))[0][0] == "warn"
+    assert checked(NOISE, *halving(5), repeats=seeds(0.05))[0][0] == "warn"
 
 
 def test_without_repeated_seeds_nobody_knows():
-    ((status, text),) = checked(NOISE, *ladder(5))
+    ((status, text),) = checked(NOISE, *halving(5))
 
     assert status == "unknown"
     assert "nobody knows how much of it is chance" in text
-    assert checked(NOISE, *ladder(1))[0][0] == "unknown"
+    assert checked(NOISE, *halving(1))[0][0] == "unknown"
 
 
 BOUND = "no bound is always hit"
 
 
 def test_an_option_whose_end_the_whole_front_takes_is_named():
-    rows = [*ladder(4), {"latency_ms": 9.0, "top1": 0.1}, {"latency_ms": 9.0, "top1": 0.1}]
+    rows = [*halving(4), {"latency_ms": 9.0, "top1": 0.1}, {"latency_ms": 9.0, "top1": 0.1}]
     kernels = pd.array([7, 7, 7, 7, 3, 5], dtype="Int64")
     ((status, text),) = checked(BOUND, *rows, extra={"stages.0.conv.kernel": kernels})
 
@@ -76,7 +76,7 @@ def test_an_option_whose_end_the_whole_front_takes_is_named():
 
 
 def test_an_option_in_the_middle_or_of_two_values_is_no_bound():
-    rows = [*ladder(4), {"latency_ms": 9.0, "top1": 0.1}, {"latency_ms": 9.0, "top1": 0.1}]
+    rows = [*halving(4), {"latency_ms": 9.0, "top1": 0.1}, {"latency_ms": 9.0, "top1": 0.1}]
     middle = pd.array([5, 5, 5, 5, 3, 7], dtype="Int64")
     two = pd.array([5, 5, 5, 5, 3, 3], dtype="Int64")
 
@@ -85,14 +85,14 @@ def test_an_option_in_the_middle_or_of_two_values_is_no_bound():
 
 
 def test_a_limit_that_the_whole_front_uses_up_is_named():
-    rows = ladder(4, macs=970)
+    rows = halving(4, macs=970)
     near = checked(BOUND, *rows, extra={"excess.macs": [-30.0] * 4})
-    far = checked(BOUND, *ladder(4, macs=500), extra={"excess.macs": [-500.0] * 4})
+    far = checked(BOUND, *halving(4, macs=500), extra={"excess.macs": [-500.0] * 4})
 
     assert near[0][0] == "warn"
     assert "macs within 5 % of its limit" in near[0][1]
     assert far[0][0] == "ok"
-    assert checked(BOUND, *ladder(3))[0][0] == "unknown"
+    assert checked(BOUND, *halving(3))[0][0] == "unknown"
 
 
 def test_a_kind_or_a_family_that_was_never_trained_is_named():
@@ -120,8 +120,8 @@ def test_proposals_that_lie_nearer_to_the_front_than_chance_beat_it():
 
 
 def test_chance_itself_and_short_runs_are_not_judged():
-    assert checked(CHANCE, *ladder(30), sampler="random")[0][0] == "unknown"
-    assert checked(CHANCE, *ladder(12))[0][0] == "unknown"
+    assert checked(CHANCE, *halving(30), sampler="random")[0][0] == "unknown"
+    assert checked(CHANCE, *halving(12))[0][0] == "unknown"
 
 
 def test_disturbed_latencies_are_counted():

@@ -2,9 +2,9 @@ import math
 
 import pandas as pd
 import pytest
-from frames import trials_of
 from hypothesis import given
 from hypothesis import strategies as st
+from trial_frames import trials_of
 
 from archsearch.results.map import (
     COLUMNS,

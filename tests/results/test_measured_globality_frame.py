@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from archsearch.results import load_run, realised_frame, realised_lines, write_results
+from archsearch.results import load_run, measured_globality_frame, measured_globality_lines, write_results
 from archsearch.results.measured_globality import COLUMNS, interval, no_realised
 
 
@@ -41,17 +41,17 @@ def trained(count, globality=None):
 def asked(realised, **settings):
     """The frame of as many winners."""
     attributes = {f"realised:a{number}": entry(value, **settings) for number, value in enumerate(realised)}
-    return realised_frame(attributes, trained(len(realised)))
+    return measured_globality_frame(attributes, trained(len(realised)))
 
 
 def test_it_has_the_documented_columns_and_types_even_if_it_is_empty():
-    for frame in (no_realised(), realised_frame({}, trained(2)), asked([0.1])):
+    for frame in (no_realised(), measured_globality_frame({}, trained(2)), asked([0.1])):
         assert {name: str(kind) for name, kind in frame.dtypes.items()} == COLUMNS
 
 
 def test_several_seeds_come_to_their_mean_and_student_s_interval():
     values = [0.2, 0.3, 0.4]
-    frame = realised_frame(
+    frame = measured_globality_frame(
         {"realised:a0": entry(*values, distance=[0.5, 0.6, 0.7], source="finals")}, trained(1)
     )
 
@@ -81,22 +81,22 @@ def test_who_is_being_asked_or_broke_has_no_row():
         "final:a0:0": {"top1": 0.5},
     }
 
-    assert list(realised_frame(attributes, trained(3))["architecture"]) == ["a2"]
+    assert list(measured_globality_frame(attributes, trained(3))["architecture"]) == ["a2"]
 
 
 def test_no_winners_no_sentence():
-    assert realised_lines(no_realised()) == []
+    assert measured_globality_lines(no_realised()) == []
 
 
 def test_fewer_than_five_winners_rank_nothing():
     said = ["Realised globality: 4 trained winners, and a rank correlation with globality needs 5."]
 
-    assert realised_lines(asked([0.1, 0.2, 0.3, 0.4])) == said
-    assert realised_lines(asked([0.1]))[0].startswith("Realised globality: 1 trained winner,")
+    assert measured_globality_lines(asked([0.1, 0.2, 0.3, 0.4])) == said
+    assert measured_globality_lines(asked([0.1]))[0].startswith("Realised globality: 1 trained winner,")
 
 
 def test_where_globality_ranks_as_the_networks_do_the_axis_says_so():
-    (line,) = realised_lines(asked([0.1, 0.2, 0.3, 0.5, 0.4, 0.6]))
+    (line,) = measured_globality_lines(asked([0.1, 0.2, 0.3, 0.5, 0.4, 0.6]))
 
     # One of the neighbouring pairs is swapped: 1 - 6 * 2 / (6 * 35).
     assert f"rho with globality {1 - 12 / 210:.2f} [" in line
@@ -104,21 +104,23 @@ def test_where_globality_ranks_as_the_networks_do_the_axis_says_so():
 
 
 def test_where_it_does_not_the_axis_is_nominal():
-    (line,) = realised_lines(asked([0.6, 0.5, 0.1, 0.2, 0.4, 0.3]))
+    (line,) = measured_globality_lines(asked([0.6, 0.5, 0.1, 0.2, 0.4, 0.3]))
 
     assert line.endswith("the axis is nominal here.")
 
 
 def test_winners_of_one_globality_cannot_be_ranked_by_it():
-    frame = realised_frame(
+    frame = measured_globality_frame(
         {f"realised:a{n}": entry(n / 10) for n in range(5)}, trained(5, globality=[0.5] * 5)
     )
 
-    assert realised_lines(frame)[0].endswith("one and the same globality, which nothing can be ranked by.")
+    assert measured_globality_lines(frame)[0].endswith(
+        "one and the same globality, which nothing can be ranked by."
+    )
 
 
 def test_the_attentions_are_said_to_look_so_far():
-    lines = realised_lines(asked([0.1, 0.2], distance=[0.75]))
+    lines = measured_globality_lines(asked([0.1, 0.2], distance=[0.75]))
 
     assert lines[1] == "Attention of 2 of them looks 0.75 to 0.75 times as far as uniform attention would."
 
@@ -131,7 +133,7 @@ def test_a_run_in_which_nobody_was_asked_has_an_empty_frame_and_no_file(run):
 def test_the_frame_is_written_with_the_results(copy):
     run = load_run(copy)
     rows = run.trials[run.trials["outcome"] == "trained"]
-    frame = realised_frame({f"realised:{rows['architecture'].iloc[0]}": entry(0.25)}, run.trials)
+    frame = measured_globality_frame({f"realised:{rows['architecture'].iloc[0]}": entry(0.25)}, run.trials)
     object.__setattr__(run, "realised", frame)
     write_results(run)
 

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from mixed import STUDY, table
+from two_family_run import STUDY, table
 
 from archsearch.architecture import Architecture
 from archsearch.counting import (

@@ -1,25 +1,3 @@
-"""Spaces of this room's tests: made-up ones in ``searchable``, real ones from text."""
+"""The fixtures of this room; they stand in ``tests/helpers``."""
 
-import pytest
-from searchable import NINETY_SIX, blind
-
-from archsearch.space import load_space
-from archsearch.study.feasible_space import Searched
-
-
-@pytest.fixture(scope="session")
-def searched_of(tmp_path_factory):
-    """The space that a text describes, as a study searches it."""
-
-    def loaded(text, config=None):
-        path = tmp_path_factory.mktemp("space") / "space.yaml"
-        path.write_text(text, encoding="utf-8")
-        return Searched(load_space(path), blind("macs") if config is None else config)
-
-    return loaded
-
-
-@pytest.fixture(scope="session")
-def ninety_six(searched_of):
-    """96 architectures; accuracy and MACs."""
-    return searched_of(NINETY_SIX)
+from search_fixtures import ninety_six, searched_of  # noqa: F401

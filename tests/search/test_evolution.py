@@ -5,14 +5,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from fake_search_spaces import Made, history, known, stages
 from hypothesis import given
 from hypothesis import strategies as st
-from searchable import Made, history, known, stages
 
-from archsearch.search import lessons
+from archsearch.search import training_rows
 from archsearch.search.samplers import evolution
 from archsearch.search.samplers.evolution import (
-    Child,
+    OffspringTrial,
     elite,
     feasible,
     nsga2,
@@ -20,8 +20,8 @@ from archsearch.search.samplers.evolution import (
     part_of,
     regularized_evolution,
 )
-from archsearch.search.samplers.sampler import most_telling, objectives, rising
-from archsearch.trial import Fixed, proposal_of
+from archsearch.search.samplers.sampler import objectives, rising, subsample
+from archsearch.trial import FixedTrial, proposal_of
 
 STAGES = Made(stages)
 CONV = {
@@ -42,7 +42,7 @@ MHSA = {
 
 def born(*couple, mutations=0, seed=0):
     """The answers of a child."""
-    return proposal_of(STAGES, Child(couple, random.Random(seed), mutations)).params
+    return proposal_of(STAGES, OffspringTrial(couple, random.Random(seed), mutations)).params
 
 
 class Always(random.Random):
@@ -103,7 +103,7 @@ def test_each_part_of_a_child_is_one_parents():
 
 
 def test_what_the_giver_of_a_part_was_not_asked_comes_from_whoever_was():
-    child = Child((CONV, MHSA), Always(0.99), mutations=0)
+    child = OffspringTrial((CONV, MHSA), Always(0.99), mutations=0)
 
     # ``Always`` takes the first: CONV gives ``stages.0``, and has no heads.
     assert child.suggest_categorical("stages.0.kind", ("conv", "mhsa")) == "conv"
@@ -112,14 +112,17 @@ def test_what_the_giver_of_a_part_was_not_asked_comes_from_whoever_was():
 
 def test_what_no_parent_was_asked_is_drawn_from_all_choices():
     chance = Always(0.99)
-    child = Child((CONV,), chance, mutations=0)
+    child = OffspringTrial((CONV,), chance, mutations=0)
     child.suggest_categorical("stages.0.mhsa.heads", (2, 4))
 
     assert chance.offered == [(CONV,), (2, 4)]
 
 
 def test_an_answer_that_is_no_longer_a_choice_is_drawn_anew():
-    assert Child((CONV,), random.Random(0), 0).suggest_categorical("stem.channels", (64, 128)) in (64, 128)
+    assert OffspringTrial((CONV,), random.Random(0), 0).suggest_categorical("stem.channels", (64, 128)) in (
+        64,
+        128,
+    )
 
 
 def test_a_stage_that_becomes_another_kind_is_asked_what_that_kind_is_asked():
@@ -140,7 +143,8 @@ def test_changes_are_as_many_as_are_asked_for():
 
     def changes(mutations):
         children = (
-            proposal_of(flat, Child((parent,), random.Random(s), mutations)).params for s in range(400)
+            proposal_of(flat, OffspringTrial((parent,), random.Random(s), mutations)).params
+            for s in range(400)
         )
         return np.mean([sum(a != "a" for a in child.values()) for child in children])
 
@@ -151,14 +155,17 @@ def test_changes_are_as_many_as_are_asked_for():
 
 
 def test_the_rate_of_changes_goes_by_the_parent_that_was_asked_most():
-    assert Child(({"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3, "d": 4}), random.Random(0), 2).rate == 2 / 4
-    assert Child(({}, {}), random.Random(0), 1).rate == 1
+    assert (
+        OffspringTrial(({"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3, "d": 4}), random.Random(0), 2).rate
+        == 2 / 4
+    )
+    assert OffspringTrial(({}, {}), random.Random(0), 1).rate == 1
 
 
 def test_a_changed_answer_is_another_one():
     chance = Always(0.0)
 
-    assert Child(({"kind": "b"},), chance, 1).changed("b", ("a", "b", "c")) != "b"
+    assert OffspringTrial(({"kind": "b"},), chance, 1).changed("b", ("a", "b", "c")) != "b"
     # Kinds have no neighbours; every other one is possible.
     assert chance.offered == [("a", "c")]
 
@@ -167,15 +174,15 @@ def test_a_changed_answer_is_another_one():
 def test_the_neighbours_of_a_number_are_the_next_ones_on_both_sides(answer, neighbours):
     near, far = Always(0.49), Always(0.5)
     numbers = (1, 3, 5, 7, 9)
-    Child(({},), near, 1).changed(answer, numbers)
-    Child(({},), far, 1).changed(answer, numbers)
+    OffspringTrial(({},), near, 1).changed(answer, numbers)
+    OffspringTrial(({},), far, 1).changed(answer, numbers)
 
     assert near.offered == [neighbours]
     assert far.offered == [tuple(n for n in numbers if n != answer)]
 
 
 def test_a_changed_number_goes_to_a_neighbour_half_of_the_time_and_anywhere_else_else():
-    child = Child(({},), random.Random(0), 1)
+    child = OffspringTrial(({},), random.Random(0), 1)
     share = Counter(child.changed(4, tuple(range(9))) for _ in range(4000))
 
     # Half of them go to 3 or 5; of the other half two in eight do.
@@ -186,7 +193,8 @@ def test_a_changed_number_goes_to_a_neighbour_half_of_the_time_and_anywhere_else
 
 def test_a_question_with_one_choice_is_never_changed():
     assert (
-        Child(({"head.pool": "mean"},), Always(0.0), 1).suggest_categorical("head.pool", ("mean",)) == "mean"
+        OffspringTrial(({"head.pool": "mean"},), Always(0.0), 1).suggest_categorical("head.pool", ("mean",))
+        == "mean"
     )
 
 
@@ -208,7 +216,9 @@ def test_rising_choices_are_two_numbers_or_more_each_above_the_one_before(choice
 
 
 def test_objectives_are_the_error_and_the_logarithms_of_the_costs():
-    taught = lessons([known(0, top1=(0.75,), costs=(100.0, 0.01)), known(1, top1=(0.5,), costs=(1e6, 0.0))])
+    taught = training_rows(
+        [known(0, top1=(0.75,), costs=(100.0, 0.01)), known(1, top1=(0.5,), costs=(1e6, 0.0))]
+    )
     first, second = objectives(taught)
 
     assert first == pytest.approx([0.25, 2, -2])
@@ -218,7 +228,7 @@ def test_objectives_are_the_error_and_the_logarithms_of_the_costs():
 
 
 def test_parents_are_within_the_limits_if_anybody_is():
-    taught = lessons([known(0, excess={"macs": 1.0}), known(1, excess={"macs": -1.0}), known(2)])
+    taught = training_rows([known(0, excess={"macs": 1.0}), known(1, excess={"macs": -1.0}), known(2)])
 
     assert [lesson.known.slot for lesson in feasible(taught)] == [1, 2]
     assert feasible(taught[:1]) == taught[:1]
@@ -226,7 +236,9 @@ def test_parents_are_within_the_limits_if_anybody_is():
 
 def falling(count):
     """Lessons of falling accuracy: slot 0 is the best."""
-    return lessons([known(slot, top1=(1 - slot / 1000,), answers={"slot": slot}) for slot in range(count)])
+    return training_rows(
+        [known(slot, top1=(1 - slot / 1000,), answers={"slot": slot}) for slot in range(count)]
+    )
 
 
 def slots(found):
@@ -234,18 +246,18 @@ def slots(found):
 
 
 def test_most_is_told_by_the_best_half_and_the_latest():
-    assert slots(most_telling(falling(10), 4)) == [0, 1, 8, 9]
-    assert slots(most_telling(falling(10), 5)) == [0, 1, 7, 8, 9]
-    assert slots(most_telling(falling(10), 10)) == list(range(10))
+    assert slots(subsample(falling(10), 4)) == [0, 1, 8, 9]
+    assert slots(subsample(falling(10), 5)) == [0, 1, 7, 8, 9]
+    assert slots(subsample(falling(10), 10)) == list(range(10))
     # The best ones are the latest: the rest is the latest of the others.
-    rising_ones = lessons([known(slot, top1=(slot / 10,)) for slot in range(10)])
-    assert slots(most_telling(rising_ones, 4)) == [6, 7, 8, 9]
+    rising_ones = training_rows([known(slot, top1=(slot / 10,)) for slot in range(10)])
+    assert slots(subsample(rising_ones, 4)) == [6, 7, 8, 9]
 
 
 def test_the_elite_is_the_best_by_place():
     assert slots(elite(falling(30), 3)) == [0, 1, 2]
     # The best last: they are found wherever they are.
-    assert slots(elite(lessons([known(s, top1=(s / 30,)) for s in range(30)]), 2)) == [29, 28]
+    assert slots(elite(training_rows([known(s, top1=(s / 30,)) for s in range(30)]), 2)) == [29, 28]
 
 
 def test_the_winner_of_a_tournament_of_all_is_the_best():
@@ -291,7 +303,7 @@ def test_regularised_evolution_looks_at_the_youngest_hundred_only(quick):
 def test_regularised_evolution_takes_no_parent_beyond_a_limit():
     found = [known(s, top1=(1 - s / 100,), answers={"slot": s}, excess={"macs": 5.0 - s}) for s in range(10)]
 
-    assert {slot for (slot,) in family(regularized_evolution, lessons(found))} == {5}
+    assert {slot for (slot,) in family(regularized_evolution, training_rows(found))} == {5}
 
 
 def test_nsga2_takes_one_or_two_of_the_fifty_best(quick):
@@ -306,7 +318,7 @@ def test_nsga2_takes_one_or_two_of_the_fifty_best(quick):
 
 def test_nsga2_takes_no_parent_beyond_a_limit():
     found = [known(s, top1=(1 - s / 100,), answers={"slot": s}, excess={"macs": 5.0 - s}) for s in range(10)]
-    taken = {slot for couple in family(nsga2, lessons(found)) for slot in couple}
+    taken = {slot for couple in family(nsga2, training_rows(found)) for slot in couple}
 
     assert min(taken) == 5
 
@@ -321,6 +333,6 @@ def test_a_child_is_one_change_away_from_its_parents_in_the_mean(sampler):
 @given(st.integers(0, 2**32), st.floats(0, 5))
 def test_every_child_is_a_point_of_the_space(seed, mutations):
     couple = [k.answers for k in history(STAGES, 2, seed=seed % 100)]
-    child = proposal_of(STAGES, Child(tuple(couple), random.Random(seed), mutations))
+    child = proposal_of(STAGES, OffspringTrial(tuple(couple), random.Random(seed), mutations))
 
-    assert STAGES.sample(Fixed(child.params)) == child.architecture
+    assert STAGES.sample(FixedTrial(child.params)) == child.architecture

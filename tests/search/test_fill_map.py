@@ -1,12 +1,12 @@
 from collections import Counter
 
-from searchable import Made, history, known_of, stages
+from fake_search_spaces import Made, history, known_of, stages
 
 from archsearch.results import map as results_map
-from archsearch.search import Place, lessons, propose
+from archsearch.search import ProposalSeed, propose, training_rows
 from archsearch.search.samplers.fill_map import fill_cells
 from archsearch.stats.cells import GLOBALITY_CELLS, cells_of
-from archsearch.trial import Fixed, proposal_of
+from archsearch.trial import FixedTrial, proposal_of
 
 
 def test_the_search_aims_at_the_cells_that_the_map_shows():
@@ -36,7 +36,7 @@ STAGES = Made(stages)
 def crowd(space, places):
     """Known candidates at these stages, each of them trained."""
     return [
-        known_of(space, slot, proposal_of(space, Fixed({"stages.0.channels": stage})), top1=(0.5,))
+        known_of(space, slot, proposal_of(space, FixedTrial({"stages.0.channels": stage})), top1=(0.5,))
         for slot, stage in enumerate(places)
     ]
 
@@ -45,14 +45,14 @@ def test_it_aims_at_the_cell_with_the_fewest_candidates():
     found = crowd(STRIP, [*range(20), *range(20, 60, 2), *range(81, 99)])
 
     for slot in range(40, 50):
-        proposal = propose(STRIP, "map", found, Place(0, slot))
+        proposal = propose(STRIP, "map", found, ProposalSeed(0, slot))
         assert 60 <= proposal.architecture["stages.0.channels"] < 80
 
 
 def test_candidates_one_after_another_fill_the_cells_evenly():
     found = crowd(STRIP, range(10))
     for slot in range(10, 58):
-        proposal = propose(STRIP, "map", found, Place(1, slot))
+        proposal = propose(STRIP, "map", found, ProposalSeed(1, slot))
         found.append(known_of(STRIP, slot, proposal, top1=(0.5,)))
     counts = Counter(cell for cell, _ in cells_of([k.features for k in found]))
 
@@ -61,12 +61,12 @@ def test_candidates_one_after_another_fill_the_cells_evenly():
 
 def test_it_never_proposes_what_is_known(ninety_six):
     found = history(ninety_six, 90)
-    left = {propose(ninety_six, "map", found, Place(2, slot)).architecture.id for slot in range(10)}
+    left = {propose(ninety_six, "map", found, ProposalSeed(2, slot)).architecture.id for slot in range(10)}
 
     assert not left & {k.identity for k in found}
 
 
 def test_where_points_have_no_features_chance_draws():
-    proposal = fill_cells(STAGES, lessons(history(STAGES, 12)), 3)
+    proposal = fill_cells(STAGES, training_rows(history(STAGES, 12)), 3)
 
-    assert STAGES.sample(Fixed(proposal.params)) == proposal.architecture
+    assert STAGES.sample(FixedTrial(proposal.params)) == proposal.architecture

@@ -7,10 +7,10 @@ from dataclasses import replace
 import moocore
 import numpy as np
 import pytest
+from fake_search_spaces import Made, among, history, known_of, lever_cost, lever_top1, levers, stages
 from scipy.stats import norm
-from searchable import Made, among, history, known_of, lever_cost, lever_top1, levers, stages
 
-from archsearch.search import lessons
+from archsearch.search import training_rows
 from archsearch.search.samplers.gp import (
     INTEGRATION_POINTS,
     Coding,
@@ -21,7 +21,7 @@ from archsearch.search.samplers.gp import (
     predicted,
     spread_points,
 )
-from archsearch.trial import Fixed, RandomTrial, proposal_of
+from archsearch.trial import FixedTrial, RandomTrial, proposal_of
 
 # The function of its name hides the module.
 ROOM = sys.modules[gp.__module__]
@@ -226,7 +226,7 @@ def test_nothing_that_is_known_or_infeasible_is_offered_and_nothing_twice():
     space = Made(stages, against=lambda point: ["narrow"] if point["stem.channels"] == 8 else [])
     found = history(space, 20)[::2]
     taken = {k.identity for k in found}
-    offers = offered(space, lessons(found), random.Random(0), taken)
+    offers = offered(space, training_rows(found), random.Random(0), taken)
     identities = [offer.architecture.id for offer in offers]
 
     # 50 of 75 are feasible, and 160 offers find nearly all that are not taken.
@@ -238,7 +238,7 @@ def test_nothing_that_is_known_or_infeasible_is_offered_and_nothing_twice():
 
 
 def point_of(space, k):
-    return space.sample(Fixed(k.answers))
+    return space.sample(FixedTrial(k.answers))
 
 
 def test_the_elite_is_offered_children():
@@ -248,8 +248,8 @@ def test_the_elite_is_offered_children():
     found = history(wide, 30, top1=lambda point: 0.1)
     for slot, numbers in enumerate(best, start=30):
         told = {f"stages.{n}.channels": number for n, number in enumerate(numbers)}
-        found.append(known_of(wide, slot, proposal_of(wide, Fixed(told)), top1=(0.9,)))
-    offers = offered(wide, lessons(found), random.Random(0), set())
+        found.append(known_of(wide, slot, proposal_of(wide, FixedTrial(told)), top1=(0.9,)))
+    offers = offered(wide, training_rows(found), random.Random(0), set())
     alike = [o for o in offers if [o.params[f"stages.{n}.channels"] for n in range(4)].count(0) >= 3]
 
     # Sixteen are the elite, and have 96 children with one, one, two or four changes in six answers.
@@ -258,7 +258,7 @@ def test_the_elite_is_offered_children():
 
 def test_where_all_is_known_something_is_proposed_all_the_same():
     found = history(Made(stages), 75)
-    proposal = gp(Made(stages), lessons(found), 0)
+    proposal = gp(Made(stages), training_rows(found), 0)
 
     assert len(found) == 75
     assert proposal.architecture.id in {k.identity for k in found}
@@ -282,7 +282,7 @@ def test_what_is_proposed_is_an_improvement(space):
         return moocore.hypervolume(np.array(rows), ref=[1.0, 2.0][: len(rows[0])])
 
     points = [point_of(space, k) for k in found]
-    proposals = [gp(space, lessons(found), seed).architecture for seed in range(4)]
+    proposals = [gp(space, training_rows(found), seed).architecture for seed in range(4)]
 
     assert all(volume([*points, proposal]) > 1.01 * volume(points) for proposal in proposals)
 
@@ -297,7 +297,7 @@ def test_the_model_is_told_answers_features_and_errors(monkeypatch):
     monkeypatch.setattr(ROOM, "predicted", noted)
     space = Made(stages, measured, told=lambda point: (float(point["stem.channels"]) / 7,))
     found = [replace(k, costs=costly(point_of(space, k))) for k in history(space, 15)]
-    gp(space, lessons(found), 0)
+    gp(space, training_rows(found), 0)
     (inside, errors, outside), (_, seconds, _) = heard
 
     # Two kinds of two stages, kernels and heads with the column that says whether they were asked, the stem.
@@ -314,7 +314,7 @@ def test_the_model_is_told_two_hundred_at_most(monkeypatch):
     space = Made(levers)
     monkeypatch.setattr(ROOM, "predicted", lambda *told: heard.append(told) or (np.zeros(len(told[2])),) * 2)
     # Three accuracies, three fronts.
-    gp(space, lessons(history(space, 230, top1=lambda p: p["stages.0.channels"] // 2 / 3)), 0)
+    gp(space, training_rows(history(space, 230, top1=lambda p: p["stages.0.channels"] // 2 / 3)), 0)
 
     assert len(heard[0][0]) == 200
 
@@ -326,8 +326,8 @@ def test_infeasible_candidates_are_nothing_to_improve_on(monkeypatch):
     )
     found = history(COUNTED, 12)
     bad = among(found[:5], excess={"macs": 1.0})
-    gp(COUNTED, lessons([*bad, *found[5:]]), 0)
-    gp(COUNTED, lessons(among(found, excess={"macs": 1.0})), 0)
+    gp(COUNTED, training_rows([*bad, *found[5:]]), 0)
+    gp(COUNTED, training_rows(among(found, excess={"macs": 1.0})), 0)
 
     # The seven that are feasible; all twelve where none is.
     assert [len(known) for known in seen] == [7, 12]

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
+from fake_search_spaces import known
 from hypothesis import given
 from hypothesis import strategies as st
-from searchable import known
 
-from archsearch.search import Ladder, Reading, promoted
+from archsearch.search import Reading, SuccessiveHalving, next_promotion
 
 # Nobody goes on by chance, unless a test says so.
-LADDER = Ladder((0.1, 0.3), audit=0.0)
+LADDER = SuccessiveHalving((0.1, 0.3), audit=0.0)
 NUMBERS = st.integers(0, 4)
 
 
@@ -28,10 +28,10 @@ def with_losses(found, losses):
     ]
 
 
-def sent_on(found, ladder=LADDER, *, more_to_come=False):
+def sent_on(found, halving=LADDER, *, more_to_come=False):
     """All who go on from the rungs where they are, one after the other; by slot, whether by chance."""
     sent, found = {}, list(found)
-    while (choice := promoted(found, ladder, more_to_come=more_to_come)) is not None:
+    while (choice := next_promotion(found, halving, more_to_come=more_to_come)) is not None:
         slot, by_chance = choice
         assert slot not in sent
         sent[slot] = by_chance
@@ -76,28 +76,35 @@ factors = st.integers(2, 4)
 def test_one_in_so_many_goes_on_rounded_down_while_candidates_may_come_and_then_up(
     entries, factor, before, after
 ):
-    ladder = Ladder((0.5,), factor, audit=0.0)
+    halving = SuccessiveHalving((0.5,), factor, audit=0.0)
     found = field_of([slot / 10 for slot in range(entries)])
 
-    assert ladder.quota(entries, complete=False) == before
-    assert ladder.quota(entries, complete=True) == after
+    assert halving.quota(entries, complete=False) == before
+    assert halving.quota(entries, complete=True) == after
     # The last ones are the best.
-    assert sorted(sent_on(found, ladder, more_to_come=True)) == list(range(entries - before, entries))
-    assert sorted(sent_on(found, ladder)) == list(range(entries - after, entries))
+    assert sorted(sent_on(found, halving, more_to_come=True)) == list(range(entries - before, entries))
+    assert sorted(sent_on(found, halving)) == list(range(entries - after, entries))
 
 
 def test_one_in_three_goes_on_and_one_in_ten_by_chance_unless_it_is_said_otherwise():
-    assert (Ladder(()).reduction_factor, Ladder(()).audit, Ladder(()).seed) == (3, 0.1, 0)
+    assert (
+        SuccessiveHalving(()).reduction_factor,
+        SuccessiveHalving(()).audit,
+        SuccessiveHalving(()).seed,
+    ) == (3, 0.1, 0)
 
 
 def test_the_candidate_of_the_lowest_slot_goes_first():
-    assert promoted(field_of([0.1, 0.8, 0.2, 0.9, 0.3, 0.0]), LADDER, more_to_come=True) == (1, False)
+    assert next_promotion(field_of([0.1, 0.8, 0.2, 0.9, 0.3, 0.0]), LADDER, more_to_come=True) == (1, False)
 
 
 def test_nobody_goes_on_from_no_rung():
-    assert promoted([], LADDER, more_to_come=False) is None
-    assert promoted([known(0, "running", ())], LADDER, more_to_come=False) is None
-    assert promoted(field_of([0.1, 0.2, 0.3]), Ladder((), audit=0.0), more_to_come=False) is None
+    assert next_promotion([], LADDER, more_to_come=False) is None
+    assert next_promotion([known(0, "running", ())], LADDER, more_to_come=False) is None
+    assert (
+        next_promotion(field_of([0.1, 0.2, 0.3]), SuccessiveHalving((), audit=0.0), more_to_come=False)
+        is None
+    )
 
 
 def test_a_place_belongs_to_a_candidate_and_not_to_the_order_of_their_ranks():
@@ -108,9 +115,9 @@ def test_a_place_belongs_to_a_candidate_and_not_to_the_order_of_their_ranks():
 def test_on_a_front_it_is_the_room_that_decides():
     # None dominates another. By room: both ends, then (4, 2); by hand in test_dominance.
     found = [entry(0, 0.6, 4), entry(1, 0.2, 0), entry(2, 0.8, 8), entry(3, 0.4, 3)]
-    ladder = Ladder((0.5,), 2, audit=0.0)
+    halving = SuccessiveHalving((0.5,), 2, audit=0.0)
 
-    assert sorted(sent_on(found, ladder)) == [1, 2]
+    assert sorted(sent_on(found, halving)) == [1, 2]
 
 
 def test_who_trains_still_keeps_its_place():
@@ -167,7 +174,7 @@ def test_the_highest_rung_is_served_first():
     second = [entry(slot, (0.9, 0.1 * slot)) for slot in range(3, 6)]
     found = [*field_of([0.99, 0.1, 0.2]), *second]
 
-    assert promoted(found, LADDER, more_to_come=True) == (5, False)
+    assert next_promotion(found, LADDER, more_to_come=True) == (5, False)
 
 
 def test_candidates_are_compared_at_the_rung_where_they_are_with_all_that_were_there():
@@ -201,24 +208,26 @@ def test_the_loss_of_another_stratum_decides_nothing():
 
 
 def test_chance_sends_on_whoever_it_wants_and_says_so():
-    ladder = Ladder((0.5,), 3, audit=1.0)
+    halving = SuccessiveHalving((0.5,), 3, audit=1.0)
 
-    assert sent_on(field_of([0.1, 0.9, 0.2]), ladder) == {0: True, 1: False, 2: True}
+    assert sent_on(field_of([0.1, 0.9, 0.2]), halving) == {0: True, 1: False, 2: True}
 
 
 def test_the_audited_share_is_that_of_the_ladder():
-    ladder = Ladder((0.5,), seed=3)
-    share = sum(ladder.audited(slot, 0) for slot in range(10_000)) / 10_000
+    halving = SuccessiveHalving((0.5,), seed=3)
+    share = sum(halving.random_promotion(slot, 0) for slot in range(10_000)) / 10_000
 
     # 0.1, give or take three standard deviations of 0.003.
     assert 0.091 < share < 0.109
-    assert not any(Ladder((), audit=0.0).audited(slot, 0) for slot in range(1000))
-    assert all(Ladder((), audit=1.0).audited(slot, 0) for slot in range(1000))
+    assert not any(SuccessiveHalving((), audit=0.0).random_promotion(slot, 0) for slot in range(1000))
+    assert all(SuccessiveHalving((), audit=1.0).random_promotion(slot, 0) for slot in range(1000))
 
 
 def test_who_is_audited_is_a_matter_of_seed_slot_and_rung_alone():
     def lot(rung=0, **settings):
-        return [slot for slot in range(200) if Ladder((0.5,), **settings).audited(slot, rung)]
+        return [
+            slot for slot in range(200) if SuccessiveHalving((0.5,), **settings).random_promotion(slot, rung)
+        ]
 
     # Written down: a study that goes on after an update audits the same ones.
     assert lot()[:6] == [6, 13, 14, 22, 23, 24]
@@ -234,25 +243,25 @@ def test_who_dominates_all_others_of_a_full_rung_goes_on(rows, factor):
     best = (9, *(-1 for _ in rows[0][1:]))
     found = entered([*rows, best])
 
-    assert sent_on(found, Ladder((0.5,), factor, audit=0.0))[len(rows)] is False
+    assert sent_on(found, SuccessiveHalving((0.5,), factor, audit=0.0))[len(rows)] is False
 
 
 @given(rungs_of_rows, factors, st.floats(0, 1), st.integers(0, 99))
 def test_who_is_dominated_by_all_others_goes_on_by_chance_or_not_at_all(rows, factor, audit, seed):
     worst = (-1, *(9 for _ in rows[0][1:]))
-    ladder = Ladder((0.5,), factor, audit, seed)
-    sent = sent_on(entered([*rows, worst]), ladder)
+    halving = SuccessiveHalving((0.5,), factor, audit, seed)
+    sent = sent_on(entered([*rows, worst]), halving)
 
-    assert sent.get(len(rows)) is (True if ladder.audited(len(rows), 0) else None)
-    assert len(rows) not in sent_on(entered([*rows, worst]), replace(ladder, audit=0.0))
+    assert sent.get(len(rows)) is (True if halving.random_promotion(len(rows), 0) else None)
+    assert len(rows) not in sent_on(entered([*rows, worst]), replace(halving, audit=0.0))
 
 
 @given(rungs_of_rows, factors, st.randoms())
 def test_at_a_full_rung_the_order_of_arrival_does_not_matter(rows, factor, chance):
     order = chance.sample(range(len(rows)), len(rows))
-    ladder = Ladder((0.5,), factor, audit=0.0)
-    one = [rows[slot] for slot in sent_on(entered(rows), ladder)]
-    other = [rows[order.index(slot)] for slot in sent_on(entered(rows, order), ladder)]
+    halving = SuccessiveHalving((0.5,), factor, audit=0.0)
+    one = [rows[slot] for slot in sent_on(entered(rows), halving)]
+    other = [rows[order.index(slot)] for slot in sent_on(entered(rows, order), halving)]
 
     assert sorted(one) == sorted(other)
 
@@ -260,10 +269,10 @@ def test_at_a_full_rung_the_order_of_arrival_does_not_matter(rows, factor, chanc
 @given(rungs_of_rows, factors, st.randoms(), st.booleans())
 def test_the_order_in_which_candidates_are_listed_never_matters(rows, factor, chance, more):
     found = entered(rows)
-    ladder = Ladder((0.5,), factor, seed=7)
+    halving = SuccessiveHalving((0.5,), factor, seed=7)
     shuffled = chance.sample(found, len(found))
 
-    assert sent_on(shuffled, ladder, more_to_come=more) == sent_on(found, ladder, more_to_come=more)
+    assert sent_on(shuffled, halving, more_to_come=more) == sent_on(found, halving, more_to_come=more)
 
 
 @given(st.integers(0, 3).flatmap(lambda costs: st.tuples(*[rows_of(costs)] * 2)))
@@ -279,7 +288,7 @@ def test_what_one_stratum_sends_on_is_what_it_would_alone(strata):
 class Simulated:
     """A search of several workers, whose next step is anybody's; the moves are those of ``study.loop``."""
 
-    ladder: Ladder
+    halving: SuccessiveHalving
     trials: int
     workers: int
     chance: object
@@ -291,7 +300,7 @@ class Simulated:
         while self.step():
             self.steps += 1
             # Nobody is read more often than the ladder has rungs, and once at the end.
-            assert self.steps <= 2 * self.trials * (len(self.ladder.shares) + 1)
+            assert self.steps <= 2 * self.trials * (len(self.halving.shares) + 1)
         return list(self.found.values())
 
     def step(self):
@@ -306,7 +315,7 @@ class Simulated:
 
     def next_move(self):
         more = len(self.found) < self.trials
-        choice = promoted(list(self.found.values()), self.ladder, more_to_come=more)
+        choice = next_promotion(list(self.found.values()), self.halving, more_to_come=more)
         if choice is not None:
             return replace(self.found[choice[0]], state="running")
         return self.new(len(self.found)) if more else None
@@ -317,7 +326,7 @@ class Simulated:
 
     def read(self, candidate):
         readings = (*candidate.readings, Reading(self.chance.randrange(5) / 5, self.chance.random()))
-        state = "paused" if len(readings) <= len(self.ladder.shares) else "trained"
+        state = "paused" if len(readings) <= len(self.halving.shares) else "trained"
         if self.chance.random() < self.failing:
             state, readings = "failed", candidate.readings
         self.found[candidate.slot] = replace(candidate, state=state, readings=readings)
@@ -335,11 +344,11 @@ class Simulated:
 def test_every_search_ends_with_nobody_left_to_send_on_and_somebody_trained_in_each_stratum(
     chance, trials, workers, rungs, factor, audit, failing
 ):
-    ladder = Ladder((0.1, 0.3)[:rungs], factor, audit)
-    found = Simulated(ladder, trials, workers, chance, failing).run()
+    halving = SuccessiveHalving((0.1, 0.3)[:rungs], factor, audit)
+    found = Simulated(halving, trials, workers, chance, failing).run()
 
     assert len(found) == trials
-    assert promoted(found, ladder, more_to_come=False) is None
+    assert next_promotion(found, halving, more_to_come=False) is None
     assert {k.state for k in found} <= {"paused", "trained", "failed"}
     alive = {k.stratum for k in found if k.state != "failed"}
     assert alive == {k.stratum for k in found if k.state == "trained"}

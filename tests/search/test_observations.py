@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from fake_search_spaces import known
 from hypothesis import given
 from hypothesis import strategies as st
-from searchable import known
 
-from archsearch.search import Reading, lessons
+from archsearch.search import Reading, training_rows
 from archsearch.search.observations import MEMORABLE, Line, expected, memorable
 
 SHARES = st.floats(0, 1)
@@ -16,7 +16,7 @@ SHARES = st.floats(0, 1)
 
 def test_a_trained_candidate_teaches_its_last_reading():
     candidate = known(3, top1=(0.2, 0.4, 0.7), costs=(5.0,), excess={"macs": -1.0})
-    (lesson,) = lessons([candidate])
+    (lesson,) = training_rows([candidate])
 
     assert lesson.known is candidate
     assert (lesson.top1, lesson.costs, lesson.over, lesson.certain) == (0.7, (5.0,), {"macs": -1.0}, True)
@@ -31,7 +31,7 @@ def test_what_was_not_read_to_the_end_teaches_what_is_to_be_expected_or_the_medi
     found = [known(0, top1=(0.2,)), known(1, top1=(0.6,)), known(2, top1=(0.7,))]
     found += [known(3, "paused", (0.55,)), known(4, "stopped", (0.35,)), known(5, "running", (0.45,))]
     found += [known(6, "running", ()), known(7, "infeasible", ()), known(8, "failed", (0.99,))]
-    taught = lessons(found)
+    taught = training_rows(found)
 
     # Fewer than three were read at the rung and at the end: a reading stands as it is; 0.6 is the median.
     assert [lesson.top1 for lesson in taught] == [0.2, 0.6, 0.7, 0.55, 0.35, 0.45, 0.6, 0.6]
@@ -41,14 +41,14 @@ def test_what_was_not_read_to_the_end_teaches_what_is_to_be_expected_or_the_medi
 
 def test_an_infeasible_candidate_teaches_the_median_even_if_it_was_read():
     found = [known(0, top1=(0.2,)), known(1, "infeasible", (0.9,), excess={"macs": 3.0, "params": -2.0})]
-    _, lesson = lessons(found)
+    _, lesson = training_rows(found)
 
     assert lesson.top1 == 0.2
     assert not lesson.feasible
 
 
 def test_a_candidate_on_its_limits_is_feasible():
-    first, second, third = lessons(
+    first, second, third = training_rows(
         [known(0, excess={"macs": 0.0}), known(1, excess={"macs": 0.0, "params": 0.5}), known(2)]
     )
 
@@ -59,11 +59,11 @@ def test_a_candidate_on_its_limits_is_feasible():
 
 
 def test_lessons_come_in_the_order_of_the_slots():
-    assert [x.known.slot for x in lessons([known(2), known(0), known(1)])] == [0, 1, 2]
+    assert [x.known.slot for x in training_rows([known(2), known(0), known(1)])] == [0, 1, 2]
 
 
 def test_before_anybody_is_trained_the_median_is_that_of_the_readings():
-    taught = lessons(
+    taught = training_rows(
         [known(s, "paused", (top1,)) for s, top1 in enumerate((0.1, 0.3, 0.8))] + [known(3, "running", ())]
     )
 
@@ -72,15 +72,15 @@ def test_before_anybody_is_trained_the_median_is_that_of_the_readings():
 
 @pytest.mark.parametrize("state", ["running", "infeasible"])
 def test_nothing_is_learned_before_anybody_was_read(state):
-    assert lessons([known(0, state, ()), known(1, state, ())]) == []
+    assert training_rows([known(0, state, ()), known(1, state, ())]) == []
 
 
 def test_candidates_that_failed_teach_nothing():
     failed = known(1, "failed", (0.9,), costs=(1e9,))
 
-    assert lessons([failed]) == []
+    assert training_rows([failed]) == []
     # Nor do they move the medians: 0.4 and 2.0 are those of the others.
-    taught = lessons(
+    taught = training_rows(
         [known(0, "paused", (0.4,), costs=(2.0,)), failed, known(2, "running", (), costs=(None,))]
     )
     assert [(lesson.top1, lesson.costs) for lesson in taught] == [(0.4, (2.0,)), (0.4, (2.0,))]
@@ -88,17 +88,17 @@ def test_candidates_that_failed_teach_nothing():
 
 def test_a_cost_that_is_not_measured_yet_is_the_median_of_the_others():
     costs = [(1.0, 10.0), (2.0, None), (6.0, 30.0), (None, 50.0)]
-    taught = lessons([known(slot, costs=c) for slot, c in enumerate(costs)])
+    taught = training_rows([known(slot, costs=c) for slot, c in enumerate(costs)])
 
     assert [lesson.costs for lesson in taught] == [(1.0, 10.0), (2.0, 30.0), (6.0, 30.0), (2.0, 50.0)]
 
 
 def test_a_cost_that_nobody_has_is_one():
-    assert lessons([known(0, costs=(None, 4.0))])[0].costs == (1.0, 4.0)
+    assert training_rows([known(0, costs=(None, 4.0))])[0].costs == (1.0, 4.0)
 
 
 def test_without_costs_nothing_is_made_up():
-    assert lessons([known(0), known(1, "running", ())])[1].costs == ()
+    assert training_rows([known(0), known(1, "running", ())])[1].costs == ()
 
 
 def test_who_is_read_at_a_rung_is_expected_on_the_line_through_those_who_went_on():
@@ -213,17 +213,17 @@ def candidates(draw):
 
 @given(candidates(), st.randoms())
 def test_lessons_have_no_holes_and_do_not_depend_on_the_order(found, chance):
-    taught = lessons(found)
+    taught = training_rows(found)
     numbers = [number for lesson in taught for number in (lesson.top1, *lesson.costs)]
 
     assert not any(math.isnan(number) for number in numbers)
     assert all(0 <= lesson.top1 <= 1 for lesson in taught)
     assert len({len(lesson.costs) for lesson in taught}) <= 1
-    assert lessons(chance.sample(found, len(found))) == taught
+    assert training_rows(chance.sample(found, len(found))) == taught
 
 
 @given(candidates(), st.integers(0, 11))
 def test_taking_away_whoever_failed_changes_no_lesson(found, slot):
     found = [replace(k, state="failed") if k.slot == slot else k for k in found]
 
-    assert lessons([k for k in found if k.state != "failed"]) == lessons(found)
+    assert training_rows([k for k in found if k.state != "failed"]) == training_rows(found)

@@ -4,9 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from searchable import (
+from fake_search_spaces import (
     NINETY_SIX,
     NO_QUESTION,
     ONE_QUESTION,
@@ -18,15 +16,17 @@ from searchable import (
     levers,
     stages,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
-from archsearch.search import SAMPLER_NAMES, Place, feasible_draws, propose
+from archsearch.search import SAMPLER_NAMES, ProposalSeed, feasible_draws, propose
 from archsearch.search import draws as room
 from archsearch.search.draws import MAX_DRAWS, walk
 from archsearch.search.propose import SAMPLERS, guesses
-from archsearch.trial import Answers, Fixed, Odometer, proposal_of
+from archsearch.trial import FixedTrial, GridTrial, RecordingTrial, proposal_of
 
 STAGES = Made(stages)
-PLACE = Place(0, 0)
+PLACE = ProposalSeed(0, 0)
 # Conditional choices, a parameter of the whole file, a list of choices.
 SHARED = """\
 name: shared
@@ -50,7 +50,7 @@ stages:
 @pytest.mark.parametrize("text", [NINETY_SIX, ONE_QUESTION, NO_QUESTION, SHARED])
 def test_the_odometer_visits_every_point_exactly_once(searched_of, text):
     space = searched_of(text).space
-    odometer, seen = Odometer(), []
+    odometer, seen = GridTrial(), []
     while True:
         seen.append(space.sample(odometer).id)
         if not odometer.step():
@@ -60,7 +60,7 @@ def test_the_odometer_visits_every_point_exactly_once(searched_of, text):
 
 
 def test_the_last_question_turns_first():
-    odometer, seen = Odometer(), []
+    odometer, seen = GridTrial(), []
     for _ in range(4):
         kind = odometer.suggest_categorical("kind", ("conv", "mhsa"))
         seen.append((kind, odometer.suggest_categorical("kernel" if kind == "conv" else "heads", "123")))
@@ -117,7 +117,7 @@ def test_draws_are_the_feasible_ones_of_a_thousand_and_the_others_are_counted():
 
 
 def test_a_trial_remembers_what_it_was_asked_and_what_was_chosen():
-    trial = Answers(Fixed({"a": 2, "b": "x"}))
+    trial = RecordingTrial(FixedTrial({"a": 2, "b": "x"}))
 
     assert trial.suggest_categorical("b", ["x", "y"]) == "x"
     assert trial.suggest_categorical("a", (1, 2)) == 2
@@ -129,7 +129,7 @@ def test_a_trial_remembers_what_it_was_asked_and_what_was_chosen():
 def test_first_come_those_that_are_to_be_first_unless_they_are_known(ninety_six, sampler):
     everything = history(ninety_six, 96)
     found, told = everything[:20], everything[20:22]
-    first = [proposal_of(ninety_six, Fixed(k.answers)) for k in told]
+    first = [proposal_of(ninety_six, FixedTrial(k.answers)) for k in told]
 
     assert propose(ninety_six, sampler, found, PLACE, first) == first[0]
     assert propose(ninety_six, sampler, [*found, told[0]], PLACE, first) == first[1]
@@ -147,10 +147,10 @@ def test_a_first_one_may_be_infeasible_for_its_owner_wants_it():
 def test_the_first_ten_are_drawn_by_chance_whatever_the_sampler(ninety_six):
     found = []
     for slot in range(10):
-        proposals = {name: propose(ninety_six, name, found, Place(5, slot)) for name in SAMPLER_NAMES}
+        proposals = {name: propose(ninety_six, name, found, ProposalSeed(5, slot)) for name in SAMPLER_NAMES}
         assert len({p.architecture.id for p in proposals.values()}) == 1
         found.append(known_of(ninety_six, slot, proposals["random"], top1=(slot / 10,)))
-    others = {name: propose(ninety_six, name, found, Place(5, 10)) for name in SAMPLER_NAMES}
+    others = {name: propose(ninety_six, name, found, ProposalSeed(5, 10)) for name in SAMPLER_NAMES}
 
     assert len({p.architecture.id for p in others.values()}) > 3
 
@@ -180,9 +180,9 @@ def test_candidates_that_all_failed_after_a_rung_leave_it_to_chance(ninety_six, 
 def test_after_ten_turned_down_chance_takes_over():
     found = history(STAGES, 20)
 
-    assert next(guesses(STAGES, "nsga2", found, Place(0, 20, 9)), None) is not None
-    assert next(guesses(STAGES, "nsga2", found, Place(0, 20, 10)), None) is None
-    assert next(guesses(STAGES, "random", found, Place(0, 20)), None) is None
+    assert next(guesses(STAGES, "nsga2", found, ProposalSeed(0, 20, 9)), None) is not None
+    assert next(guesses(STAGES, "nsga2", found, ProposalSeed(0, 20, 10)), None) is None
+    assert next(guesses(STAGES, "random", found, ProposalSeed(0, 20)), None) is None
 
 
 def test_a_sampler_has_ten_tries_each_with_a_seed_of_its_own(monkeypatch):
@@ -190,15 +190,15 @@ def test_a_sampler_has_ten_tries_each_with_a_seed_of_its_own(monkeypatch):
 
     def stuck(space, learned, seed):
         seeds.append(seed)
-        return proposal_of(space, Fixed(learned[0].known.answers))
+        return proposal_of(space, FixedTrial(learned[0].known.answers))
 
     monkeypatch.setitem(SAMPLERS, "gp", stuck)
     found = history(STAGES, 20)
-    proposal = propose(STAGES, "gp", found, Place(1, 20))
+    proposal = propose(STAGES, "gp", found, ProposalSeed(1, 20))
 
     assert len(set(seeds)) == len(seeds) == 10
     # What it has is known already: so it is chance's turn.
-    assert proposal == propose(STAGES, "random", found, Place(1, 20))
+    assert proposal == propose(STAGES, "random", found, ProposalSeed(1, 20))
 
 
 def test_what_a_sampler_proposes_beyond_a_limit_is_passed_over(monkeypatch):
@@ -240,20 +240,22 @@ def test_a_space_without_a_feasible_point_has_none():
 
 
 def test_a_seed_belongs_to_one_use_at_one_place():
-    places = [Place(seed, slot, attempt) for seed in range(3) for slot in range(3) for attempt in range(3)]
+    places = [
+        ProposalSeed(seed, slot, attempt) for seed in range(3) for slot in range(3) for attempt in range(3)
+    ]
     seeds = [place.seed_of(what, number) for place in places for what in ("gp", "tpe") for number in range(2)]
 
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**32 for seed in seeds)
-    assert Place(1, 2).attempt == 0
-    assert Place(1, 2).seed_of("gp") == Place(1, 2, 0).seed_of("gp", 0)
+    assert ProposalSeed(1, 2).attempt == 0
+    assert ProposalSeed(1, 2).seed_of("gp") == ProposalSeed(1, 2, 0).seed_of("gp", 0)
     # Written down: a study that goes on after an update proposes as it did.
-    assert Place(1, 2, 3).seed_of("random") == 4071998131
+    assert ProposalSeed(1, 2, 3).seed_of("random") == 4071998131
 
 
 def test_proposals_differ_from_slot_to_slot_and_from_attempt_to_attempt():
     space = Made(levers)
-    places = [Place(0, slot, attempt) for slot in range(5) for attempt in range(5)]
+    places = [ProposalSeed(0, slot, attempt) for slot in range(5) for attempt in range(5)]
 
     assert len({propose(space, "random", [], place).architecture.id for place in places}) == len(places)
 

@@ -7,16 +7,26 @@ from functools import cache
 import moocore
 import numpy as np
 import pytest
-from searchable import NINETY_SIX, NO_QUESTION, ONE_QUESTION, Made, among, blind, history, known_of, levers
+from fake_search_spaces import (
+    NINETY_SIX,
+    NO_QUESTION,
+    ONE_QUESTION,
+    Made,
+    among,
+    blind,
+    history,
+    known_of,
+    levers,
+)
 
 from archsearch.counting import count_macs
-from archsearch.search import SAMPLER_NAMES, Place, lessons, propose
+from archsearch.search import SAMPLER_NAMES, ProposalSeed, propose, training_rows
 from archsearch.search.samplers import SAMPLERS
 from archsearch.search.samplers.macs import rank_by_macs
 from archsearch.search.samplers.tpe import as_told
-from archsearch.trial import Fixed
+from archsearch.trial import FixedTrial
 
-PLACE = Place(3, 30)
+PLACE = ProposalSeed(3, 30)
 SAMPLER = pytest.mark.parametrize("sampler", SAMPLER_NAMES)
 
 
@@ -49,7 +59,7 @@ def test_a_proposal_is_a_point_of_the_space_that_its_answers_lead_to(ninety_six,
     for found in (thirty, mixed(thirty)):
         proposal = propose(ninety_six, sampler, found, PLACE)
 
-        assert ninety_six.sample(Fixed(proposal.params)) == proposal.architecture
+        assert ninety_six.sample(FixedTrial(proposal.params)) == proposal.architecture
         assert proposal.params.keys() == proposal.choices.keys()
         assert all(answer in proposal.choices[name] for name, answer in proposal.params.items())
         # A stage is asked what its kind is asked, and nothing else.
@@ -73,9 +83,9 @@ def test_other_seeds_slots_and_attempts_bring_other_proposals(ninety_six, thirty
     # The proxy of MACs needs architectures; of 96 points, the best one is the best for every seed.
     space, found = (ninety_six, thirty) if sampler == "macs" else (EASY, history(EASY, 12))
     for places in (
-        [Place(seed, 30) for seed in range(3)],
-        [Place(0, slot) for slot in range(30, 33)],
-        [Place(0, 30, attempt) for attempt in range(3)],
+        [ProposalSeed(seed, 30) for seed in range(3)],
+        [ProposalSeed(0, slot) for slot in range(30, 33)],
+        [ProposalSeed(0, 30, attempt) for attempt in range(3)],
     ):
         assert len({propose(space, sampler, found, place).architecture.id for place in places}) > 1
 
@@ -87,7 +97,7 @@ def test_nothing_that_is_known_is_proposed_and_nothing_beyond_a_limit(searched_o
     found = history(searched, 96)
     assert 20 < len(found) < 80
     for slot in range(2):
-        proposal = propose(searched, sampler, found[:-5], Place(0, slot))
+        proposal = propose(searched, sampler, found[:-5], ProposalSeed(0, slot))
 
         assert proposal.architecture.id in {k.identity for k in found[-5:]}
 
@@ -170,23 +180,25 @@ def test_the_automatic_sampler_hands_over_as_lessons_add_up(monkeypatch, count, 
 
 
 def test_a_lesson_is_told_to_optuna_with_its_choices_and_its_limits(ninety_six, thirty):
-    lesson = lessons(among(thirty[:1], excess={"macs": 2.0, "params": -1.0}))[0]
+    lesson = training_rows(among(thirty[:1], excess={"macs": 2.0, "params": -1.0}))[0]
     trial = as_told(lesson, [0.25, 4.0])
 
     assert trial.values == [0.25, 4.0]
     assert trial.params == thirty[0].answers
     assert {name: d.choices for name, d in trial.distributions.items()} == thirty[0].choices
     assert trial.constraints == {"macs": 2.0, "params": -1.0}
-    assert as_told(lessons(thirty[:1])[0], [0.5]).constraints == {}
+    assert as_told(training_rows(thirty[:1])[0], [0.5]).constraints == {}
 
 
 def test_the_proxy_of_macs_goes_where_no_macs_are_known(ninety_six):
     everything = history(ninety_six, 96)
-    amounts = {k.identity: np.log(count_macs(ninety_six.sample(Fixed(k.answers))).total) for k in everything}
+    amounts = {
+        k.identity: np.log(count_macs(ninety_six.sample(FixedTrial(k.answers))).total) for k in everything
+    }
     # Known: the cheaper half; the dearest of 64 that are drawn is farthest from it.
     ordered = sorted(everything, key=lambda k: amounts[k.identity])
-    dearest = rank_by_macs(ninety_six, lessons(ordered[:48]), 0)
-    cheapest = rank_by_macs(ninety_six, lessons(ordered[48:]), 0)
+    dearest = rank_by_macs(ninety_six, training_rows(ordered[:48]), 0)
+    cheapest = rank_by_macs(ninety_six, training_rows(ordered[48:]), 0)
 
     assert amounts[dearest.architecture.id] > np.quantile(list(amounts.values()), 0.95)
     assert amounts[cheapest.architecture.id] < np.quantile(list(amounts.values()), 0.05)
@@ -199,7 +211,7 @@ def test_the_proxy_of_macs_proposes_anything_where_nothing_is_feasible(ninety_si
 
     barren = Barren(ninety_six.space, ninety_six.config)
 
-    assert rank_by_macs(barren, lessons(thirty), 0) == rank_by_macs(barren, lessons(thirty), 0)
+    assert rank_by_macs(barren, training_rows(thirty), 0) == rank_by_macs(barren, training_rows(thirty), 0)
 
 
 SPENDERS = [f"stages.{n}.channels" for n in range(7)]
@@ -231,7 +243,7 @@ def mean_volume(sampler, trials):
 def volume(sampler, seed, trials):
     found = []
     for slot in range(trials):
-        proposal = propose(EASY, sampler, found, Place(seed, slot))
+        proposal = propose(EASY, sampler, found, ProposalSeed(seed, slot))
         found.append(known_of(EASY, slot, proposal, top1=(accuracy(proposal.architecture),)))
     rows = np.array([[1 - k.top1, np.log10(k.costs[0])] for k in found])
     return moocore.hypervolume(rows, ref=[1.0, 2.0])

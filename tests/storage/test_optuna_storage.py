@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from searching import blind, opened, outcome_of, table
+from paths import HELPERS
+from table_search import blind, opened, outcome_of, table
 
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.storage.optuna_storage import (
@@ -19,10 +20,10 @@ from archsearch.storage.optuna_storage import (
     finished,
     load_study_record,
     open_study,
-    patiently,
     refuse_network_file_system,
+    retry_while_down,
 )
-from archsearch.storage.storage_url import place_of
+from archsearch.storage.storage_url import parse_storage_url
 from archsearch.study.run import search
 
 WORKERS = 4
@@ -79,7 +80,7 @@ def test_no_trial_of_a_queue_is_handed_out_twice(tmp_path):
     study = open_study(tmp_path / "study.db", "queue", NAMES)
     for _ in range(QUEUED):
         study.enqueue_trial({}, user_attrs={"queued": True})
-    worker = [sys.executable, Path(__file__).with_name("popping.py"), tmp_path, str(WORKERS)]
+    worker = [sys.executable, HELPERS / "queue_process.py", tmp_path, str(WORKERS)]
     workers = [subprocess.Popen(worker, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
     assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * WORKERS
     (tmp_path / "go").touch()
@@ -279,13 +280,13 @@ def test_a_password_is_told_where_it_belongs():
     with pytest.raises(
         InputError, match="no place on a command line, where ps shows it; write it into PGPASSWORD"
     ):
-        place_of("postgresql://bob:S3cret@host/db")
+        parse_storage_url("postgresql://bob:S3cret@host/db")
 
 
 @pytest.mark.parametrize("url", ["mysql://host/db", "redis://host", "postgresql+asyncpg://host/db"])
 def test_another_database_is_refused_with_the_two_that_work(url):
     with pytest.raises(InputError, match=r"postgresql://USER@HOST/DATABASE, or sqlite:///FILE"):
-        place_of(url)
+        parse_storage_url(url)
 
 
 def test_a_driver_that_is_missing_is_told_with_its_extra(monkeypatch):
@@ -300,5 +301,5 @@ def test_patience_is_for_servers_only(database):
         raise sqlite3.OperationalError("database is locked")
 
     with pytest.raises(sqlite3.OperationalError):
-        patiently(locked)
-    assert patiently(lambda: "done") == "done"
+        retry_while_down(locked)
+    assert retry_while_down(lambda: "done") == "done"

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from searching import SHORT, SIX, blind, outcome_of, recorded, settled, table
+from table_search import SHORT, SIX, blind, outcome_of, recorded, settled, table
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError

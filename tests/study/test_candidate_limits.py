@@ -5,14 +5,14 @@ import math
 import pandas as pd
 import pytest
 import torch
-from searching import GLANCE, SHORT, recorded, states
+from table_search import GLANCE, SHORT, recorded, states
 
 from archsearch.api import run_study
 from archsearch.cli.results import results_command
 from archsearch.errors import FailedTrialError, StudyFileError
 from archsearch.storage.trial_record import SCORES
 from archsearch.study import train_candidate as module
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.study.run import search
 from archsearch.study.train_candidate import Deadline
@@ -30,7 +30,7 @@ def scored(space, tmp_path_factory):
     return run_study(space, study(scores=True), tmp_path_factory.mktemp("scored"))
 
 
-class Acting(Watcher):
+class Acting(Callback):
     """Does something at every step of the first candidate."""
 
     def __init__(self, act):
@@ -78,7 +78,7 @@ def test_a_training_that_takes_too_long_costs_the_candidate_and_not_the_study(sp
 
 
 def test_the_time_is_up_behind_the_step_that_exceeds_it(clock):
-    deadline = Deadline(10.0, Watcher())
+    deadline = Deadline(10.0, Callback())
     clock.passes(10.0)
     deadline(1, 4)
     clock.passes(0.5)
@@ -88,7 +88,7 @@ def test_the_time_is_up_behind_the_step_that_exceeds_it(clock):
 
 
 def test_time_spent_before_an_interruption_counts(clock):
-    deadline = Deadline(10.0, Watcher())
+    deadline = Deadline(10.0, Callback())
     deadline.spent = 8.0
     clock.passes(3.0)
 
@@ -97,7 +97,7 @@ def test_time_spent_before_an_interruption_counts(clock):
 
 
 def test_without_a_limit_a_training_takes_what_it_takes(clock):
-    deadline = Deadline(None, Watcher())
+    deadline = Deadline(None, Callback())
     clock.passes(1e9)
 
     deadline(1, 4)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from searching import SIX
+from table_search import SIX
 
 from archsearch.errors import StudyFileError
 from archsearch.profiling import conditions_of

@@ -7,16 +7,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from crashing import CASES, Case, facts, finished, stand_ins, violations
-from searching import Calls
+from crash_points import CASES, Case, facts, finished, stand_ins, violations
+from paths import HELPERS
+from table_search import Calls
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage import optuna_storage as storage
 
-CRASHING = Path(__file__).with_name("crashing.py")
+CRASHING = HELPERS / "crash_points.py"
 # One of how many points of each case. What a trial does is 27 effects, and 45 with its two rungs: with no common
 # factor, each trial is struck at other places. ``python -m studies.crash_safety`` sweeps all, and real trainings.
 STRIDES = {"table": 5, "rungs": 7}
@@ -177,7 +177,7 @@ def filled(tmp_path, whole, how, *before):
     """What a run on a disk without room said, and what was wrong once it had room and resumed."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = [*before, sys.executable, Path(__file__).with_name("filling.py"), how, folder, whole]
+    command = [*before, sys.executable, HELPERS / "full_disk.py", how, folder, whole]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

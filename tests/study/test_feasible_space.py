@@ -4,16 +4,16 @@ import math
 
 import optuna
 import pytest
+from fake_search_spaces import NINETY_SIX, blind
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
-from searchable import NINETY_SIX, blind
 
 from archsearch.counting import count_activations, count_macs, count_params, globality
 from archsearch.search import Reading
 from archsearch.search.draws import walk
-from archsearch.storage.observation_cache import Memory, state_of, stratum_of
+from archsearch.storage.observation_cache import ObservationCache, state_of, stratum_of
 from archsearch.study.feasible_space import counts_of, features_of
-from archsearch.trial import Fixed
+from archsearch.trial import FixedTrial
 
 # Four heads do not divide a width of 12 * 0.5.
 BROKEN = NINETY_SIX.replace("heads: {choice: [1, 2]}", "heads: {choice: [2, 4]}")
@@ -35,7 +35,7 @@ MHSA = {
 
 @pytest.fixture(scope="module")
 def largest(ninety_six):
-    return ninety_six.sample(Fixed(CONV))
+    return ninety_six.sample(FixedTrial(CONV))
 
 
 def test_counts_are_those_of_the_counting_room(largest):
@@ -84,7 +84,7 @@ def test_every_limit_that_is_exceeded_is_a_reason_and_the_stricter_one_is_the_li
 def test_what_cannot_be_built_is_not_counted(searched_of):
     searched = searched_of(BROKEN, blind(limits={"params": 1.0}))
 
-    assert searched.reasons_against(searched.sample(Fixed(MHSA))) == ["cannot be built"]
+    assert searched.reasons_against(searched.sample(FixedTrial(MHSA))) == ["cannot be built"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ RUNGS = [{"top1": 0.2, "train_loss": 2.0, "share": 0.1}, {"top1": 0.3, "share": 
 
 def test_a_recorded_trial_is_known_with_all_that_the_search_asks_of_it():
     trial = recorded(top1=0.6, train_loss=1.5, rungs=RUNGS, constraints={"params": -5.0})
-    known = Memory(("latency_ms", "macs")).of(trial)
+    known = ObservationCache(("latency_ms", "macs")).of(trial)
 
     assert (known.slot, known.identity, known.stratum, known.state) == (4, "abc", "all-conv", "trained")
     assert known.answers == {"a": 2, "b": "x"}
@@ -181,7 +181,7 @@ def test_a_recorded_trial_is_known_with_all_that_the_search_asks_of_it():
 def test_the_end_is_read_of_those_that_were_trained_to_it_alone():
     trial = recorded("stopped", TrialState.PRUNED, top1=0.6, rungs=RUNGS)
 
-    assert Memory(()).of(trial).readings == (Reading(0.2, 2.0), Reading(0.3, None))
+    assert ObservationCache(()).of(trial).readings == (Reading(0.2, 2.0), Reading(0.3, None))
 
 
 @pytest.mark.parametrize(
@@ -210,11 +210,11 @@ def test_trials_that_stand_for_no_candidate_are_left_out():
     study.add_trials([recorded("interrupted", TrialState.FAIL), recorded(top1=0.5, slot=7), uncounted])
     study.enqueue_trial({})
 
-    assert [known.slot for known in Memory(()).known(study.trials)] == [7]
+    assert [known.slot for known in ObservationCache(()).known(study.trials)] == [7]
 
 
 def test_a_finished_trial_is_read_once_and_a_running_one_anew():
-    memory = Memory(())
+    memory = ObservationCache(())
     study = optuna.create_study(directions=["minimize"] * 2)
     study.add_trials(
         [
@@ -232,7 +232,7 @@ def test_a_finished_trial_is_read_once_and_a_running_one_anew():
 
 
 def test_equal_choices_are_kept_once_for_all_trials():
-    memory = Memory(())
+    memory = ObservationCache(())
     one, other = memory.read(recorded(top1=0.5)), memory.read(recorded(top1=0.6))
 
     assert one.choices["a"] is other.choices["a"]
@@ -247,7 +247,7 @@ def test_what_is_no_choice_of_several_is_refused():
     )
 
     with pytest.raises(TypeError, match=r"a is recorded as IntDistribution.*every choice is one of several"):
-        Memory(()).of(trial)
+        ObservationCache(()).of(trial)
 
 
 def test_all_that_turns_global_at_some_stage_is_one_stratum():

@@ -1,7 +1,7 @@
 """Finalists: frontier points trained anew from several seeds, judged on test images, timed anew."""
 
 import pytest
-from searching import GLANCE, SHORT, SIX
+from table_search import GLANCE, SHORT, SIX
 
 from archsearch import run_baselines
 from archsearch.api import run_study
@@ -73,7 +73,7 @@ def test_the_same_command_again_trains_nothing_anew(run, monkeypatch):
     def trained_again(*_):
         raise AssertionError
 
-    monkeypatch.setattr(finals, "trained_anew", trained_again)
+    monkeypatch.setattr(finals, "retrain_and_test", trained_again)
     again = run_study(load_space(run.folder.parent / "six.yaml"), STUDY, run.folder)
 
     assert again.finalists.equals(run.finalists)

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from searching import SHORT, Heard, opened, table
+from table_search import SHORT, Heard, opened, table
 
 from archsearch.results import load_run
 from archsearch.space import load_space
@@ -90,7 +90,7 @@ def test_the_same_command_again_asks_nobody(mixed, copy, monkeypatch):
     def asked_again(*_):
         raise AssertionError
 
-    monkeypatch.setattr(realised, "realised", asked_again)
+    monkeypatch.setattr(realised, "measure_winner", asked_again)
     search(mixed, STUDY, copy)
 
 
@@ -126,7 +126,7 @@ def test_a_network_that_breaks_costs_nothing_else_and_is_not_asked_again(mixed, 
 
     assert entries(copy)[identity]["error"].startswith("realised: SafetensorError")
     assert identity not in set(load_run(copy).realised["architecture"])
-    monkeypatch.setattr(realised, "realised", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(realised, "measure_winner", lambda *_: pytest.fail("asked again"))
     search(mixed, STUDY, copy)
 
 

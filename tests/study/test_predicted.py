@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 import torch
-from predicting import ByParams, predictor
-from searching import Calls, blind, recorded, states, table
+from fake_predictors import ByParams, predictor
+from table_search import Calls, blind, recorded, states, table
 
 from archsearch.api import run_study
 from archsearch.counting import count_activations, count_macs, count_params
@@ -12,9 +12,9 @@ from archsearch.errors import InfeasibleError
 from archsearch.profiling import Latency, Profile, conditions_of, keep_fitted
 from archsearch.profiling.fitted import predictor_file
 from archsearch.study import evaluate_candidate as objective
-from archsearch.study.callbacks import Watcher
-from archsearch.study.context import Bench
-from archsearch.study.evaluate_candidate import counted, judge
+from archsearch.study.callbacks import Callback
+from archsearch.study.context import TrialContext
+from archsearch.study.evaluate_candidate import evaluate_candidate, new_record
 from archsearch.study.run import search
 
 CPU = torch.device("cpu")
@@ -36,18 +36,18 @@ class Measured:
         self.asked = []
         self.flags = flags
 
-    def __call__(self, architecture, bench):
+    def __call__(self, architecture, context):
         self.asked.append(architecture.id)
-        counted = (count_params(architecture), count_macs(architecture), count_activations(architecture))
+        new_record = (count_params(architecture), count_macs(architecture), count_activations(architecture))
         latency = Latency(3.0, 2.5, 3.75, 11, anchor_ms=0.25, flags=self.flags)
-        return Profile(*counted, latency, None, None, conditions_of("cpu"))
+        return Profile(*new_record, latency, None, None, conditions_of("cpu"))
 
 
 @pytest.fixture
 def measure(monkeypatch):
     """What stands in for measuring."""
     measure = Measured()
-    monkeypatch.setattr(objective, "measure", measure)
+    monkeypatch.setattr(objective, "profile_candidate", measure)
     return measure
 
 
@@ -58,8 +58,8 @@ def judged(six):
     def candidate(said, limits):
         config = blind(device="cpu", limits=limits)
         architecture = six.draw(0)
-        bench = Bench(six, config, CPU, None, table, Watcher(), said)
-        return judge(counted(architecture, 0, six), architecture, bench)
+        context = TrialContext(six, config, CPU, None, table, Callback(), said)
+        return evaluate_candidate(new_record(architecture, 0, six), architecture, context)
 
     return candidate
 
@@ -105,7 +105,7 @@ def test_nothing_is_predicted_where_nothing_is_fitted(judged, measure):
 
 
 def test_what_was_wrong_while_measuring_is_recorded_in_words(judged, monkeypatch):
-    monkeypatch.setattr(objective, "measure", Measured(flags=("hot", "crowded")))
+    monkeypatch.setattr(objective, "profile_candidate", Measured(flags=("hot", "crowded")))
 
     record = judged(None, {}).record
 
@@ -230,7 +230,7 @@ def test_a_damaged_predictor_is_none(six, out, name):
 
 
 def test_predictions_and_what_was_seen_of_the_machine_are_columns_with_their_types(six, out, monkeypatch):
-    monkeypatch.setattr(objective, "measure", Measured(flags=("hot", "crowded")))
+    monkeypatch.setattr(objective, "profile_candidate", Measured(flags=("hot", "crowded")))
     keep_fitted(predictor(5.0), six.fingerprint)
     run_study(six, blind(device="cpu", trials=2), out, evaluate=table)
 

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import raying
-from searching import GLANCE, SHORT, TINY, blind, outcome_of, recorded, settled, states, table
+import ray_search
+from table_search import GLANCE, SHORT, TINY, blind, outcome_of, recorded, settled, states, table
 
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.study.config import StudyConfig
@@ -22,7 +22,7 @@ from archsearch.study.run import search
 with_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="archsearch[ray] is not installed"
 )
-HELPER = Path(raying.__file__)
+HELPER = Path(ray_search.__file__)
 # Attention alone: 2 x 3 = 6 architectures.
 ATTENTIVE = """\
 name: attentive
@@ -83,7 +83,7 @@ def test_what_sigterm_means_is_left_alone(ray_here):
 
 
 def test_two_candidates_are_judged_at_the_same_time(ray_here, tiny, tmp_path, out):
-    evaluate = partial(raying.meets, tmp_path)
+    evaluate = partial(ray_search.meets, tmp_path)
     search(tiny, blind(trials=2), out, evaluate=evaluate, engine=OnRay(workers=2))
 
     assert [trial.values[0] for trial in recorded(out)] == [1.0, 1.0]
@@ -114,7 +114,7 @@ def test_candidates_wait_at_rungs_and_go_on_through_ray(ray_here, space_of, tmp_
 
 
 def test_a_candidate_whose_process_is_killed_once_is_judged_again(ray_here, tiny, tmp_path, out):
-    evaluate = partial(raying.dies_once, tmp_path)
+    evaluate = partial(ray_search.dies_once, tmp_path)
     search(tiny, blind(), out, evaluate=evaluate, engine=OnRay(workers=2))
 
     assert (tmp_path / "died").exists()
@@ -122,7 +122,7 @@ def test_a_candidate_whose_process_is_killed_once_is_judged_again(ray_here, tiny
 
 
 def test_a_candidate_whose_process_is_killed_each_time_costs_itself_alone(ray_here, tiny, tmp_path, out):
-    evaluate = partial(raying.dies_always, tmp_path)
+    evaluate = partial(ray_search.dies_always, tmp_path)
     search(tiny, blind(), out, evaluate=evaluate, engine=OnRay(workers=2, retries=0))
     (lost,) = [trial for trial in recorded(out) if trial.state.name == "FAIL"]
 
@@ -135,7 +135,7 @@ def test_a_candidate_whose_process_is_killed_each_time_costs_itself_alone(ray_he
 
 def test_a_fault_of_a_machine_ends_the_search_and_leaves_no_trial_running(ray_here, tiny, out):
     with pytest.raises(EnvironmentFaultError, match=r"^/data: no space left$"):
-        search(tiny, blind(), out, evaluate=raying.lacks_disk, engine=OnRay(workers=1))
+        search(tiny, blind(), out, evaluate=ray_search.lacks_disk, engine=OnRay(workers=1))
 
     assert "RUNNING" not in states(out)
     assert found(tiny, blind(), out, evaluate=table, engine=OnRay())[1]["COMPLETE"] == 4
@@ -180,7 +180,7 @@ def test_a_request_to_stop_ends_what_is_in_flight(ray_here, tiny, tmp_path, out)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=stop, daemon=True).start()
-    evaluate = partial(raying.waits, tmp_path)
+    evaluate = partial(ray_search.waits, tmp_path)
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         search(tiny, blind(), out, evaluate=evaluate, engine=OnRay(workers=2))

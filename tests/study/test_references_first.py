@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import optuna
-from searching import SHORT, blind, table
+from table_search import SHORT, blind, table
 
 from archsearch.api import write_all
 from archsearch.study.run import search

@@ -4,15 +4,15 @@ import contextlib
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from killed import Counted
-from searching import TINY, Calls, blind, opened, outcome_of, recorded, settled, states, table
+from killed_search import Counted
+from paths import HELPERS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from table_search import TINY, Calls, blind, opened, outcome_of, recorded, settled, states, table
 
 from archsearch.api import run_study
 from archsearch.errors import InputError
@@ -22,7 +22,7 @@ from archsearch.space import load_space
 from archsearch.storage.optuna_storage import open_study
 from archsearch.study.run import search
 
-KILLED = Path(__file__).with_name("killed.py")
+KILLED = HELPERS / "killed_search.py"
 
 
 def stop_at(*moments):

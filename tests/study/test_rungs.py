@@ -4,17 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from searching import GLANCE, SIX, recorded
+from paths import HELPERS
+from table_search import GLANCE, SIX, recorded
 
 from archsearch.api import run_study
 from archsearch.errors import FailedTrialError, StudyFileError
 from archsearch.proxy import Recipe
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.study.run import search
 
@@ -37,7 +37,7 @@ def study(schedule="cosine", **settings):
     return StudyConfig(**{**usual, "recipe": RECIPES[schedule], "rungs": RUNGS, "scores": False, **settings})
 
 
-class Steps(Watcher):
+class Steps(Callback):
     """Remembers the steps of each candidate; at one of them it does something."""
 
     def __init__(self, act=None, at=None):
@@ -237,7 +237,7 @@ def test_a_killed_training_goes_on_from_its_last_rung(space, undisturbed, out, t
     threads = str(torch.get_num_threads())
     done = subprocess.run(
         [sys.executable, "-c", KILLED, tmp_path / "killed.yaml", out],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": threads},
+        env={**os.environ, "PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": threads},
         check=False,
     )
     assert done.returncode == -signal.SIGKILL

@@ -6,14 +6,14 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from optuna.study import StudyDirection
-from searching import (
+from paths import HELPERS
+from table_search import (
     GLANCE,
     SHORT,
     SIX,
@@ -450,7 +450,7 @@ import sys
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.study.run import search
-from searching import blind, table
+from table_search import blind, table
 search(load_space(sys.argv[1]), blind(trials=16), sys.argv[2], evaluate=table)
 """
 
@@ -458,7 +458,7 @@ search(load_space(sys.argv[1]), blind(trials=16), sys.argv[2], evaluate=table)
 def test_another_process_with_other_hashes_finds_the_same(whole, out):
     subprocess.run(
         [sys.executable, "-c", SCRIPT, whole.folder / "space.yaml", out],
-        env={**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": str(HELPERS)},
         check=True,
     )
 

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from predicting import ByParams, predictor
-from searching import SHORT, TINY, blind
+from fake_predictors import ByParams, predictor
+from table_search import SHORT, TINY, blind
 
 from archsearch.counting import count_activations, count_params, family
 from archsearch.study import space_summary as envelope
-from archsearch.study.space_summary import Spread, forecast, seconds_of, survey
+from archsearch.study.space_summary import Spread, forecast, seconds_of, summarize_space
 
 CPU = torch.device("cpu")
 
@@ -23,19 +23,19 @@ def test_every_family_has_the_spread_of_what_is_predicted_of_its_members(tiny):
         members.setdefault(family(architecture), []).append(count_params(architecture) / 100)
 
     assert len(members) == 2
-    assert survey(tiny, 20, seed=3, predictor=said).latency_ms == {
+    assert summarize_space(tiny, 20, seed=3, predictor=said).latency_ms == {
         name: Spread(min(ms), statistics.median(ms), max(ms)) for name, ms in members.items()
     }
 
 
 def test_latency_is_not_told_where_nothing_is_fitted(tiny):
-    assert survey(tiny, 10).latency_ms is None
+    assert summarize_space(tiny, 10).latency_ms is None
 
 
 def test_only_feasible_points_are_predicted(space_of):
     limited = space_of(TINY + "limits: {params: 400}\n")
 
-    found = survey(limited, 40, predictor=predictor(kind=ByParams))
+    found = summarize_space(limited, 40, predictor=predictor(kind=ByParams))
 
     assert 0 < found.feasible < 40
     assert max(spread.high for spread in found.latency_ms.values()) <= 400 / 100
@@ -44,7 +44,7 @@ def test_only_feasible_points_are_predicted(space_of):
 def test_activations_are_counted_by_family(six):
     counts = [count_activations(architecture) for architecture in six.draws(0, 12)]
 
-    assert survey(six, 12).activations == {
+    assert summarize_space(six, 12).activations == {
         "all-conv": Spread(min(counts), statistics.median(counts), max(counts))
     }
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import torch
-from searching import GLANCE, SHORT, opened, table
+from table_search import GLANCE, SHORT, opened, table
 
 from archsearch.api import run_study
 from archsearch.architecture import Architecture
@@ -19,7 +19,7 @@ from archsearch.storage.run_folder import RunFolder
 from archsearch.study import finalists as finals
 from archsearch.study import swaps
 from archsearch.study.config import StudyConfig
-from archsearch.study.swaps import Asked, SwapWatcher, alone, config_of, plan_swaps, train_swaps
+from archsearch.study.swaps import SwapOptions, SwapWatcher, alone, config_of, plan_swaps, train_swaps
 from archsearch.workers.locks import folder_locks
 
 # 2 x 3 = 6 architectures, each with a stage that may mix globally.
@@ -96,7 +96,7 @@ def searched(tmp_path_factory):
 def whole(searched, tmp_path_factory):
     """The same run with the swaps of its finalist, which nothing happened to."""
     folder = shutil.copytree(searched[0], tmp_path_factory.mktemp("whole") / "run")
-    train(folder, Asked(searched[1], seeds=2))
+    train(folder, SwapOptions(searched[1], seeds=2))
     return folder
 
 
@@ -106,7 +106,7 @@ def copy(searched, tmp_path):
 
 
 def test_the_network_and_each_variant_are_trained_from_every_seed(searched, whole):
-    matched = planned(whole, Asked(searched[1]))
+    matched = planned(whole, SwapOptions(searched[1]))
     networks = {matched[0].original.id, *(swap.variant.id for swap in matched)}
 
     assert len(networks) == 3
@@ -137,22 +137,22 @@ def test_a_training_of_a_finalist_is_taken_over(searched, whole):
 
 def test_what_is_taken_over_is_what_training_it_again_would_give(searched, whole, copy, monkeypatch):
     monkeypatch.setattr(swaps.Work, "as_finalist", lambda *_: None)
-    train(copy, Asked(searched[1], seeds=2))
+    train(copy, SwapOptions(searched[1], seeds=2))
 
     assert trainings(copy) == trainings(whole)
 
 
 def test_a_finalist_that_was_trained_longer_is_not_taken_over(searched, copy):
     identity = load_run(copy).finalists["architecture"][0]
-    train(copy, Asked(searched[1], seeds=1, samples=64))
+    train(copy, SwapOptions(searched[1], seeds=1, samples=64))
 
     assert trainings(copy)[identity, 0]["samples"] == 64
 
 
 def test_the_same_call_again_trains_nothing(searched, whole, monkeypatch):
     before = trainings(whole)
-    monkeypatch.setattr(swaps, "trained_anew", lambda *_: pytest.fail("trained again"))
-    train(whole, Asked(searched[1], seeds=2))
+    monkeypatch.setattr(swaps, "retrain_and_test", lambda *_: pytest.fail("trained again"))
+    train(whole, SwapOptions(searched[1], seeds=2))
 
     assert trainings(whole) == before
 
@@ -179,25 +179,25 @@ def test_one_that_is_killed_goes_on_from_its_checkpoint_with_the_same_result(sea
     child = os.fork()
     if child == 0:
         finals.Checkpoint.save = strike
-        train(copy, Asked(searched[1], seeds=2))
+        train(copy, SwapOptions(searched[1], seeds=2))
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     left = list((copy / "swaps" / "checkpoints").iterdir())
-    train(copy, Asked(searched[1], seeds=2))
+    train(copy, SwapOptions(searched[1], seeds=2))
 
     assert len(left) == 1
     assert trainings(copy) == trainings(whole)
 
 
 def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_not(searched, whole, copy):
-    variant = planned(copy, Asked(searched[1]))[0].variant.id
+    variant = planned(copy, SwapOptions(searched[1]))[0].variant.id
     key = f"swap_training:{variant}:{SHORT.samples}:0"
     with folder_locks(copy) as other:
         with opened(copy) as study:
             study.set_user_attr(key, {"worker": other.worker})
-        train(copy, Asked(searched[1], seeds=1))
+        train(copy, SwapOptions(searched[1], seeds=1))
         meanwhile = attributes(copy)[key]
-    train(copy, Asked(searched[1], seeds=1))
+    train(copy, SwapOptions(searched[1], seeds=1))
 
     assert "top1" not in meanwhile
     assert trainings(copy)[variant, 0] == trainings(whole)[variant, 0]
@@ -213,7 +213,7 @@ def test_a_watcher_hears_of_the_plan_and_of_each_training(searched, copy):
         def trained(self, final, came_of_it):
             heard.append((final.seed, came_of_it["top1"]))
 
-    train(copy, Asked(searched[1], seeds=1), Heard())
+    train(copy, SwapOptions(searched[1], seeds=1), Heard())
 
     # Three networks, of which the finalist is trained already.
     assert heard[0] == (2, 3, 1)
@@ -221,15 +221,15 @@ def test_a_watcher_hears_of_the_plan_and_of_each_training(searched, copy):
 
 
 def test_a_training_that_breaks_costs_its_pair_and_no_other(searched, copy, monkeypatch):
-    fitted = finals.fitted_anew
+    fitted = finals.retrain
 
-    def breaks(final, bench):
+    def breaks(final, context):
         if final.architecture.stages[0].kind == "token_transformer":
             raise FailedTrialError("train", "loss is nan")
-        return fitted(final, bench)
+        return fitted(final, context)
 
-    monkeypatch.setattr(finals, "fitted_anew", breaks)
-    train(copy, Asked(searched[1], seeds=1))
+    monkeypatch.setattr(finals, "retrain", breaks)
+    train(copy, SwapOptions(searched[1], seeds=1))
     frame = load_run(copy).swaps.set_index("kind_to")
 
     assert frame.loc["token_transformer", "seeds"] == 0
@@ -238,16 +238,16 @@ def test_a_training_that_breaks_costs_its_pair_and_no_other(searched, copy, monk
 
 
 def test_if_every_training_breaks_that_is_an_error(searched, copy, monkeypatch):
-    monkeypatch.setattr(swaps, "trained_anew", lambda *_: {"error": "train: loss is nan"})
+    monkeypatch.setattr(swaps, "retrain_and_test", lambda *_: {"error": "train: loss is nan"})
     monkeypatch.setattr(swaps.Work, "as_finalist", lambda *_: None)
 
     with pytest.raises(InfeasibleError, match="every training broke, the last one with: train: loss is nan"):
-        train(copy, Asked(searched[1], seeds=1))
+        train(copy, SwapOptions(searched[1], seeds=1))
 
 
 def test_where_nothing_can_be_matched_the_refusals_are_kept(searched, copy):
     with pytest.raises(InfeasibleError, match="no stage can be swapped at equal macs"):
-        train(copy, Asked(searched[1], tolerance=1e-9))
+        train(copy, SwapOptions(searched[1], tolerance=1e-9))
     frame = load_run(copy).swaps
 
     assert len(frame) == 2
@@ -259,7 +259,7 @@ def test_kinds_are_written_as_the_most_accurate_trial_of_the_run_writes_them(sea
     trials = load_run(searched[0]).trials
     assert "conv" in set(trials["stages.0.kind"])
     assert "mhsa" in set(trials["stages.0.kind"])
-    swap = next(s for s in planned(searched[0], Asked(searched[1])) if s.kind != "token_transformer")
+    swap = next(s for s in planned(searched[0], SwapOptions(searched[1])) if s.kind != "token_transformer")
     stage = swap.variant.stages[0]
 
     assert (getattr(stage, "position", "none"), getattr(stage, "kernel", 1)) == ("none", 1)
@@ -272,7 +272,7 @@ def test_the_study_is_read_back_from_the_manifest(searched):
 
 
 def test_the_space_of_one_architecture_has_it_as_its_only_point(searched):
-    original = planned(searched[0], Asked(searched[1]))[0].original
+    original = planned(searched[0], SwapOptions(searched[1]))[0].original
     space = alone(original)
 
     assert space.size() == 1
@@ -301,7 +301,7 @@ def test_a_run_that_would_be_another_one_here_is_refused(searched, copy, words):
     changed_manifest(copy, **UNLIKE[words])
 
     with pytest.raises(RunFolderError, match=words):
-        train(copy, Asked(searched[1]))
+        train(copy, SwapOptions(searched[1]))
     assert trainings(copy) == {}
 
 
@@ -309,7 +309,7 @@ def test_a_run_whose_candidates_were_not_trained_is_refused(tmp_path):
     run_study(space_in(tmp_path), STUDY, tmp_path / "run", evaluate=table)
 
     with pytest.raises(InputError, match="something stood in for training"):
-        train(tmp_path / "run", Asked(0))
+        train(tmp_path / "run", SwapOptions(0))
 
 
 REFUSED = {
@@ -323,7 +323,7 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_what_cannot_be_asked_for_is_refused_before_anything_is_written(searched, message):
     with pytest.raises(InputError) as caught:
-        train(searched[0], Asked(**{"number": searched[1], **REFUSED[message]}))
+        train(searched[0], SwapOptions(**{"number": searched[1], **REFUSED[message]}))
 
     assert message in str(caught.value)
     assert trainings(searched[0]) == {}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from searching import GLANCE, SHORT, Heard, opened, recorded
+from table_search import GLANCE, SHORT, Heard, opened, recorded
 
 from archsearch.api import run_study
 from archsearch.architecture import Architecture, seeded_network

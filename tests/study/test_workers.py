@@ -5,12 +5,12 @@ import signal
 import threading
 import time
 
+import postgres_server
 import pytest
-import servers
-from crashing import CLIMB, rising
-from crowd import Crowd, exactly, nursery, space_named
-from searching import blind, settled, table
-from searching import states as states_in
+from crash_points import CLIMB, rising
+from table_search import blind, settled, table
+from table_search import states as states_in
+from worker_crowd import Crowd, exactly, nursery, space_named
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
@@ -37,7 +37,7 @@ def crowd(context, tmp_path):
 
 @pytest.fixture(scope="module")
 def server():
-    with servers.running() as started:
+    with postgres_server.running() as started:
         yield started
 
 

@@ -6,13 +6,13 @@ import select
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
+from paths import HELPERS
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage.run_folder import locked
-from archsearch.workers.device_lock import Quiet
+from archsearch.workers.device_lock import DeviceLock
 
 # Seconds after which somebody who would go on would have done so, on any machine.
 LONG = 0.5
@@ -21,7 +21,7 @@ LONG = 0.5
 @contextmanager
 def beside(folder, what, device="cpu"):
     """A process that measures, or takes a step of training; it is ready to ask for the device."""
-    command = [sys.executable, Path(__file__).with_name("measuring.py"), folder, device, what]
+    command = [sys.executable, HELPERS / "device_lock_process.py", folder, device, what]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         try:
@@ -62,9 +62,9 @@ def test_a_measurer_that_is_killed_blocks_nobody(tmp_path):
 
 
 def test_steps_do_not_wait_for_each_other_nor_for_measurements_elsewhere(tmp_path):
-    quiet = Quiet(tmp_path, "cuda:0")
-    with locked(quiet.path, fcntl.LOCK_SH), Quiet(tmp_path, "cuda:1").measuring():
-        quiet.wait()
+    device_lock = DeviceLock(tmp_path, "cuda:0")
+    with locked(device_lock.path, fcntl.LOCK_SH), DeviceLock(tmp_path, "cuda:1").exclusive():
+        device_lock.wait()
 
     assert sorted(path.name for path in (tmp_path / "workers").iterdir()) == [
         "measuring-cuda-0.lock",
@@ -73,15 +73,15 @@ def test_steps_do_not_wait_for_each_other_nor_for_measurements_elsewhere(tmp_pat
 
 
 def test_an_error_in_a_measurement_ends_it(tmp_path):
-    quiet = Quiet(tmp_path, "cpu")
-    with pytest.raises(ValueError, match="a broken kernel"), quiet.measuring():
+    device_lock = DeviceLock(tmp_path, "cpu")
+    with pytest.raises(ValueError, match="a broken kernel"), device_lock.exclusive():
         raise ValueError("a broken kernel")
 
-    quiet.wait()
+    device_lock.wait()
 
 
 def test_a_folder_that_cannot_be_written_is_a_fault_of_the_disk(tmp_path):
     (tmp_path / "workers").write_text("no folder")
 
     with pytest.raises(EnvironmentFaultError, match="what is recorded is kept"):
-        Quiet(tmp_path, "cpu").wait()
+        DeviceLock(tmp_path, "cpu").wait()

@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
+from paths import HELPERS
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.workers import worker_lock as turns
@@ -20,7 +20,7 @@ from archsearch.workers.locks import folder_locks
 @contextmanager
 def worker(where):
     """Another process, and its name."""
-    command = [sys.executable, Path(__file__).with_name("working.py"), where]
+    command = [sys.executable, HELPERS / "worker_process.py", where]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:

@@ -9,36 +9,36 @@ import threading
 import time
 import traceback
 from contextlib import ExitStack
-from pathlib import Path
 
+import postgres_server
 import pytest
-import servers
+from paths import HELPERS
 from test_locks import holding, tell, worker
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.optuna_storage import close, load_study_record, open_study, patiently
+from archsearch.storage.optuna_storage import close, load_study_record, open_study, retry_while_down
 from archsearch.workers import postgres_locks as sessions
 from archsearch.workers import worker_lock as turns
-from archsearch.workers.locks import database_locks
+from archsearch.workers.locks import postgres_locks
 
 NAMES = ("top1", "macs")
 WORKERS = 4
 QUEUED = 40
-# popping.py opens a file in its folder; here the same workers open a database.
+# queue_process.py opens a file in its folder; here the same workers open a database.
 POP = """
 import sys
 from pathlib import Path
-import popping
+import queue_process
 from archsearch.storage.optuna_storage import open_study
-popping.open_study = lambda _path, name, objectives: open_study(sys.argv[1], name, objectives)
-popping.main(Path(sys.argv[2]), int(sys.argv[3]))
+queue_process.open_study = lambda _path, name, objectives: open_study(sys.argv[1], name, objectives)
+queue_process.main(Path(sys.argv[2]), int(sys.argv[3]))
 """
 
 
 @pytest.fixture(scope="session")
 def server():
     """Started once; a test that kills it starts it again."""
-    with servers.running() as started:
+    with postgres_server.running() as started:
         yield started
 
 
@@ -91,7 +91,7 @@ def test_no_trial_of_a_queue_is_handed_out_twice(url, tmp_path):
     for _ in range(QUEUED):
         study.enqueue_trial({}, user_attrs={"queued": True})
     close(study)
-    here, command = Path(__file__).parent, [sys.executable, "-c", POP, url, tmp_path, str(WORKERS)]
+    here, command = HELPERS, [sys.executable, "-c", POP, url, tmp_path, str(WORKERS)]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=here) for _ in range(WORKERS)]
     assert [process.stdout.readline() for process in workers] == ["ready\n"] * WORKERS
     (tmp_path / "go").touch()
@@ -127,8 +127,8 @@ def test_turns_never_overlap(url, tmp_path):
 
 def test_runs_in_one_database_do_not_wait_for_each_other(url):
     with (
-        database_locks(url, "one") as first,
-        database_locks(url, "two") as second,
+        postgres_locks(url, "one") as first,
+        postgres_locks(url, "two") as second,
         first.turn(),
         second.turn(),
     ):
@@ -136,12 +136,12 @@ def test_runs_in_one_database_do_not_wait_for_each_other(url):
 
 
 def test_a_turn_has_no_turn_within(url):
-    with database_locks(url, "one") as here, here.turn(), pytest.raises(RuntimeError), here.turn():
+    with postgres_locks(url, "one") as here, here.turn(), pytest.raises(RuntimeError), here.turn():
         pass
 
 
 def test_an_error_ends_a_turn(url):
-    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
         with pytest.raises(ValueError, match="within"), here.turn():
             raise ValueError("within")
         with other.turn():
@@ -149,8 +149,8 @@ def test_an_error_ends_a_turn(url):
 
 
 def test_a_worker_lives_until_its_context_ends(url, old_server):
-    with database_locks(url, "one") as here:
-        with database_locks(url, "one") as other:
+    with postgres_locks(url, "one") as here:
+        with postgres_locks(url, "one") as other:
             assert here.alive(other.worker)
             assert here.alive(here.worker)
 
@@ -159,7 +159,7 @@ def test_a_worker_lives_until_its_context_ends(url, old_server):
 
 @pytest.mark.alone
 def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
-    with worker(url) as (process, name), database_locks(url, "one") as here:
+    with worker(url) as (process, name), postgres_locks(url, "one") as here:
         holding(process)
         assert here.alive(name)
         process.kill()
@@ -171,7 +171,7 @@ def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
 
 
 def test_a_child_of_a_killed_worker_keeps_nothing_alive(url, old_server):
-    with worker(url) as (process, name), database_locks(url, "one") as here:
+    with worker(url) as (process, name), postgres_locks(url, "one") as here:
         tell(process, "fork")
         child = int(process.stdout.readline())
         process.kill()
@@ -182,7 +182,7 @@ def test_a_child_of_a_killed_worker_keeps_nothing_alive(url, old_server):
 
 
 def test_a_stopped_worker_lives(url, old_server):
-    with worker(url) as (process, name), database_locks(url, "one") as here:
+    with worker(url) as (process, name), postgres_locks(url, "one") as here:
         process.send_signal(signal.SIGSTOP)
         time.sleep(0.1)
 
@@ -190,7 +190,7 @@ def test_a_stopped_worker_lives(url, old_server):
 
 
 def test_a_request_to_stop_ends_the_wait(url, old_server):
-    with worker(url) as (process, name), database_locks(url, "one") as here, here.turn():
+    with worker(url) as (process, name), postgres_locks(url, "one") as here, here.turn():
         tell(process, "hold")
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -201,7 +201,7 @@ def test_a_request_to_stop_ends_the_wait(url, old_server):
 
 def test_whoever_keeps_a_turn_too_long_is_named(url, monkeypatch):
     monkeypatch.setattr(turns, "TURN_TIMEOUT_S", 0.3)
-    with worker(url) as (process, name), database_locks(url, "one") as here:
+    with worker(url) as (process, name), postgres_locks(url, "one") as here:
         holding(process)
 
         with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.turn():
@@ -209,7 +209,7 @@ def test_whoever_keeps_a_turn_too_long_is_named(url, monkeypatch):
 
 
 def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, old_server):
-    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
         end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{other.worker}'"
         assert server.execute(end) == [(True,)]
         assert not here.alive(other.worker)
@@ -221,7 +221,7 @@ def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, o
 
 def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, url, old_server, monkeypatch):
     monkeypatch.setattr(sessions, "PING_S", 0.05)
-    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
         server.kill()
         server.await_answer()
         deadline = time.monotonic() + 5
@@ -232,7 +232,7 @@ def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, 
 
 
 def test_after_a_restart_nobody_is_taken_for_gone_too_soon(server, url):
-    with database_locks(url, "one") as here, database_locks(url, "one") as other:
+    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
         server.kill()
         server.await_answer()
 
@@ -249,8 +249,8 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
                 server.kill()
                 server.await_answer()
 
-    with database_locks(url, "one") as here:
-        patiently(work)
+    with postgres_locks(url, "one") as here:
+        retry_while_down(work)
         assert begun == [0, 1]
         begun.clear()
         with pytest.raises(EnvironmentFaultError, match="the connection broke off within a turn"):
@@ -262,13 +262,13 @@ def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url
         with here.turn():
             study.set_user_attr(f"step {number}", number)
 
-    with database_locks(url, "one") as here:
+    with postgres_locks(url, "one") as here:
         with here.turn():
             study = open_study(url, "one", NAMES)
         for number in range(20):
             if number == 10:
                 restart = restarted_after(server, 0.5)
-            patiently(work)
+            retry_while_down(work)
         restart.join()
     close(study)
 
@@ -284,13 +284,13 @@ def test_patience_ends_with_a_fault_of_the_environment(server, url):
         with pytest.raises(
             EnvironmentFaultError, match=r"away for 0\.2 s: .*start the same command again"
         ) as caught:
-            patiently(lambda: study.set_user_attr("a", 1), seconds=0.2)
+            retry_while_down(lambda: study.set_user_attr("a", 1), seconds=0.2)
         assert caught.value.exit_code == 4
         with pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"):
             open_study(url, "one", NAMES)
         with (
             pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"),
-            database_locks(url, "one"),
+            postgres_locks(url, "one"),
         ):
             pass
     finally:
@@ -301,11 +301,11 @@ def test_patience_ends_with_a_fault_of_the_environment(server, url):
 def test_the_right_password_of_the_environment_opens_a_record(server, url, monkeypatch):
     database = url.rpartition("/")[2]
     server.execute(f"ALTER DATABASE {database} OWNER TO guarded")
-    monkeypatch.setenv("PGPASSWORD", servers.SECRET)
+    monkeypatch.setenv("PGPASSWORD", postgres_server.SECRET)
     guarded = server.url(database, "guarded")
 
     close(open_study(guarded, "one", NAMES))
-    with database_locks(guarded, "one") as here, here.turn():
+    with postgres_locks(guarded, "one") as here, here.turn():
         pass
 
 
@@ -315,10 +315,10 @@ def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, p
     guarded = server.url("postgres", "guarded")
     for attempt in (
         lambda: open_study(guarded, "one", NAMES),
-        lambda: database_locks(guarded, "one").__enter__(),
+        lambda: postgres_locks(guarded, "one").__enter__(),
     ):
         with pytest.raises(EnvironmentFaultError, match=r"PGPASSWORD or ~/\.pgpass") as caught:
-            patiently(attempt)
+            retry_while_down(attempt)
         assert f"guarded@127.0.0.1:{server.port}/postgres" in str(caught.value)
         assert "S3cret" not in told(caught.value)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from archsearch.search.observations import MEMORABLE, Lesson
+from archsearch.search.observations import MEMORABLE, TrainingRow
 from archsearch.search.samplers.evolution import regularized_evolution
 from archsearch.search.samplers.gp import gp
 from archsearch.trial import Proposal, Searchable
 
 
-def automatic(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+def automatic(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
     """Gaussian processes up to 2,000 candidates, then regularised evolution, which costs next to nothing.
 
     After 200 trainings of NAS-Bench-Macro they had reached a hypervolume of 0.910 and 0.895, TPE 0.901, which

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.search.observations import Lesson
-from archsearch.search.samplers.sampler import most_telling, objectives, rising
+from archsearch.search.observations import TrainingRow
+from archsearch.search.samplers.sampler import objectives, rising, subsample
 from archsearch.stats.pareto import positions
 from archsearch.trial import Proposal, Searchable, proposal_of
 
@@ -23,15 +23,15 @@ CROSSOVER_SHARE = 0.9
 NEIGHBOUR_SHARE = 0.5
 
 
-def regularized_evolution(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+def regularized_evolution(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
     """Regularised evolution: the youngest live, the best of a few of them has a mutated child (Real et al. 2019)."""
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     population = feasible(lessons)[-2 * POPULATION :]
     (parent,) = parents(population, generator, count=1, meet=2 * TOURNAMENT)
-    return proposal_of(space, Child((parent,), generator, mutations=1))
+    return proposal_of(space, OffspringTrial((parent,), generator, mutations=1))
 
 
-def nsga2(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+def nsga2(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
     """NSGA-II, one child at a time: the best by rank and room live, two of them have a child.
 
     Deb et al. 2002, IEEE TEVC 6:182; steady state as in Durillo et al. 2009, EMO:183. Optuna's own starts
@@ -40,23 +40,25 @@ def nsga2(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     population = elite(feasible(lessons), POPULATION)
     count = 2 if generator.random() < CROSSOVER_SHARE else 1
-    return proposal_of(space, Child(parents(population, generator, count, meet=2), generator, mutations=1))
+    return proposal_of(
+        space, OffspringTrial(parents(population, generator, count, meet=2), generator, mutations=1)
+    )
 
 
-def feasible(lessons: Sequence[Lesson]) -> list[Lesson]:
+def feasible(lessons: Sequence[TrainingRow]) -> list[TrainingRow]:
     """Those that can be parents: within all limits, or all of them if none is."""
     return [lesson for lesson in lessons if lesson.feasible] or list(lessons)
 
 
-def elite(lessons: Sequence[Lesson], size: int) -> list[Lesson]:
+def elite(lessons: Sequence[TrainingRow], size: int) -> list[TrainingRow]:
     """The best ``size`` of them by rank and room."""
-    candidates = most_telling(lessons, 4 * size)
+    candidates = subsample(lessons, 4 * size)
     places = positions(objectives(candidates))
     return [candidates[index] for index in places.argsort()[:size]]
 
 
 def parents(
-    population: Sequence[Lesson], generator: random.Random, count: int, meet: int
+    population: Sequence[TrainingRow], generator: random.Random, count: int, meet: int
 ) -> tuple[Mapping[str, Any], ...]:
     """The answers of ``count`` winners of a tournament of ``meet`` each."""
     places = positions(objectives(population))
@@ -68,7 +70,7 @@ def parents(
 
 
 @dataclass
-class Child:
+class OffspringTrial:
     """A trial that answers as its parents did, part by part, with about ``mutations`` changes.
 
     All answers of one part (``stages.0``) come from the same parent, as far as that parent was asked: a

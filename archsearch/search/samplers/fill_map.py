@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from archsearch.search.draws import feasible_draws
-from archsearch.search.observations import Lesson
-from archsearch.search.samplers.evolution import Child
+from archsearch.search.observations import TrainingRow
+from archsearch.search.samplers.evolution import OffspringTrial
 from archsearch.stats.cells import cells_of
 from archsearch.trial import Proposal, RandomTrial, Searchable, proposal_of
 
@@ -17,7 +17,7 @@ CHILDREN = 96
 MUTATIONS = 2
 
 
-def fill_cells(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+def fill_cells(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
     """A feasible point in a cell with the fewest candidates, as MAP-Elites spreads them; learns nothing of accuracy.
 
     Cells are those of ``stats.cells``: MACs stand for the cost of the map, whatever it is, since they are
@@ -38,10 +38,12 @@ def fill_cells(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Propo
     return min(zip(pool, cells, strict=False), key=lambda pair: taken[pair[1]])[0]
 
 
-def children(space: Searchable, lessons: Sequence[Lesson], generator: random.Random) -> Iterator[Proposal]:
+def children(
+    space: Searchable, lessons: Sequence[TrainingRow], generator: random.Random
+) -> Iterator[Proposal]:
     """Feasible children of any candidates, good or bad: a parent is chosen for where it stands."""
     for _ in range(2 * CHILDREN if lessons else 0):
         parent = generator.choice(lessons).known.answers
-        proposal = proposal_of(space, Child((parent,), generator, MUTATIONS))
+        proposal = proposal_of(space, OffspringTrial((parent,), generator, MUTATIONS))
         if not space.reasons_against(proposal.architecture):
             yield proposal

@@ -21,9 +21,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from archsearch.search.draws import feasible_draws
-from archsearch.search.observations import Lesson
-from archsearch.search.samplers.evolution import Child, elite, feasible
-from archsearch.search.samplers.sampler import most_telling, objectives, rising
+from archsearch.search.observations import TrainingRow
+from archsearch.search.samplers.evolution import OffspringTrial, elite, feasible
+from archsearch.search.samplers.sampler import objectives, rising, subsample
 from archsearch.trial import Proposal, Searchable, proposal_of
 
 Matrix = NDArray[np.float64]
@@ -39,16 +39,16 @@ MUTATIONS = (1, 1, 2, 4)
 INTEGRATION_POINTS = 128
 
 
-def gp(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+def gp(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
     """The candidate of the largest expected hypervolume improvement, of some 160 that chance and evolution offer.
 
     Emmerich et al. 2006 (IEEE TEVC 10:421) for the criterion. What is known already is not offered.
     """
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
-    told = most_telling(lessons, BOUND)
+    told = subsample(lessons, BOUND)
     offers = offered(space, told, generator, {lesson.known.identity for lesson in lessons})
     if not offers:
-        return proposal_of(space, Child((told[-1].known.answers,), generator, mutations=1))
+        return proposal_of(space, OffspringTrial((told[-1].known.answers,), generator, mutations=1))
     coding = Coding.of([lesson.known.choices for lesson in told])
     inside = coding.rows(
         [lesson.known.answers for lesson in told], [lesson.known.features for lesson in told]
@@ -63,14 +63,14 @@ def gp(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
 
 
 def offered(
-    space: Searchable, told: Sequence[Lesson], generator: random.Random, taken: set[str]
+    space: Searchable, told: Sequence[TrainingRow], generator: random.Random, taken: set[str]
 ) -> list[Proposal]:
     """Feasible points that are not taken: drawn by chance, and children of the best."""
     best = [lesson.known.answers for lesson in elite(feasible(told), PARENTS)]
     offers = {p.architecture.id: p for p in islice(feasible_draws(space, generator), DRAWN)}
     for _ in range(BORN):
         couple = tuple(generator.sample(best, min(2, len(best))))
-        child = proposal_of(space, Child(couple, generator, mutations=generator.choice(MUTATIONS)))
+        child = proposal_of(space, OffspringTrial(couple, generator, mutations=generator.choice(MUTATIONS)))
         new = child.architecture.id not in taken and child.architecture.id not in offers
         if new and not space.reasons_against(child.architecture):
             offers[child.architecture.id] = child

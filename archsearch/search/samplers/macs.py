@@ -7,13 +7,13 @@ import numpy as np
 
 from archsearch.counting import count_macs
 from archsearch.search.draws import feasible_draws
-from archsearch.search.observations import Lesson
-from archsearch.trial import Fixed, Proposal, RandomTrial, Searchable, proposal_of
+from archsearch.search.observations import TrainingRow
+from archsearch.trial import FixedTrial, Proposal, RandomTrial, Searchable, proposal_of
 
 POOL = 64
 
 
-def rank_by_macs(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+def rank_by_macs(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
     """The drawn architecture that lies farthest from all known ones in MACs, on a logarithmic scale.
 
     If accuracy were a rising function of MACs, every architecture would be on the frontier of accuracy and
@@ -23,5 +23,5 @@ def rank_by_macs(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Pro
     pool = [p for p, _ in zip(feasible_draws(space, generator), range(POOL), strict=False)]
     if not pool:
         return proposal_of(space, RandomTrial(generator))
-    taken = np.log([count_macs(space.sample(Fixed(x.known.answers))).total for x in lessons])
+    taken = np.log([count_macs(space.sample(FixedTrial(x.known.answers))).total for x in lessons])
     return max(pool, key=lambda p: float(np.abs(taken - np.log(count_macs(p.architecture).total)).min()))

@@ -5,18 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from archsearch.search.observations import Lesson
+from archsearch.search.observations import TrainingRow
 from archsearch.stats.pareto import Costs, ranks
 from archsearch.trial import Proposal, Searchable
 
 # The first candidates are drawn at random: a sampler needs something to learn from.
 STARTUP = 10
 
-Sampler = Callable[[Searchable, Sequence[Lesson], int], Proposal]
+Sampler = Callable[[Searchable, Sequence[TrainingRow], int], Proposal]
 """``sampler(space, lessons, seed)`` proposes a point. It may be known already, or not feasible."""
 
 
-def objectives(lessons: Sequence[Lesson]) -> Costs:
+def objectives(lessons: Sequence[TrainingRow]) -> Costs:
     """One row a lesson, all to be minimised: the error, then the costs on a logarithmic scale.
 
     Costs span orders of magnitude, and a factor means the same everywhere: with them, a GP reached 0.90 of
@@ -27,7 +27,7 @@ def objectives(lessons: Sequence[Lesson]) -> Costs:
     return np.column_stack([[1 - lesson.top1 for lesson in lessons], logs])
 
 
-def most_telling(lessons: Sequence[Lesson], bound: int) -> list[Lesson]:
+def subsample(lessons: Sequence[TrainingRow], bound: int) -> list[TrainingRow]:
     """At most ``bound`` lessons, in their order: half of them the best by rank, the rest the latest.
 
     A model's time grows with what it is told, its quality soon does not.

@@ -14,8 +14,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from archsearch.search.observations import Lesson
-from archsearch.search.samplers.sampler import STARTUP, most_telling, objectives
+from archsearch.search.observations import TrainingRow
+from archsearch.search.samplers.sampler import STARTUP, objectives, subsample
 from archsearch.trial import Proposal, Searchable, proposal_of
 
 # Lessons that the model is told at most.
@@ -23,18 +23,18 @@ BOUND = 300
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def tpe(space: Searchable, lessons: Sequence[Lesson], seed: int) -> Proposal:
+def tpe(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
     """Multi-objective tree-structured Parzen estimator, multivariate and grouped (Ozaki et al. 2022, JAIR 74:1209)."""
     with quiet():
         sampler = TPESampler(multivariate=True, group=True, n_startup_trials=STARTUP, seed=seed)
-    told = most_telling(lessons, BOUND)
+    told = subsample(lessons, BOUND)
     values = objectives(told).tolist()
     study = optuna.create_study(directions=["minimize"] * len(values[0]), sampler=sampler)
     study.add_trials([as_told(lesson, row) for lesson, row in zip(told, values, strict=True)])
     return proposal_of(space, study.ask())
 
 
-def as_told(lesson: Lesson, values: list[float]) -> FrozenTrial:
+def as_told(lesson: TrainingRow, values: list[float]) -> FrozenTrial:
     """A lesson as Optuna's sampler sees it."""
     return create_trial(
         state=TrialState.COMPLETE,

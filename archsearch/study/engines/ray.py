@@ -28,13 +28,13 @@ from archsearch.space import Space
 from archsearch.storage.optuna_storage import RESUME
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Bench, Evaluate
-from archsearch.study.evaluate_candidate import Candidate, judge
+from archsearch.study.context import Evaluate, TrialContext
+from archsearch.study.evaluate_candidate import Candidate, evaluate_candidate
 from archsearch.study.loop import POLL_S, Ending, Job, Loop, Wait
 from archsearch.study.run import cpu_threads, load_images
-from archsearch.workers.device_lock import Quiet
+from archsearch.workers.device_lock import DeviceLock
 
 INSTALL = "install it with: pip install 'archsearch[ray]'"
 # What Ray raises when a task's process or machine is gone more often than it is to be retried.
@@ -86,7 +86,7 @@ class OnRay:
             InputError: Ray is not installed, or no machine of the cluster can take a candidate.
             EnvironmentFaultError: the cluster does not answer, or its machines are not alike.
         """
-        refuse_other_device(self, loop.bench)
+        refuse_other_device(self, loop.context)
         with connected(self.address) as ray:
             if capacity(ray.nodes(), self.cpus, self.gpus) == 0:
                 raise InputError("engine", [no_room(self, ray.nodes())])
@@ -136,7 +136,7 @@ class Passage:
                 self.collect()
         except BaseException:
             self.cancel()
-            self.loop.let_go()
+            self.loop.release()
             raise
         return self.loop.ending()
 
@@ -154,7 +154,7 @@ class Passage:
                 return bool(self.flying)
             if isinstance(move, Wait):
                 break
-            self.loop.bench.watcher.phase(move.record.slot, f"sending {move.record.layout} to Ray")
+            self.loop.context.watcher.phase(move.record.slot, f"sending {move.record.layout} to Ray")
             self.flying[self.task.remote(self.setting, move.record, move.architecture)] = move
         return True
 
@@ -290,14 +290,14 @@ def no_room(engine: OnRay, nodes: Iterable[Mapping[str, Any]]) -> Problem:
     return Problem("cpus, gpus", what, "ask for less, or add a machine to the cluster")
 
 
-def refuse_other_device(engine: OnRay, bench: Bench) -> None:
+def refuse_other_device(engine: OnRay, context: TrialContext) -> None:
     """Candidates are judged on GPUs if Ray is asked for them, and on CPUs if not; the study has to agree."""
-    if engine.gpus and bench.config.device == "cpu":
+    if engine.gpus and context.config.device == "cpu":
         problem = Problem(
             "gpus", f"{engine.gpus:g} of a GPU, and the study says device: cpu", "leave one out"
         )
-    elif not engine.gpus and bench.device.type == "cuda":
-        what = f"the study is to run on {bench.device}, and Ray is asked for no GPU"
+    elif not engine.gpus and context.device.type == "cuda":
+        what = f"the study is to run on {context.device}, and Ray is asked for no GPU"
         problem = Problem("gpus", what, "write gpus: 1 or a fraction, or device: cpu in the study")
     else:
         return
@@ -310,10 +310,10 @@ def refuse_another_kind(loop: Loop, record: TrialRecord) -> None:
     Raises:
         EnvironmentFaultError: this one was measured on another kind than those before.
     """
-    config = loop.bench.config
+    config = loop.context.config
     if record.device is None or not MEASURED & {*config.objectives, *config.limits}:
         return
-    known = {trial.user_attrs.get("device") for trial in loop.turn(loop.ledger.trials)} - {None}
+    known = {trial.user_attrs.get("device") for trial in loop.turn(loop.store.trials)} - {None}
     if known - {record.device}:
         raise EnvironmentFaultError(
             f"candidates were measured on {', '.join(sorted(map(str, known)))}, and one on {record.device}, "
@@ -323,20 +323,20 @@ def refuse_another_kind(loop: Loop, record: TrialRecord) -> None:
 
 def setting_of(loop: Loop, engine: OnRay) -> Setting:
     """What a machine has to know."""
-    bench, folder = loop.bench, RunFolder(loop.folder.path.resolve())
-    data = bench.data.fingerprint if bench.data is not None else None
+    context, folder = loop.context, RunFolder(loop.folder.path.resolve())
+    data = context.data.fingerprint if context.data is not None else None
     manifest = folder.manifest.read_text()
-    plain = bench.space, bench.config, bench.evaluate, bench.predictor
+    plain = context.space, context.config, context.evaluate, context.predictor
     return Setting(*plain, data, folder, manifest, engine.gpus, engine.cpus)
 
 
 def judge_there(setting: Setting, record: TrialRecord, architecture: Architecture) -> Candidate:
     """The task: a candidate judged on the machine that Ray chose."""
     with cpu_threads(setting.config.threads or max(1, int(setting.cpus))):
-        return judge(record, architecture, bench_there(setting))
+        return evaluate_candidate(record, architecture, bench_there(setting))
 
 
-def bench_there(setting: Setting) -> Bench:
+def bench_there(setting: Setting) -> TrialContext:
     """The bench of the machine that this runs on."""
     config, predictor = setting.config, setting.predictor
     device = pick_device("cuda" if setting.gpus else "cpu")
@@ -344,9 +344,9 @@ def bench_there(setting: Setting) -> Bench:
         predictor = None
     checkpoints = setting.folder if is_shared(setting) else None
     data = images_there(setting)
-    quiet = quiet_there(setting, str(device))
-    return Bench(
-        setting.space, config, device, data, setting.evaluate, Watcher(), predictor, checkpoints, quiet
+    device_lock = device_lock_there(setting, str(device))
+    return TrialContext(
+        setting.space, config, device, data, setting.evaluate, Callback(), predictor, checkpoints, device_lock
     )
 
 
@@ -358,12 +358,12 @@ def is_shared(setting: Setting) -> bool:
         return False
 
 
-def quiet_there(setting: Setting, device: str) -> Quiet:
+def device_lock_there(setting: Setting, device: str) -> DeviceLock:
     """What keeps the measurements on one device of this machine and its other candidates apart."""
     belongs = json.dumps(json.loads(setting.manifest)["identity"], sort_keys=True)
     run = hashlib.sha256(belongs.encode()).hexdigest()[:12]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if setting.gpus else ""
-    return Quiet(Path(tempfile.gettempdir()) / f"archsearch-{run}", f"{device} {visible}".strip())
+    return DeviceLock(Path(tempfile.gettempdir()) / f"archsearch-{run}", f"{device} {visible}".strip())
 
 
 # One set of images for all candidates of a process.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archsearch.search import Known, Reading
+from archsearch.search import Observation, Reading
 from archsearch.study.config import StudyConfig
 from archsearch.trial import RandomTrial, proposal_of
 
@@ -116,7 +116,7 @@ def known(slot, state="trained", top1=(0.5,), **settings):
     """A candidate that was read as often as there are numbers."""
     usual = {"identity": f"number {slot}", "answers": {}, "choices": {}, "stratum": "all"}
     readings = tuple(Reading(share) for share in top1)
-    return Known(slot=slot, state=state, readings=readings, **{**usual, **settings})
+    return Observation(slot=slot, state=state, readings=readings, **{**usual, **settings})
 
 
 def known_of(space, slot, proposal, state="trained", top1=(0.5,), **settings):

@@ -1,6 +1,6 @@
 """Searches that are killed at a chosen moment, as the kernel kills: no handler runs, nothing is tidied up.
 
-    python killed.py SPACE ROOT TRIALS MOMENT...
+    python killed_search.py SPACE ROOT TRIALS MOMENT...
 
 For each moment a child process searches SPACE in the folder ROOT/MOMENT and dies of SIGKILL there:
 ``call-K`` is the K-th evaluation, ``commit-K`` the moment before the K-th transaction would be committed.
@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import torch
-from searching import Calls, blind
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from table_search import Calls, blind
 
 from archsearch.api import run_study
 from archsearch.space import load_space

@@ -1,6 +1,6 @@
 """Standalone files and programs where nothing but torch can be imported.
 
-    python alone.py FOLDER
+    python run_standalone.py FOLDER
 
 FOLDER holds ``MODULE.py``, ``MODULE.pt`` and ``NAME.pt2`` of each network, and ``expected.pt``: for each
 network the names of its files, images, and the logits that it gives. Prints the largest difference of each.

@@ -13,21 +13,21 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from crashing import TOKENS, rising
-from searching import TINY, blind, table
+from crash_points import TOKENS, rising
+from table_search import TINY, blind, table
 
 from archsearch.api import run_study
 from archsearch.errors import ArchsearchError
 from archsearch.results import load_run
 from archsearch.space import load_space
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.workers import postgres_locks as sessions
 
 HERE = Path(__file__).parent
 SPACES = {"tiny": TINY, "tokens": TOKENS}
 
 
-class Diary(Watcher):
+class Diary(Callback):
     """Writes down who begins what."""
 
     def __init__(self, path):
@@ -103,7 +103,7 @@ def nursery():
     paths = [str(HERE), *filter(None, [before.get("PYTHONPATH")])]
     os.environ |= {"PYTHONPATH": os.pathsep.join(paths), "ARCHSEARCH_CROWD": "1", "OMP_NUM_THREADS": "1"}
     try:
-        context.set_forkserver_preload(["crowd"])
+        context.set_forkserver_preload(["worker_crowd"])
         first = context.Process(target=time.sleep, args=(0,))
         first.start()
         first.join()

@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 
 from archsearch.proxy import Recipe
-from archsearch.study.callbacks import Watcher
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import search
 
@@ -68,7 +68,7 @@ class Calls:
         return max(Counter(self.asked).values())
 
 
-class Heard(Watcher):
+class Heard(Callback):
     """Keeps what a run tells."""
 
     def __init__(self, patience=1_000):

@@ -1,4 +1,4 @@
-"""A disk that is full in the middle of a run, and has room again: ``python filling.py HOW FOLDER WHOLE``.
+"""A disk that is full in the middle of a run, and has room again: ``python full_disk.py HOW FOLDER WHOLE``.
 
 HOW is ``limit`` (no file may grow beyond so many bytes) or ``mount`` (FOLDER becomes a small disk of its own,
 which needs a mount namespace: ``unshare -rm``); WHOLE is a run that nothing happened to. Prints what the run said,
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crashing import CASES, facts, finished, stand_ins, violations
+from crash_points import CASES, facts, finished, stand_ins, violations
 
 from archsearch.errors import ArchsearchError
 

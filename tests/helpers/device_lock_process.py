@@ -1,4 +1,4 @@
-"""A process beside the test: python measuring.py FOLDER DEVICE measure|step
+"""A process beside the test: python device_lock_process.py FOLDER DEVICE measure|step
 
 Says ``ready`` before it asks for the device, ``has it`` as soon as it has; a measurement lasts until its
 standard input says something or the process is killed.
@@ -7,17 +7,17 @@ standard input says something or the process is killed.
 import sys
 from pathlib import Path
 
-from archsearch.workers.device_lock import Quiet
+from archsearch.workers.device_lock import DeviceLock
 
 
 def main(folder, device, what):
-    quiet = Quiet(Path(folder), device)
+    device_lock = DeviceLock(Path(folder), device)
     print("ready", flush=True)
     if what == "step":
-        quiet.wait()
+        device_lock.wait()
         print("has it", flush=True)
     else:
-        with quiet.measuring():
+        with device_lock.exclusive():
             print("has it", flush=True)
             sys.stdin.readline()
 

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from searching import SHORT, TINY, blind, table
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
+from table_search import SHORT, TINY, blind, table
 
 from archsearch.api import run_study
 from archsearch.profiling import Profile
@@ -101,7 +101,9 @@ class Effects:
     def __enter__(self):
         if Effects.heard_by is None:
             # Neither can be taken back.
-            sys.addaudithook(lambda name, values: Effects.heard_by and Effects.heard_by.audited(name, values))
+            sys.addaudithook(
+                lambda name, values: Effects.heard_by and Effects.heard_by.random_promotion(name, values)
+            )
             fsync = os.fsync
             os.fsync = lambda file: (Effects.heard_by and Effects.heard_by.effect("fsync"), fsync(file))[1]
             event.listen(Engine, "commit", lambda _: Effects.heard_by and Effects.heard_by.effect("commit"))
@@ -112,7 +114,7 @@ class Effects:
     def __exit__(self, *_):
         Effects.heard_by = False
 
-    def audited(self, name, values):
+    def random_promotion(self, name, values):
         if self.within:
             return
         if name == "open" and isinstance(values[0], str | bytes) and (values[2] or 0) & WRITES:
@@ -401,7 +403,7 @@ def sweep(name, root, share, of, kills, recoveries, copies=100):
 
 
 def main(name, root, *numbers):
-    """``python crashing.py CASE ROOT SHARE OF KILLS RECOVERIES [COPIES]``: prints what was counted, as JSON."""
+    """``python crash_points.py CASE ROOT SHARE OF KILLS RECOVERIES [COPIES]``: prints what was counted, as JSON."""
     print(json.dumps(sweep(name, root, *map(int, numbers))))
 
 

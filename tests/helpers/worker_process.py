@@ -1,6 +1,6 @@
 """A worker beside the test, which does what its standard input says and answers each line with one.
 
-python working.py WHERE
+python worker_process.py WHERE
 
 WHERE is a run folder or the URL of a database. The first line that it prints is the worker's name.
 """
@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from archsearch.storage.optuna_storage import close, open_study
-from archsearch.workers.locks import database_locks, folder_locks
+from archsearch.workers.locks import folder_locks, postgres_locks
 
 
 def locks_of(where):
-    return database_locks(where, "one") if "://" in where else folder_locks(Path(where))
+    return postgres_locks(where, "one") if "://" in where else folder_locks(Path(where))
 
 
 def count(locks, path, times):

@@ -1,6 +1,6 @@
 """One of several workers that empty one queue of trials: prints the numbers it was handed.
 
-python popping.py FOLDER WORKERS
+python queue_process.py FOLDER WORKERS
 
 All of them ask at once for their first trial, and wait for each other before they empty the rest.
 """

@@ -1,6 +1,6 @@
 """What stands in for training in Ray's tasks, and a search on Ray that a test can kill.
 
-python raying.py SPACE FOLDER TRIALS
+python ray_search.py SPACE FOLDER TRIALS
 """
 
 import os
@@ -10,7 +10,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from searching import blind, table
+from table_search import blind, table
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.space import load_space
