@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from archsearch.profiling.conditions import Conditions, cores
-from archsearch.profiling.runner import Pass, runner
+from archsearch.profiling.runner import runner
+from archsearch.profiling.runtimes import Pass
 from archsearch.shapes import FeatureShape
 
 # Beyond these shares the anchor says that a measurement is not what it would be on a quiet machine.

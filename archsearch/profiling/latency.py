@@ -17,7 +17,8 @@ from torch import nn
 
 from archsearch.profiling.anchor import Witness, anchor, anchored
 from archsearch.profiling.conditions import Conditions
-from archsearch.profiling.runner import Pass, measuring, runner, timer_of
+from archsearch.profiling.runner import measuring, runner, timer_of
+from archsearch.profiling.runtimes import Pass
 from archsearch.shapes import FeatureShape
 
 MIN_REPEATS = 11

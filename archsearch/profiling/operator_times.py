@@ -20,7 +20,8 @@ from archsearch.architecture import Architecture
 from archsearch.counting.meta_trace import Recorder, meta_trace
 from archsearch.counting.op_counters import GROUPS
 from archsearch.profiling.conditions import Conditions
-from archsearch.profiling.runner import DTYPES, Pass, captured, measuring, time_on_gpu
+from archsearch.profiling.runner import DTYPES, measuring, time_on_gpu
+from archsearch.profiling.runtimes import RUNTIMES, Pass
 
 CALL_GROUPS = (*GROUPS, "shape")
 # Questions about a tensor start nothing on a device.
@@ -155,17 +156,15 @@ def replay_on_cpu(run: Pass) -> float:
 
 
 def replay_on_gpu(run: Pass, conditions: Conditions) -> float:
-    """The median of some rows of replays: launched one after another, or captured as one graph."""
+    """The median of some rows of replays, launched as the runtime of ``conditions`` launches them."""
 
     def row() -> None:
         for _ in range(GPU_CALLS):
             run()
 
-    rows: Pass = row
-    if conditions.mode == "cuda_graph":
-        with warnings.catch_warnings():
-            # A view launches nothing: its graph is empty, and takes the time of an empty one.
-            warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
-            rows = captured(row, torch.device(conditions.device))
+    with warnings.catch_warnings():
+        # A view launches nothing: its graph is empty, and takes the time of an empty one.
+        warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
+        rows = RUNTIMES[conditions.mode].launch(row, torch.device(conditions.device))
     rows()
     return statistics.median(time_on_gpu(rows) for _ in range(MIN_REPEATS)) / GPU_CALLS

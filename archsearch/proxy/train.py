@@ -20,9 +20,10 @@ from archsearch.errors import FailedTrialError
 from archsearch.proxy.augment import plan_batches
 from archsearch.proxy.ema import Average
 from archsearch.proxy.evaluate import evaluate
+from archsearch.proxy.optimizer import build_optimizer, set_learning_rate
 from archsearch.proxy.recipe import Recipe
 from archsearch.proxy.schedule import learning_rate, rung_end
-from archsearch.proxy.step import CapturedStep, Step, adamw, set_rate
+from archsearch.proxy.step import CapturedStep, Step
 
 CURVE_POINTS = 10
 STEPS_BETWEEN_CHECKS = 10
@@ -99,8 +100,8 @@ class Training:
         )
         self._plan = plan_batches(len(data.train), recipe).to(device)
         self.steps, self.batch = self._plan.rows.shape
-        self._optimiser = adamw(network, recipe, device)
-        step = Step(network, data, recipe, self._optimiser, device)
+        self._optimizer = build_optimizer(network, recipe, device)
+        step = Step(network, data, recipe, self._optimizer, device)
         self._step = CapturedStep(step) if capture and device.type == "cuda" else step
         self._average = Average(network, recipe.ema)
         self._losses = Losses(self.steps, recipe.learning_rate)
@@ -149,7 +150,7 @@ class Training:
 
     def _take(self, until: int, end: int | None) -> None:
         for step in range(self.done, until):
-            set_rate(self._optimiser, learning_rate(step, self.steps, self._recipe, end))
+            set_learning_rate(self._optimizer, learning_rate(step, self.steps, self._recipe, end))
             self._losses.add(self._step(self._plan.at(step)), last=step == until - 1)
             self._average.update(step + 1)
             if self._on_step is not None:
@@ -206,7 +207,7 @@ class Training:
             f"network.{name}": tensor for name, tensor in self.network.state_dict(keep_vars=True).items()
         }
         for name, parameter in self.network.named_parameters():
-            for moment, tensor in self._optimiser.state.get(parameter, {}).items():
+            for moment, tensor in self._optimizer.state.get(parameter, {}).items():
                 places[f"optimiser.{moment}.{name}"] = tensor
         return places | {f"average.{name}": tensor for name, tensor in self._average.means.items()}
 
