@@ -69,7 +69,7 @@ def conditions_of(
     Raises:
         InputError: there is no such mode, dtype or memory format, or not on this device; no image, no thread.
     """
-    device = numbered(torch.device(device))
+    device = with_index(torch.device(device))
     for name, amount in (("batch_size", batch_size), ("threads", threads)):
         if amount < 1:
             raise InputError("conditions", [Problem(name, f"{amount} is below 1", "use 1 or more")])
@@ -98,7 +98,7 @@ def conditions_of(
     )
 
 
-def numbered(device: torch.device) -> torch.device:
+def with_index(device: torch.device) -> torch.device:
     """``cpu`` or ``cuda:N``; InputError for a device of another kind."""
     if device.type == "cuda":
         return torch.device("cuda", device.index or 0)

@@ -61,7 +61,7 @@ class OperatorTable:
         by_group: dict[str, float] = {}
         for group, call in transcript.calls:
             if call.key not in self.ms:
-                self.ms[call.key] = replayed(call, self.conditions)
+                self.ms[call.key] = time_call(call, self.conditions)
             by_group[group] = by_group.get(group, 0.0) + self.ms[call.key]
         return Times(by_group, len(transcript.calls))
 
@@ -78,7 +78,10 @@ class Call:
     def key(self) -> str:
         """What makes it distinct: the operator, the shapes and strides of its tensors, its settings."""
         settings = ", ".join(
-            [*map(written, self.args), *(f"{k}={written(v)}" for k, v in self.kwargs.items())]
+            [
+                *map(describe_argument, self.args),
+                *(f"{k}={describe_argument(v)}" for k, v in self.kwargs.items()),
+            ]
         )
         return f"{self.func.__name__}({settings})"
 
@@ -96,7 +99,7 @@ class Transcript(Recorder):
             self.calls.append((group, Call(func, args, kwargs)))
 
 
-def written(argument: Any) -> str:
+def describe_argument(argument: Any) -> str:
     """An argument as part of a key."""
     if isinstance(argument, Tensor):
         dtype = str(argument.dtype).removeprefix("torch.")
@@ -106,14 +109,14 @@ def written(argument: Any) -> str:
         ]
         return f"{dtype}{list(argument.shape)}/{strides}"
     if isinstance(argument, tuple | list):
-        return f"[{', '.join(map(written, argument))}]"
+        return f"[{', '.join(map(describe_argument, argument))}]"
     return repr(argument)
 
 
-def replayed(call: Call, conditions: Conditions) -> float:
+def time_call(call: Call, conditions: Conditions) -> float:
     """Milliseconds of one call on tensors of noise, on the device of ``conditions``."""
-    args = [real(argument, conditions) for argument in call.args]
-    kwargs = {name: real(argument, conditions) for name, argument in call.kwargs.items()}
+    args = [materialize(argument, conditions) for argument in call.args]
+    kwargs = {name: materialize(argument, conditions) for name, argument in call.kwargs.items()}
 
     def run() -> None:
         call.func(*args, **kwargs)
@@ -123,10 +126,10 @@ def replayed(call: Call, conditions: Conditions) -> float:
         return replay_on_cpu(run) if conditions.device == "cpu" else replay_on_gpu(run, conditions)
 
 
-def real(argument: Any, conditions: Conditions) -> Any:
+def materialize(argument: Any, conditions: Conditions) -> Any:
     """A tensor on the device for one on paper, of the same shape and strides; anything else as it is."""
     if isinstance(argument, tuple | list):
-        return type(argument)(real(inner, conditions) for inner in argument)
+        return type(argument)(materialize(inner, conditions) for inner in argument)
     if not isinstance(argument, Tensor):
         return argument
     device = torch.device(conditions.device)

@@ -16,7 +16,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def runner(network: nn.Module, image: FeatureShape, conditions: Conditions) -> Pass:
+def build_pass(network: nn.Module, image: FeatureShape, conditions: Conditions) -> Pass:
     """One forward pass of a batch under ``conditions``, on a copy of ``network`` in eval mode.
 
     The images are noise of a fixed seed: a GPU takes less power, and less time, for zeros.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from archsearch.data import ImageData
 from archsearch.errors import FailedTrialError
 from archsearch.proxy.augment import plan_batches
-from archsearch.proxy.ema import Average
+from archsearch.proxy.ema import WeightAverage
 from archsearch.proxy.evaluate import evaluate
 from archsearch.proxy.optimizer import build_optimizer, set_learning_rate
 from archsearch.proxy.recipe import Recipe
@@ -103,7 +103,7 @@ class Training:
         self._optimizer = build_optimizer(network, recipe, device)
         step = Step(network, data, recipe, self._optimizer, device)
         self._step = CapturedStep(step) if capture and device.type == "cuda" else step
-        self._average = Average(network, recipe.ema)
+        self._average = WeightAverage(network, recipe.ema)
         self._losses = Losses(self.steps, recipe.learning_rate)
         self._random = seeded_generators(recipe.seed, device)
         self.seconds = 0.0
@@ -145,7 +145,7 @@ class Training:
         start = time.monotonic()
         self.network.train()
         with self._own_randomness():
-            within_memory("train", self.batch, lambda: self._take(until, end))
+            catch_out_of_memory("train", self.batch, lambda: self._take(until, end))
         self.seconds += time.monotonic() - start
 
     def _take(self, until: int, end: int | None) -> None:
@@ -159,8 +159,8 @@ class Training:
     def score(self) -> ProxyScore:
         """What the network is worth now, by its average weights if the recipe keeps one."""
         start = time.monotonic()
-        with self._average.applied():
-            top1, loss = within_memory(
+        with self._average.apply():
+            top1, loss = catch_out_of_memory(
                 "validate",
                 256,
                 lambda: evaluate(self.network, self._judged, self._normalisation, self._device, 256),
@@ -174,7 +174,7 @@ class Training:
 
     def state(self) -> dict[str, Tensor]:
         """All that the rest of the training depends on, as copies: weights, moments, means, generators, losses."""
-        tensors = {name: tensor.detach() for name, tensor in self._places().items()}
+        tensors = {name: tensor.detach() for name, tensor in self._state_tensors().items()}
         random = {f"random.{name}": state for name, state in self._random.items()}
         losses = torch.tensor(self._losses.finite, dtype=torch.float64)
         spent = torch.tensor(self.seconds, dtype=torch.float64)
@@ -187,7 +187,7 @@ class Training:
         Raises:
             ValueError: the names or shapes are not those of this network.
         """
-        places = self._places()
+        places = self._state_tensors()
         random = {f"random.{name}" for name in self._random}
         if state.keys() != places.keys() | random | {"losses", "seconds"}:
             raise ValueError(f"no state of this training: {sorted(state.keys() ^ places.keys())[:3]}")
@@ -201,7 +201,7 @@ class Training:
         self._losses.finite[:] = state["losses"].tolist()
         self.seconds = float(state["seconds"])
 
-    def _places(self) -> dict[str, Tensor]:
+    def _state_tensors(self) -> dict[str, Tensor]:
         """Every tensor that a step changes, by name."""
         places = {
             f"network.{name}": tensor for name, tensor in self.network.state_dict(keep_vars=True).items()
@@ -280,7 +280,7 @@ def lay_out(network: nn.Module, order: torch.memory_format) -> None:
     network.to(memory_format=order)  # type: ignore[call-overload]  # missing from torch's annotations
 
 
-def within_memory(phase: str, batch_size: int, work: Callable[[], Result]) -> Result:
+def catch_out_of_memory(phase: str, batch_size: int, work: Callable[[], Result]) -> Result:
     """What ``work`` gives; running out of memory loses the candidate and not the study."""
     try:
         return work()

@@ -42,13 +42,13 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def opened(monkeypatch):
     """The places of the pictures that were opened, in order."""
-    places, original = [], EncodedImage.opened
+    places, original = [], EncodedImage.open
 
     def counted(picture):
         places.append(picture.place)
         return original(picture)
 
-    monkeypatch.setattr(EncodedImage, "opened", counted)
+    monkeypatch.setattr(EncodedImage, "open", counted)
     return places
 
 
@@ -94,7 +94,7 @@ def hub(tmp_path, parquet, monkeypatch):
     """A data set that ``datasets`` finds by name, as if it had been downloaded."""
     monkeypatch.chdir(tmp_path)
     table = datasets.load_dataset("parquet", data_files=str(parquet))
-    monkeypatch.setattr("archsearch.data.huggingface._on_hub", lambda name: table)
+    monkeypatch.setattr("archsearch.data.huggingface._load_from_hub", lambda name: table)
     return "owner-of-digits/digits"
 
 

@@ -10,7 +10,7 @@ from archsearch.errors import InputError
 from archsearch.profiling import conditions_of
 from archsearch.profiling import runtimes as room
 from archsearch.profiling.conditions import Mode
-from archsearch.profiling.runner import measuring, runner
+from archsearch.profiling.runner import build_pass, measuring
 from archsearch.profiling.runtimes import RUNTIMES, Runtime
 from archsearch.shapes import FeatureShape
 from archsearch.study.config import StudyConfig
@@ -32,7 +32,7 @@ def test_a_new_entry_of_the_table_is_a_runtime(monkeypatch):
 
     conditions = conditions_of("cpu", batch_size=2, mode="fake")
     with measuring(conditions):
-        runner(nn.Conv2d(3, 4, 1), IMAGE, conditions)()
+        build_pass(nn.Conv2d(3, 4, 1), IMAGE, conditions)()
 
     assert ran == [(False, (2, 3, 8, 6))]
     assert ", fake, " in str(conditions)
