@@ -127,7 +127,7 @@ def profile(
         batch_size=batch,
         dtype=dtype,  # type: ignore[arg-type]  # checked there
         memory_format=memory_format,  # type: ignore[arg-type]
-        mode=mode,  # type: ignore[arg-type]
+        mode=mode,
         threads=threads,
     )
     asked = ProfileOptions(seconds=seconds, image=image, seed=seed, draws=draws, fit=fit)

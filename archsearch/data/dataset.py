@@ -123,11 +123,11 @@ def load_data(
 
     Only ``limit`` and ``validation_limit`` images are decoded, the classes in proportion.
     """
-    opened = _opened(source, image, classes)
+    opened = _open_fitting(source, image, classes)
     parts = split_source(source, opened)
     rows = {"train": parts["train"].rows[:limit], "validation": parts["validation"].rows[:validation_limit]}
     found = fingerprint(opened)
-    splits = _decoded(source, found, {role: Part(parts[role].table, rows[role]) for role in rows}, image)
+    splits = _decode_parts(source, found, {role: Part(parts[role].table, rows[role]) for role in rows}, image)
     return ImageData(
         name=source,
         train=splits["train"],
@@ -140,12 +140,12 @@ def load_data(
 
 def load_test(source: str, image: FeatureShape, classes: int) -> Split:
     """The whole test split of ``source``, which the search never sees."""
-    opened = _opened(source, image, classes)
+    opened = _open_fitting(source, image, classes)
     parts = {"test": split_source(source, opened)["test"]}
-    return _decoded(source, fingerprint(opened), parts, image)["test"]
+    return _decode_parts(source, fingerprint(opened), parts, image)["test"]
 
 
-def _opened(source: str, image: FeatureShape, classes: int) -> DataSource:
+def _open_fitting(source: str, image: FeatureShape, classes: int) -> DataSource:
     """The source, once it is sure to fit the space."""
     if image.channels not in MODES:
         what = f"images have 1 channel (grey) or 3 (RGB) and the space says {image.channels}"
@@ -202,7 +202,7 @@ def _refuse_missing_classes(name: str, class_names: tuple[str, ...], parts: Mapp
         raise DataError(name, problems)
 
 
-def _decoded(name: str, data: str, parts: Mapping[str, Part], image: FeatureShape) -> dict[str, Split]:
+def _decode_parts(name: str, data: str, parts: Mapping[str, Part], image: FeatureShape) -> dict[str, Split]:
     """The pixels and labels of each part, decoded now or before; all unreadable images are reported at once."""
     splits, new, problems = {}, [], []
     for role, part in parts.items():

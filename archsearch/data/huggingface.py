@@ -31,11 +31,11 @@ def read(name: str, classes: int, layout: Mapping[str, Path] | None) -> DataSour
     """The source ``name``: files laid out as ``layout`` says, or a data set on the hub without one."""
     with _quiet(), _uncounted():
         try:
-            found = _on_hub(name) if layout is None else _on_disk(layout)
+            found = _load_from_hub(name) if layout is None else _load_from_disk(layout)
         except ArchsearchError:
             raise
         except Exception as error:
-            raise _explained(name, error) from error
+            raise _explain(name, error) from error
     splits = _by_role(name, found)
     features = next(iter(splits.values())).features
     image, label = image_column(name, features), label_column(name, features, classes)
@@ -46,20 +46,20 @@ def read(name: str, classes: int, layout: Mapping[str, Path] | None) -> DataSour
     return DataSource(tables, names)
 
 
-def _on_disk(layout: Mapping[str, Path]) -> Mapping[str, Any]:
+def _load_from_disk(layout: Mapping[str, Path]) -> Mapping[str, Any]:
     path = layout.get("parquet")
     if path is None:
-        return _loaded("imagefolder", {role: _literal(folder) + "/*/*" for role, folder in layout.items()})
+        return _load("imagefolder", {role: _literal(folder) + "/*/*" for role, folder in layout.items()})
     if path.is_file():
-        return _loaded("parquet", {"train": _literal(path)})
+        return _load("parquet", {"train": _literal(path)})
     if glob.has_magic(str(path)):
         what = "datasets takes the signs *, ? and [ in a path for wildcards"
         raise _error(str(path), "", what, "rename the folder")
     # Splits by file name, or by the README that a downloaded data set brings along.
-    return _loaded(str(path))
+    return _load(str(path))
 
 
-def _on_hub(name: str) -> Mapping[str, Any]:
+def _load_from_hub(name: str) -> Mapping[str, Any]:
     """Asks once before loading: ``datasets`` itself tries for 23 seconds to reach a hub that is not there."""
     if not huggingface_hub.constants.HF_HUB_OFFLINE:
         try:
@@ -69,7 +69,7 @@ def _on_hub(name: str) -> Mapping[str, Any]:
             raise _error(name, "", what, "check its spelling") from error
         except Exception as error:
             raise _unreachable(name, error) from error
-    return _loaded(name)
+    return _load(name)
 
 
 def _unreachable(name: str, error: Exception) -> EnvironmentFaultError:
@@ -77,7 +77,7 @@ def _unreachable(name: str, error: Exception) -> EnvironmentFaultError:
     return EnvironmentFaultError(f"{name}: {what}; {REACHING}")
 
 
-def _loaded(name: str, files: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+def _load(name: str, files: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """All splits; a class folder is a class, even where there is only one."""
     labels = {"drop_labels": False, "drop_metadata": True} if name == "imagefolder" else {}
     found: Mapping[str, Any] = datasets.load_dataset(name, data_files=files, **labels)
@@ -88,7 +88,7 @@ def _literal(path: Path) -> str:
     return glob.escape(str(path.resolve()))
 
 
-def _explained(name: str, error: Exception) -> ArchsearchError:
+def _explain(name: str, error: Exception) -> ArchsearchError:
     """A failure of ``datasets`` in our words: data that cannot be used, or an environment that fails."""
     cause = _root(error)
     if isinstance(error, ConnectionError):
@@ -118,7 +118,9 @@ def _by_role(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
         return {"train": next(iter(found.values()))}
     roles = {role_of(str(split)): rows for split, rows in found.items() if role_of(str(split)) is not None}
     if "train" not in roles:
-        raise _error(name, "", f"no split is called train among {_listed(found)}", "call one of them train")
+        raise _error(
+            name, "", f"no split is called train among {_list_names(found)}", "call one of them train"
+        )
     return {str(role): rows for role, rows in roles.items()}
 
 
@@ -154,7 +156,7 @@ def _the_only(name: str, sought: str, guesses: Sequence[Sequence[str]], features
         if len(guess) == 1:
             return guess[0]
     remedy = f"keep one column of {sought}, or call it {sought.removesuffix('s')}"
-    raise _error(name, "", f"no single column of {sought} among {_listed(features)}", remedy)
+    raise _error(name, "", f"no single column of {sought} among {_list_names(features)}", remedy)
 
 
 def _class_names(name: str, splits: Mapping[str, Any], label: str) -> tuple[str, ...]:
@@ -265,7 +267,7 @@ def _uncounted() -> Iterator[None]:
         datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = counting
 
 
-def _listed(names: Mapping[str, Any]) -> str:
+def _list_names(names: Mapping[str, Any]) -> str:
     return ", ".join(shown(str(name)) for name in names)
 
 

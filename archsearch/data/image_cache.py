@@ -1,7 +1,7 @@
 """Decoded images that are kept on the disk, so that a data set is decoded once: files that may be deleted.
 
     images/<sha256>.safetensors   one split in one shape: images uint8 (N, C, H, W), labels int64 (N,)
-    images/writing-<random>/      what is being written, or what a killed process left
+    images/.*                     what is being written, or what a killed process left
 
 A file's name tells all that its pixels depend on, so that it is never out of date; its tensors are mapped,
 read from the disk as they are used and shared by all processes that use them. What is not whole counts as
@@ -20,7 +20,6 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import PIL
@@ -31,6 +30,7 @@ from safetensors.torch import save_file
 from archsearch.counting.cache import cache_folder
 from archsearch.data import images as pictures
 from archsearch.data.images import Labels, Pixels
+from archsearch.files import replacing
 from archsearch.shapes import FeatureShape
 
 FORMAT = 1
@@ -38,7 +38,7 @@ LARGEST_BYTES = 20 * 2**30  # of all files together
 ABANDONED_S = 3600  # longer than any file takes to write
 BLOCK_BYTES = 4096
 ENDING = ".safetensors"
-WRITING = "writing-"
+UNFINISHED = ".*"  # files of ``replacing`` and of safetensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +90,8 @@ def load(wanted: DecodedRows) -> torch.Tensor | None:
             promised = (opened.metadata() or {}).get("checksum")
             images: torch.Tensor = opened.get_tensor("images")
             labels: torch.Tensor = opened.get_tensor("labels")
-    except (
-        OSError,
-        RuntimeError,
-        SafetensorError,
-    ):  # whatever is wrong with the file, its source is still there
-        return None
+    except (OSError, RuntimeError, SafetensorError):
+        return None  # whatever is wrong with the file, its source is still there
     fits = images.dtype == torch.uint8 and images.shape == wanted.shape
     if not fits or not np.array_equal(labels.numpy(), wanted.labels) or checksum(images.numpy()) != promised:
         return None
@@ -129,13 +125,10 @@ def checksum(pixels: Pixels) -> str:
 
 def _write(file: Path, images: torch.Tensor, labels: torch.Tensor) -> None:
     """The whole file or none of it, on the disk before it has its name."""
-    # A folder, because safetensors itself writes beside the file that it is told to write.
-    with TemporaryDirectory(prefix=WRITING, dir=file.parent, ignore_cleanup_errors=True) as folder:
-        beside = Path(folder) / file.name
+    with replacing(file) as beside:
         save_file({"images": images, "labels": labels}, beside, {"checksum": checksum(images.numpy())})
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(file)
+        with beside.open("rb") as saved:
+            os.fsync(saved.fileno())
 
 
 def _make_room(folder: Path, size: int) -> bool:
@@ -143,7 +136,7 @@ def _make_room(folder: Path, size: int) -> bool:
     if size > min(LARGEST_BYTES, shutil.disk_usage(folder).free // 2):
         return False
     found = sorted(
-        ((file.stat(), file) for file in folder.glob(f"*{ENDING}")), key=lambda pair: pair[0].st_mtime
+        ((file.stat(), file) for file in folder.glob(f"[!.]*{ENDING}")), key=lambda pair: pair[0].st_mtime
     )
     excess = sum(stat.st_size for stat, _ in found) + size - LARGEST_BYTES
     for stat, file in found:
@@ -156,7 +149,7 @@ def _make_room(folder: Path, size: int) -> bool:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what processes began to write and were killed over."""
-    for begun in folder.glob(f"{WRITING}*"):
+    for begun in folder.glob(UNFINISHED):
         with suppress(FileNotFoundError):  # its process has just finished
             if time.time() - begun.stat().st_mtime > ABANDONED_S:
-                shutil.rmtree(begun, ignore_errors=True)
+                begun.unlink()

@@ -1,8 +1,8 @@
 """Pictures as a source holds them, and how they become the pixels that the space asks for.
 
-    Source   all that a name stands for: splits by role, and the names of the classes
-    Table    one split: a label for each picture, and the pictures on demand
-    Picture  one picture: encoded bytes, a file, or an image already opened
+    DataSource    all that a name stands for: splits by role, and the names of the classes
+    SplitTable    one split: a label for each picture, and the pictures on demand
+    EncodedImage  one picture: encoded bytes, a file, or an image already opened
 
 Nothing is decoded until somebody asks for certain rows, so that opening a large source is quick.
 """
@@ -35,12 +35,12 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """One picture that has not been decoded; ``place`` is a file or a row, for messages."""
+    """One picture that is not decoded yet; ``place`` is a file or a row, for messages."""
 
     place: str
     content: bytes | Path | Image.Image
 
-    def opened(self) -> Image.Image:
+    def open(self) -> Image.Image:
         """The image; a file or bytes may still fail when the pixels are read."""
         if isinstance(self.content, Image.Image):
             return self.content
@@ -105,14 +105,14 @@ def decode(pictures: Iterator[EncodedImage], count: int, image: FeatureShape) ->
 
 def pixels_of(picture: EncodedImage, image: FeatureShape) -> Pixels:
     """One picture as (C, H, W): upright, first frame, in the space's channels and size."""
-    opened = in_mode(ImageOps.exif_transpose(picture.opened()), MODES[image.channels])
+    opened = convert_to_mode(ImageOps.exif_transpose(picture.open()), MODES[image.channels])
     size = (image.width, image.height)
     if opened.size != size:
         opened = opened.resize(size, Image.Resampling.BILINEAR)
     return np.asarray(opened).reshape(image.height, image.width, -1).transpose(2, 0, 1)
 
 
-def in_mode(opened: Image.Image, mode: str) -> Image.Image:
+def convert_to_mode(opened: Image.Image, mode: str) -> Image.Image:
     """Grey or RGB from any mode; alpha is dropped, as torchvision does."""
     if opened.mode == "F":
         raise ValueError("floating-point pixels have no fixed white")

@@ -5,8 +5,8 @@ not start a download.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,47 +14,53 @@ import numpy as np
 from PIL import Image
 
 from archsearch.data.images import DataSource, EncodedImage, SplitTable, role_of
-from archsearch.data.procedural import is_procedural, open_drawing
+from archsearch.data.procedural import PAINTERS, is_procedural, open_drawing
 from archsearch.errors import DataError, Problem, shown
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-KINDS = (
-    "write digits, a .parquet file, a folder with Parquet files or class folders, "
-    "procedural:TASK (texture, layout, xor or matching), or a name on the hub"
-)
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """One kind of source.
+
+    Attributes:
+        wording: how such a source is written, for messages.
+        has_name: whether a name is of this kind; the first kind that says so opens it.
+        open: the source of a name; the number of classes is how many to draw, and helps to choose among
+            label columns.
+        can_be_mirrored: whether a mirrored image still belongs to its class.
+    """
+
+    wording: str
+    has_name: Callable[[str], bool]
+    open: Callable[[str, int], DataSource]
+    can_be_mirrored: bool
 
 
 def open_source(name: str, classes: int) -> DataSource:
-    """The source of that name; ``classes`` is how many to draw, and helps to choose among label columns."""
-    if name == "digits":
-        return digits()
+    """The source of that name; ``classes`` is what the space says."""
     if not name or not name.isprintable():
-        raise _error(shown(name), f"{name!r} is no name of a source", KINDS)
-    if is_procedural(name):
-        return _drawing(name, classes)
-    path = Path(name).expanduser()
-    if not path.exists():
-        _refuse_missing_path(name)
-    if find_spec("datasets") is None:
-        raise _error(name, "reading images needs Hugging Face datasets", "pip install 'archsearch[data]'")
-    from archsearch.data import huggingface  # noqa: PLC0415 - an extra, and 1.5 s that digits do not need
-
-    return huggingface.read(name, classes, layout(name, path) if path.exists() else None)
-
-
-def _drawing(name: str, classes: int) -> DataSource:
-    """The drawing of that name, which tells all that is drawn."""
-    drawn = open_drawing(name, classes)
-    tables = {role: replace(table, version=name) for role, table in drawn.tables.items()}
-    return replace(drawn, tables=tables)
+        raise _error(shown(name), f"{name!r} is no name of a source", _remedy())
+    return _kind_of(name).open(name, classes)
 
 
 def forbids_mirroring(name: str) -> bool:
     """Whether a mirrored image of this source would be of another class, or of none."""
-    return name == "digits" or is_procedural(name)
+    return not _kind_of(name).can_be_mirrored
 
 
-def digits() -> DataSource:
+def _kind_of(name: str) -> SourceKind:
+    return next(kind for kind in SOURCES if kind.has_name(name))
+
+
+def _remedy() -> str:
+    """What to write where a name is of no source."""
+    *others, last = (kind.wording for kind in SOURCES)
+    return f"write {', '.join(others)}, {last}"
+
+
+def _open_digits(_name: str, _classes: int) -> DataSource:
     """1797 handwritten digits of 8x8 grey pixels, from UCI by way of scikit-learn; one split."""
     from sklearn.datasets import load_digits  # noqa: PLC0415 - 2 s that other sources do not need
 
@@ -68,11 +74,48 @@ def digits() -> DataSource:
     return DataSource({"train": SplitTable(found.target.astype(np.int64), pictures)}, names)
 
 
+def _open_drawing(name: str, classes: int) -> DataSource:
+    """The drawing of that name, which says all that is drawn."""
+    drawn = open_drawing(name, classes)
+    tables = {role: replace(table, version=name) for role, table in drawn.tables.items()}
+    return replace(drawn, tables=tables)
+
+
+def _open_images(name: str, classes: int) -> DataSource:
+    """Files here if there are any, else a data set on the hub; read through Hugging Face ``datasets``."""
+    path = Path(name).expanduser()
+    if not path.exists():
+        _refuse_missing_path(name)
+    if find_spec("datasets") is None:
+        raise _error(name, "reading images needs Hugging Face datasets", "pip install 'archsearch[data]'")
+    from archsearch.data import huggingface  # noqa: PLC0415 - an extra, and 1.5 s that digits do not need
+
+    return huggingface.read(name, classes, layout(name, path) if path.exists() else None)
+
+
+# The last kind takes every name that is left.
+SOURCES = (
+    SourceKind("digits", lambda name: name == "digits", _open_digits, can_be_mirrored=False),
+    SourceKind(
+        f"procedural:TASK ({', '.join([*PAINTERS][:-1])} or {[*PAINTERS][-1]})",
+        is_procedural,
+        _open_drawing,
+        can_be_mirrored=False,
+    ),
+    SourceKind(
+        "a .parquet file, a folder with Parquet files or class folders, or a name on the hub",
+        lambda _name: True,
+        _open_images,
+        can_be_mirrored=True,
+    ),
+)
+
+
 def layout(name: str, path: Path) -> dict[str, Path]:
     """Where each role of a path lies; the key ``parquet`` is a file or folder that names its own splits."""
     if path.is_file():
         if path.suffix.lower() != ".parquet":
-            raise _error(name, "the file is no Parquet file", KINDS)
+            raise _error(name, "the file is no Parquet file", _remedy())
         return {"parquet": path}
     if next(path.rglob("*.parquet"), None) is not None:
         return {"parquet": path}
@@ -102,7 +145,7 @@ def _refuse_wrong_depth(name: str, folder: Path) -> None:
         raise _error(name, what, remedy)
     if not any(found.suffix.lower() in endings for found in folder.glob("*/*")):
         what = f"{_inside(name, folder)} holds no Parquet file and no class folders with images"
-        raise _error(name, what, KINDS)
+        raise _error(name, what, _remedy())
 
 
 def _image_endings() -> set[str]:
@@ -119,7 +162,7 @@ def _refuse_missing_path(name: str) -> None:
     beside = Path(name).expanduser().parent
     in_a_folder_here = "/" in name and beside.is_dir()
     if name.endswith(".parquet") or in_a_folder_here or not HUB_NAME.fullmatch(name):
-        raise _error(name, "there is no such file or folder", KINDS)
+        raise _error(name, "there is no such file or folder", _remedy())
 
 
 def _error(name: str, what: str, remedy: str) -> DataError:

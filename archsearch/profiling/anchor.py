@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from archsearch.profiling.conditions import Conditions, cores
-from archsearch.profiling.runner import Pass, runner
+from archsearch.profiling.runner import build_pass
+from archsearch.profiling.runtimes import Pass
 from archsearch.shapes import FeatureShape
 
 # Beyond these shares the anchor says that a measurement is not what it would be on a quiet machine.
@@ -42,7 +43,7 @@ def busy_seconds() -> float | None:
     return ticks / TICKS_PER_SECOND
 
 
-def anchored(conditions: Conditions) -> Conditions:
+def anchor_conditions(conditions: Conditions) -> Conditions:
     """Under which the anchor runs beside a network under ``conditions``: the same device and threads, else fixed."""
     batch = CPU_BATCH if conditions.device == "cpu" else GPU_BATCH
     return replace(conditions, batch_size=batch, dtype="float32", memory_format="contiguous", mode="eager")
@@ -56,11 +57,11 @@ def anchor(conditions: Conditions) -> Pass:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(*(nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(2)))
-    return runner(network, image, conditions)
+    return build_pass(network, image, conditions)
 
 
 @dataclass
-class Witness:
+class MachineWatch:
     """What was seen of the machine while something was measured: the anchor's timings, others' use of the CPU.
 
     ``conditions`` are the anchor's.

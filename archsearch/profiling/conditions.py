@@ -4,13 +4,17 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
 from archsearch.errors import InputError, Problem, one_of
+from archsearch.profiling.runtimes import RUNTIMES
 
-Mode = Literal["eager", "compiled", "cuda_graph"]
+if TYPE_CHECKING:
+    Mode = str
+else:
+    Mode = Literal[tuple(RUNTIMES)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 
@@ -24,7 +28,7 @@ class Conditions:
         batch_size: images in the batch that is timed as a whole.
         dtype: of weights and images.
         memory_format: of weights and images; ``contiguous`` is batch, channels, height, width.
-        mode: ``eager``, ``compiled`` (torch.compile) or ``cuda_graph`` (captured once, replayed).
+        mode: the runtime, one of ``profiling.runtimes.RUNTIMES``.
         threads: CPU threads of an operator.
         torch_version, cuda_version: the latter None where there is no GPU.
     """
@@ -65,21 +69,22 @@ def conditions_of(
     Raises:
         InputError: there is no such mode, dtype or memory format, or not on this device; no image, no thread.
     """
-    device = numbered(torch.device(device))
+    device = with_index(torch.device(device))
     for name, amount in (("batch_size", batch_size), ("threads", threads)):
         if amount < 1:
             raise InputError("conditions", [Problem(name, f"{amount} is below 1", "use 1 or more")])
     for name, value, known in (
         ("dtype", dtype, get_args(Dtype)),
         ("memory_format", memory_format, get_args(MemoryFormat)),
-        ("mode", mode, get_args(Mode)),
+        ("mode", mode, tuple(RUNTIMES)),
     ):
         if value not in known:
             raise InputError("conditions", [Problem(name, f"{value} is not known", one_of(known, value))])
-    if mode == "cuda_graph" and device.type != "cuda":
-        problem = Problem("mode", f"cuda_graph needs a CUDA device, not {device}", "use eager or compiled")
-        raise InputError("conditions", [problem])
     on_gpu = device.type == "cuda"
+    if RUNTIMES[mode].needs_gpu and not on_gpu:
+        others = " or ".join(name for name, runtime in RUNTIMES.items() if not runtime.needs_gpu)
+        problem = Problem("mode", f"{mode} needs a CUDA device, not {device}", f"use {others}")
+        raise InputError("conditions", [problem])
     return Conditions(
         device=str(device),
         device_name=device_name(device),
@@ -93,7 +98,7 @@ def conditions_of(
     )
 
 
-def numbered(device: torch.device) -> torch.device:
+def with_index(device: torch.device) -> torch.device:
     """``cpu`` or ``cuda:N``; InputError for a device of another kind."""
     if device.type == "cuda":
         return torch.device("cuda", device.index or 0)

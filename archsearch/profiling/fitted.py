@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from archsearch.counting.cache import cache_folder, fingerprint
+from archsearch.files import write_atomically
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.predictor import LatencyPredictor
 
@@ -37,14 +37,13 @@ def read_predictor(file: Path | None) -> LatencyPredictor | None:
 
 
 def keep_fitted(predictor: LatencyPredictor, space_fingerprint: str) -> Path | None:
-    """Write it where ``load_fitted`` looks; None if there is no cache. OSError if the disk does not take it."""
+    """Write it where ``load_fitted`` looks; None if there is no cache.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
     file = predictor_file(space_fingerprint, predictor.conditions)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            beside.write_text(predictor.to_json())
-            beside.replace(file)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_atomically(file, predictor.to_json())
     return file

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from archsearch.profiling.anchor import Witness, anchor, anchored
+from archsearch.profiling.anchor import MachineWatch, anchor, anchor_conditions
 from archsearch.profiling.conditions import Conditions
-from archsearch.profiling.runner import Pass, measuring, runner, timer_of
+from archsearch.profiling.runner import build_pass, measuring, timer_of
+from archsearch.profiling.runtimes import Pass
 from archsearch.shapes import FeatureShape
 
 MIN_REPEATS = 11
@@ -63,15 +64,15 @@ def measure_latency(
     """
     timer = timer_of(torch.device(conditions.device))
     with measuring(conditions):
-        fixed = anchored(conditions)
-        run, steady = runner(network, image, conditions), anchor(fixed)
+        fixed = anchor_conditions(conditions)
+        run, steady = build_pass(network, image, conditions), anchor(fixed)
         warm_up(steady, timer, seconds / 10)
         warm_up(run, timer, seconds / 2)
-        witness = Witness(fixed)
+        watch = MachineWatch(fixed)
         wall, own = time.perf_counter(), time.process_time()
-        timings = repeat(run, steady, timer, seconds, witness)
-        flags = witness.flags(time.perf_counter() - wall, time.process_time() - own)
-    return summarise(timings, witness.anchor_ms, flags)
+        timings = repeat(run, steady, timer, seconds, watch)
+        flags = watch.flags(time.perf_counter() - wall, time.process_time() - own)
+    return summarise(timings, watch.anchor_ms, flags)
 
 
 def warm_up(run: Pass, timer: Callable[[Pass], float], seconds: float) -> None:
@@ -83,7 +84,7 @@ def warm_up(run: Pass, timer: Callable[[Pass], float], seconds: float) -> None:
 
 
 def repeat(
-    run: Pass, steady: Pass, timer: Callable[[Pass], float], seconds: float, witness: Witness
+    run: Pass, steady: Pass, timer: Callable[[Pass], float], seconds: float, watch: MachineWatch
 ) -> list[float]:
     """Timings in ms, until the median is known to 2 % or the time is spent; at least eleven.
 
@@ -92,13 +93,13 @@ def repeat(
     end = time.perf_counter() + seconds
     timings: list[float] = []
     spent = 0.0
-    witness.timings += [anchor_time(steady, timer) for _ in range(WINDOW)]
+    watch.timings += [anchor_time(steady, timer) for _ in range(WINDOW)]
     while len(timings) < MIN_REPEATS or (time.perf_counter() < end and median_interval(timings) > NARROW):
         timings.append(timer(run))
         spent += timings[-1]
-        if ANCHOR_PASSES * sum(witness.timings) < ANCHOR_SHARE * spent:
-            witness.timings.append(anchor_time(steady, timer))
-    witness.timings += [anchor_time(steady, timer) for _ in range(WINDOW)]
+        if ANCHOR_PASSES * sum(watch.timings) < ANCHOR_SHARE * spent:
+            watch.timings.append(anchor_time(steady, timer))
+    watch.timings += [anchor_time(steady, timer) for _ in range(WINDOW)]
     return timings
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from archsearch.profiling.conditions import Conditions
-from archsearch.profiling.runner import measuring, noise, runner
+from archsearch.profiling.runner import build_pass, measuring, noise
 from archsearch.shapes import FeatureShape
 
 
@@ -18,7 +18,7 @@ def inference_memory_mib(network: nn.Module, image: FeatureShape, conditions: Co
         return None
 
     def forward() -> None:
-        runner(network, image, conditions)()
+        build_pass(network, image, conditions)()
 
     with measuring(conditions):
         return peak_mib(forward, conditions)

@@ -20,7 +20,8 @@ from archsearch.architecture import Architecture
 from archsearch.counting.meta_trace import Recorder, meta_trace
 from archsearch.counting.op_counters import GROUPS
 from archsearch.profiling.conditions import Conditions
-from archsearch.profiling.runner import DTYPES, Pass, captured, measuring, time_on_gpu
+from archsearch.profiling.runner import DTYPES, measuring, time_on_gpu
+from archsearch.profiling.runtimes import RUNTIMES, Pass
 
 CALL_GROUPS = (*GROUPS, "shape")
 # Questions about a tensor start nothing on a device.
@@ -60,7 +61,7 @@ class OperatorTable:
         by_group: dict[str, float] = {}
         for group, call in transcript.calls:
             if call.key not in self.ms:
-                self.ms[call.key] = replayed(call, self.conditions)
+                self.ms[call.key] = time_call(call, self.conditions)
             by_group[group] = by_group.get(group, 0.0) + self.ms[call.key]
         return Times(by_group, len(transcript.calls))
 
@@ -77,7 +78,10 @@ class Call:
     def key(self) -> str:
         """What makes it distinct: the operator, the shapes and strides of its tensors, its settings."""
         settings = ", ".join(
-            [*map(written, self.args), *(f"{k}={written(v)}" for k, v in self.kwargs.items())]
+            [
+                *map(describe_argument, self.args),
+                *(f"{k}={describe_argument(v)}" for k, v in self.kwargs.items()),
+            ]
         )
         return f"{self.func.__name__}({settings})"
 
@@ -95,7 +99,7 @@ class Transcript(Recorder):
             self.calls.append((group, Call(func, args, kwargs)))
 
 
-def written(argument: Any) -> str:
+def describe_argument(argument: Any) -> str:
     """An argument as part of a key."""
     if isinstance(argument, Tensor):
         dtype = str(argument.dtype).removeprefix("torch.")
@@ -105,14 +109,14 @@ def written(argument: Any) -> str:
         ]
         return f"{dtype}{list(argument.shape)}/{strides}"
     if isinstance(argument, tuple | list):
-        return f"[{', '.join(map(written, argument))}]"
+        return f"[{', '.join(map(describe_argument, argument))}]"
     return repr(argument)
 
 
-def replayed(call: Call, conditions: Conditions) -> float:
+def time_call(call: Call, conditions: Conditions) -> float:
     """Milliseconds of one call on tensors of noise, on the device of ``conditions``."""
-    args = [real(argument, conditions) for argument in call.args]
-    kwargs = {name: real(argument, conditions) for name, argument in call.kwargs.items()}
+    args = [materialize(argument, conditions) for argument in call.args]
+    kwargs = {name: materialize(argument, conditions) for name, argument in call.kwargs.items()}
 
     def run() -> None:
         call.func(*args, **kwargs)
@@ -122,10 +126,10 @@ def replayed(call: Call, conditions: Conditions) -> float:
         return replay_on_cpu(run) if conditions.device == "cpu" else replay_on_gpu(run, conditions)
 
 
-def real(argument: Any, conditions: Conditions) -> Any:
+def materialize(argument: Any, conditions: Conditions) -> Any:
     """A tensor on the device for one on paper, of the same shape and strides; anything else as it is."""
     if isinstance(argument, tuple | list):
-        return type(argument)(real(inner, conditions) for inner in argument)
+        return type(argument)(materialize(inner, conditions) for inner in argument)
     if not isinstance(argument, Tensor):
         return argument
     device = torch.device(conditions.device)
@@ -155,17 +159,15 @@ def replay_on_cpu(run: Pass) -> float:
 
 
 def replay_on_gpu(run: Pass, conditions: Conditions) -> float:
-    """The median of some rows of replays: launched one after another, or captured as one graph."""
+    """The median of some rows of replays, launched as the runtime of ``conditions`` launches them."""
 
     def row() -> None:
         for _ in range(GPU_CALLS):
             run()
 
-    rows: Pass = row
-    if conditions.mode == "cuda_graph":
-        with warnings.catch_warnings():
-            # A view launches nothing: its graph is empty, and takes the time of an empty one.
-            warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
-            rows = captured(row, torch.device(conditions.device))
+    with warnings.catch_warnings():
+        # A view launches nothing: its graph is empty, and takes the time of an empty one.
+        warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
+        rows = RUNTIMES[conditions.mode].launch(row, torch.device(conditions.device))
     rows()
     return statistics.median(time_on_gpu(rows) for _ in range(MIN_REPEATS)) / GPU_CALLS

@@ -120,10 +120,10 @@ class LatencyPredictor:
         data = json.loads(text)
         if not all(isinstance(data[name], dict) for name in ("calls_ms", "weights", "accuracy")):
             raise TypeError("a mapping is missing")
-        calls = {key: finite(ms) for key, ms in data["calls_ms"].items()}
-        weights = {name: finite(data["weights"][name]) for name in FEATURES}
+        calls = {key: as_finite(ms) for key, ms in data["calls_ms"].items()}
+        weights = {name: as_finite(data["weights"][name]) for name in FEATURES}
         for value in data["accuracy"].values():
-            finite(value)
+            as_finite(value)
         table = OperatorTable(Conditions(**data["conditions"]), calls)
         return cls(table, weights, Accuracy(**data["accuracy"]))
 
@@ -131,7 +131,7 @@ class LatencyPredictor:
 FEATURES = (*CALL_GROUPS, "call", "pass")
 
 
-def finite(value: Any) -> float:
+def as_finite(value: Any) -> float:
     """A number that can be reckoned with; ValueError or TypeError for anything else."""
     number = float(value)
     if not math.isfinite(number) or isinstance(value, str | bool):

@@ -9,33 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.profiling.conditions import Conditions
+from archsearch.profiling.runtimes import RUNTIMES, Pass
 from archsearch.shapes import FeatureShape
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-GRAPH_WARM_UP = 3
-
-Pass = Callable[[], object]
 
 
-def runner(network: nn.Module, image: FeatureShape, conditions: Conditions) -> Pass:
-    """One forward pass of a batch as ``conditions`` say, on a copy of ``network`` in eval mode.
+def build_pass(network: nn.Module, image: FeatureShape, conditions: Conditions) -> Pass:
+    """One forward pass of a batch under ``conditions``, on a copy of ``network`` in eval mode.
 
     The images are noise of a fixed seed: a GPU takes less power, and less time, for zeros.
     """
-    ready, images = prepared(network, image, conditions)
-    if conditions.mode == "compiled":
-        torch.compiler.reset()  # which gives up on a module's code after some versions of it, and runs it eagerly
-        ready = torch.compile(ready)  # type: ignore[assignment]
-
-    def run() -> None:
-        ready(images)
-
-    return captured(run, torch.device(conditions.device)) if conditions.mode == "cuda_graph" else run
+    return RUNTIMES[conditions.mode].prepare(*prepare(network, image, conditions))
 
 
-def prepared(network: nn.Module, image: FeatureShape, conditions: Conditions) -> tuple[nn.Module, Tensor]:
-    """A copy of ``network`` in eval mode and a batch for it, on the device and in the dtype and format told."""
+def prepare(network: nn.Module, image: FeatureShape, conditions: Conditions) -> tuple[nn.Module, Tensor]:
+    """A copy of ``network`` in eval mode and a batch for it, on the device, dtype and format of ``conditions``."""
     layout = FORMATS[conditions.memory_format]
     ready = copy.deepcopy(network).eval().to(torch.device(conditions.device), DTYPES[conditions.dtype])
     ready.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's annotations
@@ -49,25 +39,6 @@ def noise(image: FeatureShape, conditions: Conditions) -> Tensor:
     return torch.randn(shape, generator=generator).to(
         torch.device(conditions.device), DTYPES[conditions.dtype]
     )
-
-
-def captured(run: Pass, device: torch.device) -> Pass:
-    """The pass as a CUDA graph: captured once behind a few passes on a side stream, then replayed."""
-    with torch.cuda.device(device):
-        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(GRAPH_WARM_UP):
-                run()
-        torch.cuda.current_stream().wait_stream(beside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            run()
-
-    def replay(_reads_memory_of: Pass = run) -> None:
-        graph.replay()
-
-    return replay
 
 
 def timer_of(device: torch.device) -> Callable[[Pass], float]:

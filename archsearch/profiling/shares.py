@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from archsearch.profiling.conditions import Conditions
-from archsearch.profiling.runner import measuring, prepared, timer_of
+from archsearch.profiling.runner import measuring, prepare, timer_of
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import GlobalMixer
 
@@ -29,7 +29,7 @@ def global_latency_share(network: nn.Module, image: FeatureShape, conditions: Co
         return 0.0
     device = torch.device(conditions.device)
     with measuring(conditions):
-        ready, images = prepared(network, image, conditions)
+        ready, images = prepare(network, image, conditions)
         watch = Stopwatch(device)
         with watch.on(ready):
             shares = [watch.share(lambda: ready(images)) for _ in range(WARM_UP + PASSES)]

@@ -94,13 +94,13 @@ class Augmenter:
     def _holes(self, plan: BatchPlan) -> torch.Tensor:
         """Which pixels are painted over: bool (B, H, W)."""
         rows, columns = (
-            covered(places, plan.holes[:, axis], self._recipe)
+            hole_mask(places, plan.holes[:, axis], self._recipe)
             for axis, places in enumerate((self._down, self._across))
         )
         return rows[:, :, None] & columns[:, None, :]
 
 
-def covered(places: torch.Tensor, middles: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+def hole_mask(places: torch.Tensor, middles: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Which rows or columns each hole covers: bool (B, size)."""
     first = middles * len(places) // HOLE_UNITS - recipe.cutout // 2
     return (places >= first[:, None]) & (places < first[:, None] + recipe.cutout)

@@ -13,7 +13,7 @@ from torch import nn
 STEPS_BETWEEN = 10
 
 
-class Average:
+class WeightAverage:
     """The running mean of the floating-point weights and buffers of ``network``; updated every ten steps."""
 
     def __init__(self, network: nn.Module, share: float) -> None:
@@ -30,7 +30,7 @@ class Average:
                 mean.lerp_(self._weights[name], pull)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def apply(self) -> Iterator[None]:
         """The network with its mean weights; afterwards with its own."""
         self.swap()
         try:

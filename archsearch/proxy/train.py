@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from archsearch.data import ImageData
 from archsearch.errors import FailedTrialError
 from archsearch.proxy.augment import plan_batches
-from archsearch.proxy.ema import Average
+from archsearch.proxy.ema import WeightAverage
 from archsearch.proxy.evaluate import evaluate
+from archsearch.proxy.optimizer import build_optimizer, set_learning_rate
 from archsearch.proxy.recipe import Recipe
 from archsearch.proxy.schedule import learning_rate, rung_end
-from archsearch.proxy.step import CapturedStep, Step, adamw, set_rate
+from archsearch.proxy.step import CapturedStep, Step
 
 CURVE_POINTS = 10
 STEPS_BETWEEN_CHECKS = 10
@@ -99,10 +100,10 @@ class Training:
         )
         self._plan = plan_batches(len(data.train), recipe).to(device)
         self.steps, self.batch = self._plan.rows.shape
-        self._optimiser = adamw(network, recipe, device)
-        step = Step(network, data, recipe, self._optimiser, device)
+        self._optimizer = build_optimizer(network, recipe, device)
+        step = Step(network, data, recipe, self._optimizer, device)
         self._step = CapturedStep(step) if capture and device.type == "cuda" else step
-        self._average = Average(network, recipe.ema)
+        self._average = WeightAverage(network, recipe.ema)
         self._losses = Losses(self.steps, recipe.learning_rate)
         self._random = seeded_generators(recipe.seed, device)
         self.seconds = 0.0
@@ -144,12 +145,12 @@ class Training:
         start = time.monotonic()
         self.network.train()
         with self._own_randomness():
-            within_memory("train", self.batch, lambda: self._take(until, end))
+            catch_out_of_memory("train", self.batch, lambda: self._take(until, end))
         self.seconds += time.monotonic() - start
 
     def _take(self, until: int, end: int | None) -> None:
         for step in range(self.done, until):
-            set_rate(self._optimiser, learning_rate(step, self.steps, self._recipe, end))
+            set_learning_rate(self._optimizer, learning_rate(step, self.steps, self._recipe, end))
             self._losses.add(self._step(self._plan.at(step)), last=step == until - 1)
             self._average.update(step + 1)
             if self._on_step is not None:
@@ -158,8 +159,8 @@ class Training:
     def score(self) -> ProxyScore:
         """What the network is worth now, by its average weights if the recipe keeps one."""
         start = time.monotonic()
-        with self._average.applied():
-            top1, loss = within_memory(
+        with self._average.apply():
+            top1, loss = catch_out_of_memory(
                 "validate",
                 256,
                 lambda: evaluate(self.network, self._judged, self._normalisation, self._device, 256),
@@ -173,7 +174,7 @@ class Training:
 
     def state(self) -> dict[str, Tensor]:
         """All that the rest of the training depends on, as copies: weights, moments, means, generators, losses."""
-        tensors = {name: tensor.detach() for name, tensor in self._places().items()}
+        tensors = {name: tensor.detach() for name, tensor in self._state_tensors().items()}
         random = {f"random.{name}": state for name, state in self._random.items()}
         losses = torch.tensor(self._losses.finite, dtype=torch.float64)
         spent = torch.tensor(self.seconds, dtype=torch.float64)
@@ -186,7 +187,7 @@ class Training:
         Raises:
             ValueError: the names or shapes are not those of this network.
         """
-        places = self._places()
+        places = self._state_tensors()
         random = {f"random.{name}" for name in self._random}
         if state.keys() != places.keys() | random | {"losses", "seconds"}:
             raise ValueError(f"no state of this training: {sorted(state.keys() ^ places.keys())[:3]}")
@@ -200,13 +201,13 @@ class Training:
         self._losses.finite[:] = state["losses"].tolist()
         self.seconds = float(state["seconds"])
 
-    def _places(self) -> dict[str, Tensor]:
+    def _state_tensors(self) -> dict[str, Tensor]:
         """Every tensor that a step changes, by name."""
         places = {
             f"network.{name}": tensor for name, tensor in self.network.state_dict(keep_vars=True).items()
         }
         for name, parameter in self.network.named_parameters():
-            for moment, tensor in self._optimiser.state.get(parameter, {}).items():
+            for moment, tensor in self._optimizer.state.get(parameter, {}).items():
                 places[f"optimiser.{moment}.{name}"] = tensor
         return places | {f"average.{name}": tensor for name, tensor in self._average.means.items()}
 
@@ -279,7 +280,7 @@ def lay_out(network: nn.Module, order: torch.memory_format) -> None:
     network.to(memory_format=order)  # type: ignore[call-overload]  # missing from torch's annotations
 
 
-def within_memory(phase: str, batch_size: int, work: Callable[[], Result]) -> Result:
+def catch_out_of_memory(phase: str, batch_size: int, work: Callable[[], Result]) -> Result:
     """What ``work`` gives; running out of memory loses the candidate and not the study."""
     try:
         return work()

@@ -75,7 +75,7 @@ def zero_cost_scores(
     refuse_unusable(images, architecture.image.shape)
     network = seeded_network(architecture, seed).to(device)
     images = images.to(device)
-    kernel = agreements(network, images)
+    kernel = agreement_kernel(network, images)
     stretches = block_stretches(network, images, seed)
     return ZeroCostScores(
         nwot=nwot(kernel),
@@ -104,7 +104,7 @@ def refuse_unusable(images: Tensor, shape: FeatureShape) -> None:
         )
 
 
-def opened(network: nn.Module) -> nn.Module:
+def copy_for_scoring(network: nn.Module) -> nn.Module:
     """A copy in training mode that wants no gradients, with the scale of every norm at one."""
     copied = copy.deepcopy(network).train().requires_grad_(False)
     for module in copied.modules():
@@ -114,7 +114,7 @@ def opened(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def agreements(network: nn.Module, images: Tensor) -> Tensor:
+def agreement_kernel(network: nn.Module, images: Tensor) -> Tensor:
     """The kernel ``K_ij = N_A - hamming(c_i, c_j)`` of binary codes: images (B, C, H, W) to (B, B), float64.
 
     The code of an image has one bit for every input of a ReLU, SiLU or GELU: whether it is above 0. A ReLU
@@ -128,7 +128,7 @@ def agreements(network: nn.Module, images: Tensor) -> Tensor:
     Raises:
         FailedTrialError: the network has no such activation.
     """
-    copied = opened(network)
+    copied = copy_for_scoring(network)
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
 
     def add(_module: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -271,7 +271,7 @@ def block_stretches(network: nn.Module, images: Tensor, seed: int) -> list[float
 
     Source: AZ-NAS, Lee and Ham 2024, https://arxiv.org/abs/2403.19232, section 3 and its code.
     """
-    copied, found = opened(network), []
+    copied, found = copy_for_scoring(network), []
     generator = torch.Generator().manual_seed(seed)
 
     def begin(_module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:

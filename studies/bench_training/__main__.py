@@ -31,7 +31,7 @@ from archsearch.architecture import Architecture, seeded_network
 from archsearch.data import ImageData, Normalisation, Split
 from archsearch.profiling.conditions import processor_name
 from archsearch.proxy import Recipe, Training
-from archsearch.proxy.step import adamw
+from archsearch.proxy.optimizer import build_optimizer
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -92,7 +92,7 @@ def our_steps(
 def bare_steps(architecture: Architecture, data: ImageData) -> Callable[[], None]:
     """The limit: the same network and optimiser on one batch that lies ready."""
     network = seeded_network(architecture, 0).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimiser = adamw(network, RECIPE, CPU)
+    optimiser = build_optimizer(network, RECIPE, CPU)
     batch = data.normalisation.apply(data.train.images[: RECIPE.batch_size]).contiguous(
         memory_format=torch.channels_last
     )

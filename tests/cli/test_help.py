@@ -54,6 +54,18 @@ def test_run_explains_every_flag(archsearch):
     assert flags >= {"--study", "--trials", "--data", "--samples", "--seed", "--device", "--out"}
 
 
+def test_help_names_every_runtime_and_every_kind_of_source(archsearch):
+    from archsearch.data.sources import SOURCES
+    from archsearch.profiling.runtimes import RUNTIMES
+
+    profile, run = (
+        " ".join(archsearch.here(command, "--help").stdout.split()) for command in ("profile", "run")
+    )
+
+    assert not [name for name in RUNTIMES if name not in profile]
+    assert not [kind.wording for kind in SOURCES if kind.wording.split()[0].lower() not in run.lower()]
+
+
 def test_the_version_is_that_of_the_package(archsearch):
     done = archsearch("--version")
 

@@ -185,7 +185,7 @@ def test_reading_is_silent_and_leaves_the_settings_of_datasets_alone(parquet, ca
 def test_pictures_come_in_the_order_asked_for(parquet, handwriting):
     rows = [299, 0, 257, 3]
     pictures = open_source(str(parquet), 10).tables["train"].pictures(rows)
-    found = [np.asarray(picture.opened()) for picture in pictures]
+    found = [np.asarray(picture.open()) for picture in pictures]
 
     assert np.array_equal(np.stack(found), handwriting[0][rows])
 

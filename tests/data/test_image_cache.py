@@ -23,7 +23,7 @@ from archsearch.shapes import FeatureShape
 
 LOADER = """
 import hashlib, os, signal, sys
-from archsearch.proxy import load_data
+from archsearch.data import load_data
 from archsearch.shapes import FeatureShape
 
 if sys.argv[2:]:
@@ -42,13 +42,13 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def opened(monkeypatch):
     """The places of the pictures that were opened, in order."""
-    places, original = [], EncodedImage.opened
+    places, original = [], EncodedImage.open
 
     def counted(picture):
         places.append(picture.place)
         return original(picture)
 
-    monkeypatch.setattr(EncodedImage, "opened", counted)
+    monkeypatch.setattr(EncodedImage, "open", counted)
     return places
 
 
@@ -94,7 +94,7 @@ def hub(tmp_path, parquet, monkeypatch):
     """A data set that ``datasets`` finds by name, as if it had been downloaded."""
     monkeypatch.chdir(tmp_path)
     table = datasets.load_dataset("parquet", data_files=str(parquet))
-    monkeypatch.setattr("archsearch.data.huggingface._on_hub", lambda name: table)
+    monkeypatch.setattr("archsearch.data.huggingface._load_from_hub", lambda name: table)
     return "owner-of-digits/digits"
 
 
@@ -259,7 +259,7 @@ def test_a_process_killed_while_it_writes_leaves_no_file_that_is_used(moment, pa
     killed.communicate()
 
     assert killed.returncode == -signal.SIGKILL
-    assert [path.name[:8] for path in cache.iterdir()] == ["writing-"]
+    assert [path.name[0] for path in cache.iterdir()] == ["."]
     assert bits(parquet) == uncached
 
 
@@ -275,13 +275,13 @@ def test_a_process_killed_at_any_time_leaves_only_whole_files(parquet, cache, mo
 
 
 def test_what_killed_processes_left_is_removed_after_an_hour(cache):
-    for name, age_s in {"writing-old": 3700, "writing-new": 3500}.items():
-        (cache / name).mkdir(parents=True)
-        (cache / name / "part").write_bytes(b"part")
+    cache.mkdir(parents=True)
+    for name, age_s in {".1.old.safetensors": 3700, ".tmpOld": 3700, ".1.new.safetensors": 3500}.items():
+        (cache / name).write_bytes(b"part")
         os.utime(cache / name, (time.time() - age_s,) * 2)
     keep(rows_of(10), drawn(10))
 
-    assert {path.name for path in cache.iterdir()} == {"writing-new", rows_of(10).file.name}
+    assert {path.name for path in cache.iterdir()} == {".1.new.safetensors", rows_of(10).file.name}
 
 
 DAMAGE = {

@@ -51,7 +51,7 @@ def refused(name, classes=4) -> str:
 
 
 def pixels(source, role, rows):
-    return [np.asarray(picture.opened()) for picture in source.tables[role].pictures(rows)]
+    return [np.asarray(picture.open()) for picture in source.tables[role].pictures(rows)]
 
 
 def chi_square(table) -> float:
@@ -84,7 +84,7 @@ def test_a_row_is_the_same_picture_in_whatever_order_it_is_read(task):
 
     np.testing.assert_array_equal(alone, pixels(source, "train", range(8))[7:2:-4] + alone[2:])
     assert {picture.shape for picture in alone} == {(32, 32)}
-    assert next(source.tables["train"].pictures([7])).opened().mode == "L"
+    assert next(source.tables["train"].pictures([7])).open().mode == "L"
 
 
 @every_task

@@ -2,7 +2,7 @@ import pytest
 from digit_files import write_folder
 
 from archsearch.data import sources
-from archsearch.data.sources import open_source
+from archsearch.data.sources import SourceKind, forbids_mirroring, open_source
 from archsearch.errors import DataError
 
 
@@ -19,7 +19,7 @@ def no_hub(monkeypatch):
     def reached(name):
         raise AssertionError(f"{name} was taken for a name on the hub")
 
-    monkeypatch.setattr(huggingface, "_on_hub", reached)
+    monkeypatch.setattr(huggingface, "_load_from_hub", reached)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,11 @@ def no_hub(monkeypatch):
     ["/nonexistent", "./digits", "~/nothing-of-this-name", "a.parquet", "a/b/c", "data set", "x\\y", "-"],
 )
 def test_what_looks_like_a_path_is_never_taken_for_a_hub_name(name):
-    assert refused(name).startswith(f"{name}: there is no such file or folder; write digits, a .parquet file")
+    assert refused(name) == (
+        f"{name}: there is no such file or folder; "
+        "write digits, procedural:TASK (texture, layout, xor or matching), a .parquet file, "
+        "a folder with Parquet files or class folders, or a name on the hub"
+    )
 
 
 def test_a_missing_folder_inside_one_that_exists_is_a_path(tmp_path, monkeypatch):
@@ -86,3 +90,22 @@ def test_the_digits_need_no_extra(monkeypatch):
     monkeypatch.setattr(sources, "find_spec", lambda name: None)
 
     assert len(open_source("digits", 10).tables["train"].labels) == 1797
+
+
+def test_a_new_entry_of_the_table_is_a_source_and_stands_in_every_remedy(monkeypatch):
+    opened = []
+    kind = SourceKind("noise:N", lambda name: name == "noise:4", lambda *asked: opened.append(asked), True)
+    monkeypatch.setattr(sources, "SOURCES", (kind, *sources.SOURCES))
+    open_source("noise:4", 3)
+
+    assert opened == [("noise:4", 3)]
+    assert not forbids_mirroring("noise:4")
+    assert "; write noise:N, digits, " in refused("./nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "forbidden"),
+    [("digits", True), ("procedural:xor", True), ("cifar10", False), ("./digits", False), ("", False)],
+)
+def test_digits_and_drawings_must_not_be_mirrored(name, forbidden):
+    assert forbids_mirroring(name) is forbidden

@@ -7,7 +7,7 @@ import torch
 
 from archsearch.counting.meta_trace import trace_costs
 from archsearch.profiling import anchor, conditions_of
-from archsearch.profiling.anchor import Witness, anchored, busy_flag, busy_seconds, drift_flag
+from archsearch.profiling.anchor import MachineWatch, anchor_conditions, busy_flag, busy_seconds, drift_flag
 
 CPU = conditions_of("cpu")
 # CPU, then user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice.
@@ -63,18 +63,18 @@ def test_the_last_third_is_held_against_the_first(timings, flag):
 def test_an_anchor_that_takes_longer_than_its_best_is_flagged():
     anchor.best[CPU] = 10.0
 
-    assert Witness(CPU, [12.0, 12.5, 11.0]).slow_flag() == "the anchor takes 1.20 times its best here"
+    assert MachineWatch(CPU, [12.0, 12.5, 11.0]).slow_flag() == "the anchor takes 1.20 times its best here"
     assert anchor.best[CPU] == 10.0
 
 
 def test_an_anchor_within_a_tenth_of_its_best_is_not_flagged():
     anchor.best[CPU] = 10.0
 
-    assert Witness(CPU, [10.9]).slow_flag() == ""
+    assert MachineWatch(CPU, [10.9]).slow_flag() == ""
 
 
 def test_a_faster_anchor_is_the_best_from_then_on():
-    quick, slow = Witness(CPU, [8.0]), Witness(CPU, [10.0])
+    quick, slow = MachineWatch(CPU, [8.0]), MachineWatch(CPU, [10.0])
     anchor.best[CPU] = 10.0
 
     assert [slow.slow_flag(), quick.slow_flag()] == ["", ""]
@@ -84,7 +84,7 @@ def test_a_faster_anchor_is_the_best_from_then_on():
 def test_the_best_under_other_conditions_says_nothing():
     anchor.best[replace(CPU, batch_size=2)] = 1.0
 
-    assert Witness(CPU, [10.0]).slow_flag() == ""
+    assert MachineWatch(CPU, [10.0]).slow_flag() == ""
 
 
 # --- others at work -------------------------------------------------------------------------------
@@ -110,28 +110,28 @@ def test_more_than_a_quarter_of_a_core_is_flagged(others, flag):
 
 def test_what_others_used_is_what_was_used_less_its_own(stat):
     stat.write_text(BEFORE)
-    witness = Witness(CPU, [1.0])
+    watch = MachineWatch(CPU, [1.0])
     stat.write_text(AFTER)
     others_on_average = (1.0 - 0.4) / 2.0
 
     assert others_on_average == pytest.approx(0.3)
-    assert witness.flags(wall_seconds=2.0, own_seconds=0.4) == ("other processes used 0.3 of 2 CPU cores",)
+    assert watch.flags(wall_seconds=2.0, own_seconds=0.4) == ("other processes used 0.3 of 2 CPU cores",)
 
 
 def test_its_own_work_is_no_work_of_others(stat):
     stat.write_text(BEFORE)
-    witness = Witness(CPU, [1.0])
+    watch = MachineWatch(CPU, [1.0])
     stat.write_text(AFTER)
 
-    assert witness.flags(wall_seconds=2.0, own_seconds=1.0) == ()
+    assert watch.flags(wall_seconds=2.0, own_seconds=1.0) == ()
 
 
 def test_a_system_that_does_not_tell_flags_no_others(stat):
-    witness = Witness(CPU, [1.0])
+    watch = MachineWatch(CPU, [1.0])
 
-    assert witness.flags(wall_seconds=2.0, own_seconds=0.0) == ()
+    assert watch.flags(wall_seconds=2.0, own_seconds=0.0) == ()
     stat.write_text(AFTER)
-    assert witness.flags(wall_seconds=2.0, own_seconds=0.0) == ()
+    assert watch.flags(wall_seconds=2.0, own_seconds=0.0) == ()
 
 
 def test_work_on_cores_that_this_process_may_not_use_disturbs_nothing(stat, monkeypatch):
@@ -144,10 +144,10 @@ def test_work_on_cores_that_this_process_may_not_use_disturbs_nothing(stat, monk
 def test_all_that_is_wrong_is_said_at_once(stat):
     stat.write_text(BEFORE)
     anchor.best[CPU] = 1.0
-    witness = Witness(CPU, [1.0, 1.5, 2.0])
+    watch = MachineWatch(CPU, [1.0, 1.5, 2.0])
     stat.write_text(AFTER)
 
-    assert witness.flags(wall_seconds=2.0, own_seconds=0.0) == (
+    assert watch.flags(wall_seconds=2.0, own_seconds=0.0) == (
         "the anchor's time changed by +100% meanwhile",
         "the anchor takes 1.50 times its best here",
         "other processes used 0.5 of 2 CPU cores",
@@ -166,7 +166,7 @@ def test_all_that_is_wrong_is_said_at_once(stat):
     ids=["CPU", "GPU"],
 )
 def test_the_anchor_is_two_3x3_convolutions(monkeypatch, conditions, macs):
-    monkeypatch.setattr(anchor, "runner", lambda network, image, _: (network, image))
+    monkeypatch.setattr(anchor, "build_pass", lambda network, image, _: (network, image))
     network, image = anchor.anchor.__wrapped__(conditions)
 
     work = trace_costs(lambda: network.to("meta"), image)[1]["conv spatial"]
@@ -186,11 +186,11 @@ def test_beside_any_network_on_a_device_and_its_threads_the_anchor_is_the_same(d
         threads=2,
     )
 
-    assert anchored(beside) == replace(CPU, device=device, batch_size=batch_size, threads=2)
+    assert anchor_conditions(beside) == replace(CPU, device=device, batch_size=batch_size, threads=2)
 
 
 def test_every_process_has_the_same_anchor(monkeypatch):
-    monkeypatch.setattr(anchor, "runner", lambda network, *_: network)
+    monkeypatch.setattr(anchor, "build_pass", lambda network, *_: network)
     torch.manual_seed(1)
     before = torch.get_rng_state()
 

@@ -1,5 +1,6 @@
 """A predictor is kept once for each space and conditions, and is read by no other; a cache that fails loses it alone."""
 
+import os
 from dataclasses import fields, replace
 
 import pytest
@@ -139,16 +140,15 @@ def test_no_temporary_file_is_left(folder):
 def test_a_write_that_fails_leaves_what_was_kept_before(monkeypatch):
     file = keep_fitted(fitted(), "a space")
 
-    def full(path, text):
-        with path.open("w") as beside:
-            beside.write(text[:10])
+    def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(file), "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         keep_fitted(fitted(factor=2.0), "a space")
 
     assert load_fitted("a space", CPU) == fitted()
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_file_in_the_place_of_the_folder_is_said(folder):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from archsearch.profiling import Latency, anchor, conditions_of, latency, measure_latency
-from archsearch.profiling.anchor import Witness
+from archsearch.profiling.anchor import MachineWatch
 from archsearch.profiling.latency import median_interval, repeat, summarise, warm_up
 from archsearch.shapes import FeatureShape
 
@@ -135,26 +135,26 @@ def test_the_anchor_is_timed_first_and_last_and_for_its_share_of_the_time_betwee
         timed.append(run)
         return {"run": 10.0, "steady": 1.0}[run]
 
-    witness = Witness(CPU)
-    timings = repeat("run", "steady", timer, 0.0, witness)
+    watch = MachineWatch(CPU)
+    timings = repeat("run", "steady", timer, 0.0, watch)
 
     assert timings == [10.0] * 11
     assert timed == ["steady"] * 15 + ["run"] * 11 + ["steady"] * 3 + ["steady"] * 15
-    assert witness.timings == [1.0] * (5 + 1 + 5)
+    assert watch.timings == [1.0] * (5 + 1 + 5)
 
 
 def test_of_three_passes_of_the_anchor_the_best_counts():
     """The first one finds the caches full of another network."""
     timer, _ = ticking(*[9.0, 1.0, 2.0] * 5, *[5.0] * 11, *[9.0, 3.0, 1.5] * 5)
 
-    witness = Witness(CPU)
-    repeat("run", "steady", timer, 0.0, witness)
+    watch = MachineWatch(CPU)
+    repeat("run", "steady", timer, 0.0, watch)
 
-    assert witness.timings == [1.0] * 5 + [1.5] * 5
+    assert watch.timings == [1.0] * 5 + [1.5] * 5
 
 
 def test_equal_timings_are_repeated_no_more_than_needed():
-    assert len(repeat("run", "steady", lambda run: 1.0, 60.0, Witness(CPU))) == 11
+    assert len(repeat("run", "steady", lambda run: 1.0, 60.0, MachineWatch(CPU))) == 11
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from archsearch.profiling.operator_times import (
     OperatorTable,
     Times,
     Transcript,
-    real,
-    replayed,
+    materialize,
+    time_call,
 )
 from archsearch.shapes import FeatureShape
 from archsearch.space import load_space
@@ -71,7 +71,7 @@ def timed(monkeypatch):
         keys.append(call.key)
         return float(len(call.func.__name__))
 
-    monkeypatch.setattr(operator_times, "replayed", by_its_name)
+    monkeypatch.setattr(operator_times, "time_call", by_its_name)
     return keys
 
 
@@ -203,13 +203,13 @@ def test_the_calls_on_paper_are_those_of_a_real_pass_down_to_their_strides(space
     ids="contiguous transposed sliced expanded".split(),
 )
 def test_a_tensor_has_the_shape_and_the_strides_that_it_has_on_paper(tensor):
-    found = real(tensor, CPU)
+    found = materialize(tensor, CPU)
 
     assert (found.shape, found.stride(), found.device.type) == (tensor.shape, tensor.stride(), "cpu")
 
 
 def test_a_tensor_is_noise_in_the_dtype_of_the_conditions():
-    found = real(on_paper(64, 64), replace(CPU, dtype="bfloat16"))
+    found = materialize(on_paper(64, 64), replace(CPU, dtype="bfloat16"))
 
     assert found.dtype == torch.bfloat16
     assert 0.9 < found.float().std() < 1.1
@@ -218,7 +218,7 @@ def test_a_tensor_is_noise_in_the_dtype_of_the_conditions():
 def test_an_expanded_tensor_is_noise_too():
     torch.use_deterministic_algorithms(True)  # which fills memory that nobody has written with NaN
     try:
-        found = real(on_paper(1, 4).expand(3, 4), CPU)
+        found = materialize(on_paper(1, 4).expand(3, 4), CPU)
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -228,23 +228,23 @@ def test_an_expanded_tensor_is_noise_too():
 def test_channels_come_last_in_maps_and_nowhere_else():
     conditions = replace(CPU, memory_format="channels_last")
 
-    assert real(on_paper(2, 3, 4, 5), conditions).stride() == (60, 1, 15, 3)
-    assert real(on_paper(2, 3, 4), conditions).stride() == (12, 4, 1)
+    assert materialize(on_paper(2, 3, 4, 5), conditions).stride() == (60, 1, 15, 3)
+    assert materialize(on_paper(2, 3, 4), conditions).stride() == (12, 4, 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
 def test_an_index_points_to_the_first_place(dtype):
-    found = real(on_paper(3, dtype=dtype), CPU)
+    found = materialize(on_paper(3, dtype=dtype), CPU)
 
     assert torch.equal(found, torch.zeros(3, dtype=dtype))
 
 
 def test_what_is_no_tensor_stays_as_it_is():
-    assert real((1, None, "mean", [2.5, slice(3)]), CPU) == (1, None, "mean", [2.5, slice(3)])
+    assert materialize((1, None, "mean", [2.5, slice(3)]), CPU) == (1, None, "mean", [2.5, slice(3)])
 
 
 def test_tensors_in_a_list_are_made_too():
-    (found,) = real([on_paper(2, 3)], CPU)
+    (found,) = materialize([on_paper(2, 3)], CPU)
 
     assert found.device.type == "cpu"
 
@@ -267,12 +267,12 @@ def test_tensors_in_a_list_are_made_too():
 def test_a_call_can_be_replayed_with_whatever_arguments_it_has(function, monkeypatch):
     monkeypatch.setattr(operator_times, "SECONDS", 0.0)
 
-    assert all(replayed(call, CPU) > 0 for _, call in calls_of(function))
+    assert all(time_call(call, CPU) > 0 for _, call in calls_of(function))
 
 
 def test_a_replay_keeps_no_gradients():
     modes = []
-    replayed(Call(lambda: modes.append(torch.is_inference_mode_enabled()), (), {}), CPU)
+    time_call(Call(lambda: modes.append(torch.is_inference_mode_enabled()), (), {}), CPU)
 
     assert set(modes) == {True}
     assert len(modes) >= 1 + 1 + operator_times.MIN_REPEATS
@@ -281,13 +281,13 @@ def test_a_replay_keeps_no_gradients():
 def test_a_replay_leaves_the_random_numbers_as_they_were():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    replayed(Call(F.relu, (on_paper(2, 3),), {}), CPU)
+    time_call(Call(F.relu, (on_paper(2, 3),), {}), CPU)
 
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_more_work_takes_more_time():
-    few, many = (replayed(Call(torch.mm, (on_paper(n, n), on_paper(n, n)), {}), CPU) for n in (16, 512))
+    few, many = (time_call(Call(torch.mm, (on_paper(n, n), on_paper(n, n)), {}), CPU) for n in (16, 512))
 
     # 32,768 times the work.
     assert many > 10 * few > 0
@@ -344,7 +344,7 @@ def test_a_gpu_replays_every_call_of_a_network(mode):
 def test_more_work_takes_a_gpu_more_time(mode):
     conditions = conditions_of("cuda:0", mode=mode)
     few, many = (
-        replayed(Call(torch.mm, (on_paper(n, n), on_paper(n, n)), {}), conditions) for n in (128, 8_192)
+        time_call(Call(torch.mm, (on_paper(n, n), on_paper(n, n)), {}), conditions) for n in (128, 8_192)
     )
 
     assert many > 10 * few > 0

@@ -41,7 +41,7 @@ TINY = Architecture(
 def priced(monkeypatch):
     """Every call takes a time that follows from its key."""
     monkeypatch.setattr(
-        operator_times, "replayed", lambda call, _: 0.1 + zlib.crc32(call.key.encode()) % 97 / 10
+        operator_times, "time_call", lambda call, _: 0.1 + zlib.crc32(call.key.encode()) % 97 / 10
     )
 
 
@@ -170,7 +170,7 @@ def test_a_prediction_by_hand(monkeypatch):
             return 1.0 if call.args[1].shape[-1] == 1 else 2.0
         return prices[call.func.__name__]
 
-    monkeypatch.setattr(operator_times, "replayed", priced)
+    monkeypatch.setattr(operator_times, "time_call", priced)
     weights = weights_of(conv_spatial=1.5, conv_1x1=3.0, batch_norm=0.0, call=0.01, **{"pass": 0.3})
 
     spatial, pointwise = 1.5 * (2 * 2.0), 3.0 * (2 * 1.0)

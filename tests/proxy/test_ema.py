@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch.proxy.ema import Average
+from archsearch.proxy.ema import WeightAverage
 
 
-def walked(share, steps) -> tuple[nn.Linear, Average]:
+def walked(share, steps) -> tuple[nn.Linear, WeightAverage]:
     """A weight that is t after t steps, and its average."""
     network = nn.Linear(1, 1, bias=False)
-    average = Average(network, share)
+    average = WeightAverage(network, share)
     for step in range(1, steps + 1):
         with torch.no_grad():
             network.weight.fill_(step)
@@ -36,19 +36,19 @@ def test_it_looks_back_over_the_same_share_of_any_length(steps):
 
 def test_applying_it_lends_the_network_the_mean_and_gives_its_own_weights_back():
     network, average = walked(share=0.5, steps=40)
-    with average.applied():
+    with average.apply():
         assert network.weight.item() < 40
     assert network.weight.item() == 40
 
 
 def test_statistics_of_batch_norm_are_averaged_and_counters_are_not():
-    names = Average(nn.BatchNorm2d(2), 0.1).means.keys()
+    names = WeightAverage(nn.BatchNorm2d(2), 0.1).means.keys()
 
     assert names == {"weight", "bias", "running_mean", "running_var"}
 
 
 def test_without_a_share_there_is_no_average():
     network, average = walked(share=0.0, steps=40)
-    with average.applied():
+    with average.apply():
         assert network.weight.item() == 40
     assert not average.means

@@ -19,7 +19,8 @@ SCRIPT = """
 import json, resource, torch
 from torch import nn
 from archsearch.errors import FailedTrialError
-from archsearch.proxy import Recipe, Training, load_data
+from archsearch.data import load_data
+from archsearch.proxy import Recipe, Training
 from archsearch.proxy.limits import limited_memory
 from archsearch.shapes import FeatureShape
 

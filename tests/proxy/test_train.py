@@ -7,7 +7,6 @@ from torch import nn
 from archsearch.data import Split
 from archsearch.errors import FailedTrialError
 from archsearch.proxy import Recipe, Training, evaluate, train_proxy
-from archsearch.proxy.step import decay_groups
 from archsearch.proxy.train import tenths
 
 CPU = torch.device("cpu")
@@ -189,30 +188,6 @@ def test_a_wrong_shape_of_logits_loses_the_candidate_with_both_shapes(digits):
 
 def test_a_network_that_gives_no_tensor_loses_the_candidate(digits):
     assert lost(lambda logits: (logits,), digits).reason.startswith("the network gives tuple for images")
-
-
-def test_only_matrices_and_kernels_decay():
-    class Everything(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
-            self.attention = nn.MultiheadAttention(4, 2)
-            self.linear, self.layer_norm = nn.Linear(4, 4), nn.LayerNorm(4)
-            self.table, self.places = nn.Parameter(torch.zeros(9, 4)), nn.Embedding(9, 4)
-            self.frozen = nn.Linear(2, 2, bias=False).requires_grad_(requires_grad=False)
-
-    network = Everything()
-    decaying, other = decay_groups(network, 0.05)
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-
-    assert {names[id(parameter)] for parameter in decaying["params"]} == {
-        "conv.weight",
-        "attention.in_proj_weight",
-        "attention.out_proj.weight",
-        "linear.weight",
-    }
-    assert (decaying["weight_decay"], other["weight_decay"]) == (0.05, 0.0)
-    assert len(decaying["params"]) + len(other["params"]) + 1 == len(names)  # one is frozen
 
 
 def test_a_curve_is_the_mean_of_each_tenth():

@@ -14,7 +14,7 @@ from archsearch.errors import DataError, FailedTrialError
 from archsearch.proxy import ZeroCostScores, zero_cost_scores
 from archsearch.proxy.zero_cost import (
     BLOCKS,
-    agreements,
+    agreement_kernel,
     block_stretches,
     by_place,
     linear_flow,
@@ -127,14 +127,14 @@ def on(activation) -> nn.Module:
     "activation", [nn.ReLU(inplace=True), nn.SiLU(), nn.GELU(), nn.GELU("tanh")], ids=str
 )
 def test_the_kernel_counts_the_bits_in_which_two_codes_agree(activation):
-    kernel = agreements(on(activation), points([1, 1], [1, -1], [-1, -1]))
+    kernel = agreement_kernel(on(activation), points([1, 1], [1, -1], [-1, -1]))
 
     # Codes 11, 10, 00: the first and the second differ in one bit of two, the first and the third in both.
     assert kernel.tolist() == [[2, 1, 0], [1, 2, 1], [0, 1, 2]]
 
 
 def test_nwot_is_the_logarithm_of_the_kernel_s_determinant_with_one_bit_more_for_each_image():
-    kernel = agreements(on(nn.ReLU()), points([1, 1], [1, -1], [-1, -1]))
+    kernel = agreement_kernel(on(nn.ReLU()), points([1, 1], [1, -1], [-1, -1]))
 
     # |3 1 0|
     # |1 3 1| = 3 (9 - 1) - 1 (3 - 0) = 21
@@ -145,7 +145,7 @@ def test_nwot_is_the_logarithm_of_the_kernel_s_determinant_with_one_bit_more_for
 
 
 def test_images_that_no_unit_tells_apart_leave_only_their_own_bits():
-    kernel = agreements(on(nn.ReLU()), points([1, 1], [2, 3]))
+    kernel = agreement_kernel(on(nn.ReLU()), points([1, 1], [2, 3]))
 
     # |3 2|
     # |2 3| = 5, where the paper's kernel has the determinant 0
@@ -153,14 +153,14 @@ def test_images_that_no_unit_tells_apart_leave_only_their_own_bits():
 
 
 def test_an_input_of_zero_is_not_above_zero():
-    kernel = agreements(on(nn.ReLU()), points([0, 0], [-1, -1]))
+    kernel = agreement_kernel(on(nn.ReLU()), points([0, 0], [-1, -1]))
 
     assert kernel.tolist() == [[2, 2], [2, 2]]
 
 
 def test_codes_that_are_fair_coins_come_to_the_value_in_the_manual():
     coins = torch.randn(64, 20_000, 1, 1)
-    kernel = agreements(nn.Sequential(nn.ReLU()), coins)
+    kernel = agreement_kernel(nn.Sequential(nn.ReLU()), coins)
 
     # Half the bits agree, K / N = (1 + J) / 2: eigenvalues (64 + 1) / 2 once and 1 / 2 63 times.
     expected = (math.log(65 / 2) - 63 * math.log(2)) / 64
@@ -172,7 +172,7 @@ def test_nwot_knows_no_positive_scale_of_the_images_where_nothing_has_a_bias():
         nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 8, 3, bias=False), nn.ReLU()
     )
 
-    assert torch.equal(agreements(network, noise(size=8)), agreements(network, 4 * noise(size=8)))
+    assert torch.equal(agreement_kernel(network, noise(size=8)), agreement_kernel(network, 4 * noise(size=8)))
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -185,7 +185,7 @@ def test_images_that_stand_twice_in_a_batch_make_nwot_drop(stem):
 
 
 def test_a_network_of_gelu_alone_has_codes_that_tell_images_apart():
-    kernel = agreements(seeded_network(architecture("patch", "token_transformer"), 0), noise())
+    kernel = agreement_kernel(seeded_network(architecture("patch", "token_transformer"), 0), noise())
     shares = kernel / kernel[0, 0]
     others = shares[~torch.eye(16, dtype=torch.bool)]
 
@@ -194,8 +194,8 @@ def test_a_network_of_gelu_alone_has_codes_that_tell_images_apart():
 
 
 def test_nwot_per_image_does_not_rise_where_the_units_are_merely_repeated():
-    few = agreements(nn.Sequential(nn.ReLU()), noise(8, 3, 4))
-    many = agreements(nn.Sequential(nn.Upsample(scale_factor=4), nn.ReLU()), noise(8, 3, 4))
+    few = agreement_kernel(nn.Sequential(nn.ReLU()), noise(8, 3, 4))
+    many = agreement_kernel(nn.Sequential(nn.Upsample(scale_factor=4), nn.ReLU()), noise(8, 3, 4))
 
     assert torch.equal(many, 16 * few)
     assert nwot(many) > nwot(few) + 8 * math.log(14)
@@ -204,7 +204,7 @@ def test_nwot_per_image_does_not_rise_where_the_units_are_merely_repeated():
 
 def test_a_network_without_activations_has_no_code_and_says_so():
     with pytest.raises(FailedTrialError, match="score: the network has no ReLU, SiLU or GELU"):
-        agreements(nn.Sequential(nn.Flatten(), linear([1, 0])), points([1, 1], [1, 2]))
+        agreement_kernel(nn.Sequential(nn.Flatten(), linear([1, 0])), points([1, 1], [1, 2]))
 
 
 # synflow
@@ -345,7 +345,7 @@ def test_a_block_that_would_start_as_its_shortcut_is_scored_with_its_branch_open
             nn.init.ones_(module.weight)
 
     assert any(not module.weight.any() for module in shut.modules() if isinstance(module, nn.BatchNorm2d))
-    assert torch.equal(agreements(shut, noise()), agreements(opened, noise()))
+    assert torch.equal(agreement_kernel(shut, noise()), agreement_kernel(opened, noise()))
     assert block_stretches(shut, noise(), 0) == block_stretches(opened, noise(), 0)
 
 
@@ -430,7 +430,7 @@ def test_the_caller_s_network_stays_as_it_is_and_no_gradient_is_left_behind(trai
     of = architecture("t2t", "mhsa", "conv")
     network = seeded_network(of, 0).train(training)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    agreements(network, noise())
+    agreement_kernel(network, noise())
     block_stretches(network, noise(), 0)
     synflow(network, of.image.shape)
     after = network.state_dict()
