@@ -6,9 +6,10 @@ from typing import Literal
 
 from archsearch.errors import ArchsearchError, RunFolderError
 from archsearch.export.export import export_frontier
+from archsearch.files import disk_faults, file_lock
 from archsearch.results import Run, load_run, write_results
 from archsearch.space import Space
-from archsearch.storage.run_folder import RunFolder, disk_faults, locked
+from archsearch.storage.run_folder import RunFolder
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.context import Evaluate
@@ -66,7 +67,7 @@ def write_all(out: str | Path) -> Run:
     """Every result file of the run in ``out``; EnvironmentFaultError if the disk does not take them."""
     folder = RunFolder(Path(out))
     # Workers that end together write one after the other: the last one has read everything.
-    turn = locked(folder.workers / "results.lock") if folder.manifest.is_file() else nullcontext()
+    turn = file_lock(folder.workers / "results.lock") if folder.manifest.is_file() else nullcontext()
     with turn:
         run = load_run(out)
         with disk_faults(run.folder):

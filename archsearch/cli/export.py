@@ -6,8 +6,8 @@ from pathlib import Path
 from archsearch.cli.tables import console
 from archsearch.errors import InputError, Problem
 from archsearch.export.export import Exported, export_architecture, export_published, export_trial
+from archsearch.files import disk_faults
 from archsearch.results import load_run
-from archsearch.storage.run_folder import disk_faults
 
 USAGE = "write RUN --trial N, or --weights FILE --as NAME, or ARCHITECTURE --weights FILE"
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from archsearch.cli.tables import console
+from archsearch.files import disk_faults
 from archsearch.report import write_report
 from archsearch.results import Run, load_run
-from archsearch.storage.run_folder import disk_faults
 
 
 def report_command(folder: Path) -> None:

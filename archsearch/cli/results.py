@@ -21,6 +21,7 @@ from archsearch.cli.tables import (
     show_answer,
 )
 from archsearch.errors import InputError, Problem
+from archsearch.files import disk_faults
 from archsearch.formatting import amount, duration
 from archsearch.results import (
     Comparison,
@@ -30,7 +31,6 @@ from archsearch.results import (
     proxy_lines,
     save_comparison_plot,
 )
-from archsearch.storage.run_folder import disk_faults
 
 
 def results_command(folder: Path, *, as_json: bool) -> None:

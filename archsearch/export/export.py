@@ -10,8 +10,9 @@ import pandas as pd
 
 from archsearch.errors import InputError, Problem
 from archsearch.export.format_names import QUICK, ExportedFile, Format, chosen
+from archsearch.files import replacing, write_atomically
 from archsearch.results.run import Run
-from archsearch.storage.run_folder import RunFolder, replacing, write_atomically
+from archsearch.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from archsearch.architecture import Architecture

@@ -19,7 +19,7 @@ from archsearch.architecture import Architecture, Network
 from archsearch.errors import ArchsearchError
 from archsearch.export.format_names import ExportedFile, Format
 from archsearch.export.standalone import run_source, standalone_source
-from archsearch.storage.run_folder import write_atomically
+from archsearch.files import write_atomically
 
 TOLERANCE = 1e-4
 # One image, and a number of them that no example had.

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from archsearch.errors import InputError, Problem, one_of
+from archsearch.files import replacing
 from archsearch.formatting import amount
 from archsearch.results.parts import PartRow, described, part_rows
-from archsearch.storage.run_folder import replacing
 
 if TYPE_CHECKING:
     from archsearch.architecture import Architecture

@@ -15,13 +15,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from archsearch.files import write_atomically
 from archsearch.report.blocks import Picture, Section, Winner
 from archsearch.report.sections import evidence, local_global
 from archsearch.report.sections import overview as sections
 from archsearch.report.svg import png_of, svg_of
 from archsearch.report.tooltips import as_script, facts
 from archsearch.results.run import Run
-from archsearch.storage.run_folder import write_atomically
 
 FIGURES = "figures"
 NUMBERS = re.compile(r'data-trial="(\d+)"')

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from archsearch.errors import InputError, Problem, shown
+from archsearch.files import replacing
 from archsearch.results.run import Run
 from archsearch.stats.hypervolume import Indicators, front
-from archsearch.storage.run_folder import RunFolder, replacing
+from archsearch.storage.run_folder import RunFolder
 
 # What an accuracy means, and what a measured cost means.
 SAME = ("space", "space_fingerprint", "data", "data_fingerprint", "recipe.validation_images")

@@ -10,6 +10,7 @@ import optuna
 import pandas as pd
 
 from archsearch.errors import InputError, Problem
+from archsearch.files import replacing, write_atomically
 from archsearch.plots.frontier import save_frontier_plot
 from archsearch.results.families import disagreement_frame, families_frame, fronts_frame, price_frame
 from archsearch.results.finalists import finalists_frame
@@ -22,7 +23,7 @@ from archsearch.results.swaps import no_swaps, save_swaps_plot, swaps_frame
 from archsearch.results.trials import stages_frame, trials_frame
 from archsearch.stats.seeds import SeedSpread, repeats_frame, seed_spread
 from archsearch.storage.optuna_storage import close, load_study_record
-from archsearch.storage.run_folder import RunFolder, replacing, study_name, write_atomically
+from archsearch.storage.run_folder import RunFolder, study_name
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from archsearch.storage.run_folder import disk_faults, replacing
+from archsearch.files import disk_faults, replacing
 
 
 @dataclass(frozen=True)

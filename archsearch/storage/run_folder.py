@@ -1,6 +1,5 @@
 """The run folder: one search of one space, for one worker or several, resumable by the same command."""
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -9,12 +8,12 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archsearch.errors import EnvironmentFaultError, RunFolderError, shown
+from archsearch.files import disk_faults, write_atomically
 
 PACKAGES = ("archsearch", "torch", "optuna", "fvcore", "numpy")
 
@@ -133,29 +132,6 @@ def study_name(belongs: Mapping[str, Any]) -> str:
     return f"{belongs['space']}-{digest[:12]}"
 
 
-@contextmanager
-def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """The kernel's lock on a file, made for it, as soon as it can be had. Who is killed lets go of it."""
-    with disk_faults(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
-    with file:
-        fcntl.flock(file, how)
-        yield
-
-
-@contextmanager
-def disk_faults(path: Path) -> Iterator[None]:
-    """A fault of the disk becomes an error that says that the record is kept."""
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or path
-        raise EnvironmentFaultError(
-            f"{place}: {error.strerror}; what is recorded is kept: mend the cause and start the same command again"
-        ) from error
-
-
 def differing(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
     """Each setting that changed, with its old and its new value."""
     for name in sorted(recorded.keys() | wanted.keys()):
@@ -172,23 +148,3 @@ def git_revision() -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Where to write a file that is put in place whole, or not at all; it has the ending of ``path``."""
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """The whole file or none of it, on the disk when this returns."""
-    data = content.encode() if isinstance(content, str) else content
-    with replacing(path) as beside, beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from archsearch.architecture import Architecture, Network
-from archsearch.storage.run_folder import replacing
+from archsearch.files import replacing
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from archsearch.data import ImageData, load_data
 from archsearch.errors import InputError, Problem, RunFolderError
+from archsearch.files import disk_faults, write_atomically
 from archsearch.profiling import (
     Conditions,
     LatencyPredictor,
@@ -19,7 +20,7 @@ from archsearch.profiling import (
 )
 from archsearch.space import Space
 from archsearch.storage.optuna_storage import close, open_study, retry_while_down, storage_faults
-from archsearch.storage.run_folder import RunFolder, disk_faults, study_name, write_atomically
+from archsearch.storage.run_folder import RunFolder, study_name
 from archsearch.storage.trial_store import TrialStore
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig

@@ -18,13 +18,14 @@ from pydantic import ValidationError
 from archsearch.architecture import Architecture
 from archsearch.counting import globality
 from archsearch.errors import InfeasibleError, InputError, Problem, RunFolderError
+from archsearch.files import disk_faults
 from archsearch.profiling import device_name, pick_device
 from archsearch.space import Space
 from archsearch.space.grammar import PartSpace
 from archsearch.space.swap import TOLERANCE, Swap, matched_swaps
 from archsearch.stages import Part
 from archsearch.storage.optuna_storage import storage_faults
-from archsearch.storage.run_folder import RunFolder, differing, disk_faults
+from archsearch.storage.run_folder import RunFolder, differing
 from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig

@@ -28,12 +28,13 @@ from archsearch.architecture import Architecture, Network, seeded_network
 from archsearch.counting import count_macs, count_params, globality
 from archsearch.data import ImageData, load_data, load_test
 from archsearch.errors import FailedTrialError, InfeasibleError, RunFolderError
+from archsearch.files import disk_faults, file_lock, write_atomically
 from archsearch.profiling import device_name, pick_device
 from archsearch.proxy import ProxyScore, Recipe, Training, evaluate
 from archsearch.proxy.schedule import rung_end
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.given_weights import load_weights
-from archsearch.storage.run_folder import RunFolder, disk_faults, locked, write_atomically
+from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.weights import save_weights
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import cpu_threads
@@ -167,7 +168,7 @@ def claimed(plan: TrainingPlan) -> Iterator[None]:
     identity, device = plan.identity(), device_name(plan.device)
     if plan.folder.manifest.exists():
         plan.folder.claim(identity, device)
-    held = locked(plan.folder.path / "train.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+    held = file_lock(plan.folder.path / "train.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         held.__enter__()
     except BlockingIOError as error:

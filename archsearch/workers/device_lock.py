@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from archsearch.storage.run_folder import locked
+from archsearch.files import file_lock
 
 
 class DeviceLock:
@@ -22,10 +22,10 @@ class DeviceLock:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Alone on the device, for as long as this lasts."""
-        with locked(self.path):
+        with file_lock(self.path):
             yield
 
     def wait(self) -> None:
         """Return when nobody measures."""
-        with locked(self.path, fcntl.LOCK_SH):
+        with file_lock(self.path, fcntl.LOCK_SH):
             pass

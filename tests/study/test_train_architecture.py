@@ -12,10 +12,10 @@ from archsearch import train_architecture
 from archsearch.architecture import Architecture, Image, seeded_network
 from archsearch.data import load_data, load_test
 from archsearch.errors import InfeasibleError, RunFolderError, WeightsError
+from archsearch.files import file_lock
 from archsearch.proxy import Recipe, Training, evaluate
 from archsearch.stages import ConvStage, PatchStem
 from archsearch.storage.checkpoint import Checkpoint
-from archsearch.storage.run_folder import locked
 from archsearch.storage.weights import load_network, save_weights
 from archsearch.study import train_architecture as winner
 from archsearch.study.config import StudyConfig
@@ -198,7 +198,7 @@ def test_what_says_nothing_of_a_single_training_may_change(done):
 
 
 def test_a_folder_that_another_process_is_at_is_refused(tmp_path):
-    with locked(tmp_path / "train.lock", fcntl.LOCK_EX), pytest.raises(RunFolderError, match="is in use"):
+    with file_lock(tmp_path / "train.lock", fcntl.LOCK_EX), pytest.raises(RunFolderError, match="is in use"):
         train_architecture(SMALL, STUDY, tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 from paths import HELPERS
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.run_folder import locked
+from archsearch.files import file_lock
 from archsearch.workers.device_lock import DeviceLock
 
 # Seconds after which somebody who would go on would have done so, on any machine.
@@ -63,7 +63,7 @@ def test_a_measurer_that_is_killed_blocks_nobody(tmp_path):
 
 def test_steps_do_not_wait_for_each_other_nor_for_measurements_elsewhere(tmp_path):
     device_lock = DeviceLock(tmp_path, "cuda:0")
-    with locked(device_lock.path, fcntl.LOCK_SH), DeviceLock(tmp_path, "cuda:1").exclusive():
+    with file_lock(device_lock.path, fcntl.LOCK_SH), DeviceLock(tmp_path, "cuda:1").exclusive():
         device_lock.wait()
 
     assert sorted(path.name for path in (tmp_path / "workers").iterdir()) == [
