@@ -16,9 +16,10 @@ from archsearch.cli.progress import Progress
 from archsearch.cli.tables import console, grid, number
 from archsearch.counting import globality
 from archsearch.formatting import amount, duration
+from archsearch.objectives import objective_of
 from archsearch.results import swap_lines
-from archsearch.results.run import opened
-from archsearch.space.swap import UNITS, Swap
+from archsearch.results.frames import opened
+from archsearch.space.swap import Swap
 from archsearch.storage.optuna_storage import close
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.finalists import Finalist
@@ -129,7 +130,7 @@ def plan_entry(swap: Swap) -> dict[str, Any]:
 
 def plan_table(swaps: Sequence[Swap]) -> Table:
     """The swaps before any training."""
-    unit = UNITS[swaps[0].cost]
+    unit = objective_of(swaps[0].cost).unit
     columns = ["stage", "as", "layout", unit, "ratio", "channels", "globality"]
     original = swaps[0].original
     rows = [
@@ -167,7 +168,7 @@ def swaps_table(swaps: pd.DataFrame) -> Table:
         "95 %",
     ]
     rows = [swap_row(row) for _, row in swaps.iterrows()]
-    unit = UNITS[str(swaps["cost_name"].iloc[0])]
+    unit = objective_of(str(swaps["cost_name"].iloc[0])).unit
     title = f"One stage of another kind at equal {unit} (difference of top1 on validation, same seeds)"
     return grid(title, columns, rows)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from archsearch.storage.trial_record import OBJECTIVES, Direction
+from archsearch.objectives import Direction, objective_of
 
 
 def frontier_frame(trials: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:
@@ -18,7 +18,7 @@ def frontier_frame(trials: pd.DataFrame, objectives: tuple[str, ...]) -> pd.Data
     if values.isna().to_numpy().any():
         numbers = ", ".join(map(str, trained.loc[values.isna().any(axis=1), "number"]))
         raise ValueError(f"trials {numbers} are trained and lack a value of {', '.join(objectives)}")
-    kept = trained[non_dominated(values, {name: OBJECTIVES[name].direction for name in objectives})]
+    kept = trained[non_dominated(values, {name: objective_of(name).direction for name in objectives})]
     return kept.sort_values(objectives[-1], kind="stable").reset_index(drop=True)
 
 

@@ -5,7 +5,7 @@ and no objective, so the best candidate of each cell is kept whether or not anot
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,11 +133,6 @@ def coverage(frame: pd.DataFrame, trials: pd.DataFrame, cost: str) -> tuple[int,
     return len(frame), Grid.of(trials.loc[trials["outcome"] == "trained", cost]).cells
 
 
-def qd_score(frame: pd.DataFrame) -> float:
-    """The sum of the best accuracies over all cells, empty ones counting nothing (Pugh et al. 2016)."""
-    return float(frame["top1"].sum())
-
-
 def best_globality(frame: pd.DataFrame, spread: SeedSpread | None) -> tuple[float, float, float] | None:
     """The globality of the most accurate cell, and the range of those that the seeds do not tell from it.
 
@@ -149,13 +144,3 @@ def best_globality(frame: pd.DataFrame, spread: SeedSpread | None) -> tuple[floa
     margin = 0.0 if spread is None else spread.margin_between()
     near = frame.loc[frame["top1"] >= top["top1"] - margin, "globality"]
     return float(top["globality"]), float(near.min()), float(near.max())
-
-
-def empty_cells(frame: pd.DataFrame, trials: pd.DataFrame, cost: str) -> Iterator[tuple[float, ...]]:
-    """The cells without a trained candidate: globality from and to, cost from and to."""
-    grid = Grid.of(trials.loc[trials["outcome"] == "trained", cost])
-    taken = {grid.place(row["globality"], row["cost"]) for _, row in frame.iterrows()}
-    for row in range(len(grid.globality) - 1):
-        for column in range(len(grid.cost) - 1):
-            if (row, column) not in taken:
-                yield (*grid.globality[row : row + 2], *grid.cost[column : column + 2])

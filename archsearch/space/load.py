@@ -9,12 +9,13 @@ from pydantic import BaseModel
 
 from archsearch.architecture import Architecture, Image
 from archsearch.errors import Problem, SpaceError, one_of, shown
+from archsearch.objectives import MEASURED
 from archsearch.space.buildable import dead_ends
 from archsearch.space.check_fields import field_problems, part_problems, required_fields
 from archsearch.space.document import Items, Node, Scalar, Table, plain, read_document
 from archsearch.space.grammar import Field, Listing, PartSpace, Reference, Unreadable, read_field
 from archsearch.space.references import read_references
-from archsearch.space.space import COSTS, Published, Space
+from archsearch.space.space import COUNTERS, Published, Space
 from archsearch.stages import STAGE_KINDS, STEM_KINDS, Head, Part
 
 TOP_KEYS = (
@@ -255,9 +256,9 @@ class Reader:
         if self.refuse_open("limits.", fields, "a limit is one amount"):
             return limits
         for name, field in fields.items():
-            if name not in COSTS:
-                remedy = one_of(tuple(COSTS), name)
-                if name in ("latency_ms", "peak_memory_mib"):
+            if name not in COUNTERS:
+                remedy = one_of(tuple(COUNTERS), name)
+                if name in MEASURED:
                     remedy = "it depends on the device: write it under study: limits:"
                 self.problem(f"limits.{name}", "is no limit of a space", remedy)
                 continue
@@ -271,7 +272,7 @@ class Reader:
     def read_published(self, node: Node | None) -> Published | None:
         """What others printed about a network; a space of many has no such figures."""
         written = self.read_fields("published", node)
-        amounts = {n: parse_count(field) or field for n, field in written.items() if n in COSTS}
+        amounts = {n: parse_count(field) or field for n, field in written.items() if n in COUNTERS}
         fields = {**written, **amounts}
         self.check_spec("published", "a published network", Published, fields)
         if node is None or any(problem.key.startswith("published") for problem in self.problems):

@@ -27,7 +27,8 @@ def total_macs(architecture: Architecture) -> int:
     return count_macs(architecture).total
 
 
-COSTS: dict[str, Callable[[Architecture], int]] = {"params": count_params, "macs": total_macs}
+# How each objective that needs no device is counted.
+COUNTERS: dict[str, Callable[[Architecture], int]] = {"params": count_params, "macs": total_macs}
 
 
 class Published(BaseModel):
@@ -146,7 +147,9 @@ class Space:
 
     def violations(self, architecture: Architecture) -> dict[str, float]:
         """Cost minus limit for every limit, by name; above 0 means too much."""
-        return {name: float(COSTS[name](architecture) - limit) for name, limit in sorted(self.limits.items())}
+        return {
+            name: float(COUNTERS[name](architecture) - limit) for name, limit in sorted(self.limits.items())
+        }
 
     def broken_limits(self, architecture: Architecture) -> list[str]:
         """The limits that ``architecture`` exceeds, as ``macs > 40,000,000``."""

@@ -22,8 +22,9 @@ from pydantic import ValidationError
 
 from archsearch.architecture import Architecture
 from archsearch.errors import InputError, Problem, one_of, shown
+from archsearch.objectives import OBJECTIVES
 from archsearch.shapes import FeatureShape
-from archsearch.space.space import COSTS
+from archsearch.space.space import COUNTERS
 from archsearch.stages import STAGE_KINDS, Part
 
 TOLERANCE = 0.02
@@ -32,7 +33,6 @@ WIDEST = 8
 INNER_WIDEST = 4
 MOST_GUESSES = 10
 INNER = ("expansion", "mlp_ratio")
-UNITS = {"macs": "MACs", "params": "parameters"}
 # What means the same in every kind that has it. A norm's epsilon does not: they are different norms.
 SHARED = ("channels", "depth", "stride")
 ALIKE = (*SHARED, "activation", "shortcut", "shortcut_activation", "heads")
@@ -108,8 +108,8 @@ def asked_problems(
 ) -> list[Problem]:
     """What is wrong with what was asked for."""
     problems, count = [], len(architecture.stages)
-    if cost not in COSTS:
-        problems.append(Problem("--cost", f"{shown(cost)} cannot be matched", one_of(sorted(COSTS), cost)))
+    if cost not in COUNTERS:
+        problems.append(Problem("--cost", f"{shown(cost)} cannot be matched", one_of(sorted(COUNTERS), cost)))
     if not 0 < tolerance < 1:
         problems.append(Problem("--tolerance", f"{tolerance:g} is no share", "write 0.02 for 2 %"))
     if stage is not None and not 0 <= stage < count:
@@ -134,7 +134,7 @@ def swapped(architecture: Architecture, index: int, kind: str, target: "Target",
         return target.swap(kind, None, None, f"no {kind} can be built here{why}")
     cost = target.cost_of(min(tried, key=target.gap))
     note = (
-        f"no {kind} is within {100 * target.tolerance:.3g} % of {target.amount:,} {UNITS[target.name]}: "
+        f"no {kind} is within {100 * target.tolerance:.3g} % of {target.amount:,} {OBJECTIVES[target.name].unit}: "
         f"the nearest has {cost:,}"
     )
     return target.swap(kind, None, cost, note)
@@ -186,7 +186,7 @@ class Target:
         """The cost that ``architecture`` has."""
         # The image's shape comes first, then the one behind the stem.
         arriving, leaving = architecture.shapes()[index + 1 : index + 3]
-        return cls(architecture, index, cost, COSTS[cost](architecture), tolerance, arriving, leaving)
+        return cls(architecture, index, cost, COUNTERS[cost](architecture), tolerance, arriving, leaving)
 
     def swap(self, kind: str, variant: Architecture | None, cost: int | None, note: str) -> Swap:
         """What came of it. The variant is read back from its description: it is what its file says."""
@@ -202,7 +202,7 @@ class Target:
 
     def cost_of(self, stage: Part) -> int:
         """The cost of the whole network with ``stage`` in the place."""
-        return COSTS[self.name](self.network(stage))
+        return COUNTERS[self.name](self.network(stage))
 
     def gap(self, stage: Part) -> float:
         """How far from equal, as a share of the cost."""

@@ -25,8 +25,8 @@ from sqlalchemy import URL, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.errors import EnvironmentFaultError, InputError, Problem, one_of
+from archsearch.objectives import objective_of
 from archsearch.storage.storage_url import StorageLocation, display_location, parse_storage_url, shown_place
-from archsearch.storage.trial_record import OBJECTIVES
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ def open_study(where: StorageLocation, name: str, objectives: tuple[str, ...]) -
         study = optuna.create_study(
             storage=open_storage(place),
             study_name=name,
-            directions=[OBJECTIVES[objective].direction for objective in objectives],
+            directions=[objective_of(name).direction for name in objectives],
             load_if_exists=True,
         )
         with warnings.catch_warnings():

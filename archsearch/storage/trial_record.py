@@ -16,27 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-Direction = Literal["maximize", "minimize"]
 Outcome = Literal["running", "paused", "trained", "stopped", "infeasible", "failed", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A quantity that can be optimised: its unit, its direction and how an axis is labelled."""
-
-    unit: str
-    direction: Direction
-    label: str
-
-
-OBJECTIVES: Mapping[str, Objective] = {
-    "top1": Objective("share of images", "maximize", "top-1 accuracy (validation)"),
-    "latency_ms": Objective("ms a batch", "minimize", "latency (ms)"),
-    "macs": Objective("multiply-adds an image", "minimize", "MACs"),
-    "params": Objective("parameters", "minimize", "parameters"),
-    "peak_memory_mib": Objective("MiB", "minimize", "peak memory (MiB)"),
-}
-COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.direction == "minimize")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from archsearch.data.sources import forbids_mirroring
 from archsearch.errors import Problem, StudyFileError, one_of, shown
+from archsearch.objectives import COSTS, COUNTED, OBJECTIVES
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
 from archsearch.search import SuccessiveHalving
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
-from archsearch.storage.trial_record import COSTS, OBJECTIVES
 
 OBJECTIVE_NAMES = tuple(OBJECTIVES)
 
@@ -301,7 +301,7 @@ def limit_problems(limits: object) -> list[Problem]:
 
 def read_limit(name: str, value: Any) -> float | None:
     """A bound as a number; counts may be written as ``5M``."""
-    if name in ("params", "macs"):
+    if name in COUNTED:
         count = parse_count(value)
         return None if count is None else float(count)
     return float(value) if is_number(value) and value > 0 else None

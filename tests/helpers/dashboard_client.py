@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import optuna
 
-from archsearch.dashboard import Gate, allowed_hosts, bound, viewer
+from archsearch.dashboard import Gate, allowed_hosts, bind_server, viewer
 from archsearch.storage.optuna_storage import close, load_study_record
 from archsearch.storage.run_folder import RunFolder
 
@@ -59,7 +59,7 @@ class Site:
 def serving(folder, *, writable=False) -> Iterator[Site]:
     shown = viewer(RunFolder(folder), writable=writable)
     app = shown.app()
-    with bound("127.0.0.1", 0) as server:
+    with bind_server("127.0.0.1", 0) as server:
         site = Site(server.server_port)
 
         def noting(environ, start_response):

@@ -11,11 +11,10 @@ from archsearch.results.map import (
     Grid,
     best_globality,
     coverage,
-    empty_cells,
     map_frame,
-    qd_score,
 )
-from archsearch.stats.seeds import SeedSpread, repeats_frame, seed_spread
+from archsearch.results.repeats import repeats_frame
+from archsearch.stats.seeds import SeedSpread, seed_spread
 
 # 1 to 32 ms in five steps of a factor of two.
 TRIALS = trials_of(
@@ -98,11 +97,6 @@ def test_seeds_of_a_candidate_of_its_own_make_its_interval_narrower():
 
 def test_coverage_counts_cells_with_and_without_a_candidate(frame):
     assert coverage(frame, TRIALS, "latency_ms") == (3, 25)
-    assert len(list(empty_cells(frame, TRIALS, "latency_ms"))) == 22
-
-
-def test_the_quality_diversity_score_is_the_sum_of_the_best(frame):
-    assert qd_score(frame) == pytest.approx(0.45 + 0.60 + 0.70)
 
 
 def test_the_best_globality_is_that_of_the_most_accurate_cell_with_what_seeds_do_not_tell_from_it(frame):
