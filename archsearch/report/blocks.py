@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from archsearch.objectives import objective_of
-from archsearch.stats.seeds import CONFIDENCE
+from archsearch.stats.intervals import CONFIDENCE
 
 NONE = "\N{EN DASH}"
 NOTHING = "no trial has been trained to its end yet"

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from archsearch.results.trials import trained_trials
+from archsearch.stats.intervals import mean_interval
 from archsearch.stats.rank_correlation import FEWEST, rank_correlation
-from archsearch.stats.seeds import mean_interval
 from archsearch.storage.trial_record import REALISED
 
 COLUMNS = {

@@ -1,4 +1,4 @@
-"""Trainings beside the search: of finalists and of swapped networks, one row a seed."""
+"""Trainings beside the search, read from the record: of finalists and of swapped networks, from several seeds."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,12 +25,12 @@ def repeats_frame(attributes: Mapping[str, Any]) -> pd.DataFrame:
     ``architecture``, ``seed`` (0, 1, ...), ``samples`` (training images shown), ``top1`` (validation),
     ``test_top1``, ``source`` (``finals`` or ``swaps``).
     """
-    frame = pd.DataFrame(list(finished_trainings(attributes)), columns=list(COLUMNS)).astype(COLUMNS)
+    frame = pd.DataFrame(list(repeats(attributes)), columns=list(COLUMNS)).astype(COLUMNS)
     order = ["architecture", "samples", "seed", "source"]
     return frame.sort_values(order, kind="stable").reset_index(drop=True)
 
 
-def finished_trainings(attributes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def repeats(attributes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The trainings that came to an accuracy."""
     for key, entry in attributes.items():
         kind, *names = key.split(":")

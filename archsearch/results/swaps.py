@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from archsearch.objectives import objective_of
-from archsearch.stats.seeds import mean_interval
+from archsearch.stats.intervals import mean_interval
 from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
 
 COLUMNS = {

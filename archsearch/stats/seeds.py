@@ -1,28 +1,11 @@
-"""How much an accuracy owes to the seed: what trainings of one architecture from several seeds came to."""
+"""How much an accuracy owes to the seed: what trainings of one architecture from several seeds differ by."""
 
 import math
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy.special import stdtrit
 
-CONFIDENCE = 0.95
-
-
-def half_interval(deviation: float, degrees: int, count: int) -> float:
-    """Half the 95 % interval of a mean of ``count`` values, by Student's t with the degrees that ``deviation`` has."""
-    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(count)
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """The mean, and the ends of its 95 % interval by Student's t, as far as they exist: for one and for two values."""
-    if len(values) < 2:
-        return (values[0] if values else None), None, None
-    mean = statistics.fmean(values)
-    half = half_interval(statistics.stdev(values), len(values) - 1, len(values))
-    return mean, mean - half, mean + half
+from archsearch.stats.intervals import half_interval
 
 
 @dataclass(frozen=True)

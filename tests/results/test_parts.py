@@ -76,8 +76,8 @@ def test_a_row_has_the_shape_behind_it_and_its_mixers(mixed):
 
     assert [row.out for row in rows] == [(24, 8, 8), (32, 8, 8), (48, 4, 4), (64, 4, 4), (10,)]
     assert rows[-1].output == "10 logits"
-    assert [row.mixers for row in rows] == [0, 2, 1, 4, 0]
-    assert [row.reach is None for row in rows] == [True, False, False, False, True]
+    assert [row.mixers for row in rows] == [1, 2, 1, 4, 0]
+    assert [row.reach is None for row in rows] == [False, False, False, False, True]
 
 
 def test_costs_of_several_networks_add_up_by_part_and_by_operator(mixed):

@@ -1,5 +1,3 @@
-"""Trainings beside the search: one row a seed, of finalists and of swaps."""
-
 from archsearch.results.repeats import COLUMNS, repeats_frame
 
 ATTRIBUTES = {

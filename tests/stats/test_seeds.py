@@ -1,10 +1,9 @@
 import math
 
 import pytest
-from scipy import stats
 
 from archsearch.results.repeats import repeats_frame
-from archsearch.stats.seeds import SeedSpread, mean_interval, seed_spread
+from archsearch.stats.seeds import SeedSpread, seed_spread
 
 ATTRIBUTES = {
     "final:aa:0": {"top1": 0.50, "test_top1": 0.49, "samples": 1000},
@@ -49,21 +48,3 @@ def test_margins_follow_students_t():
     assert spread.margin() == pytest.approx(t * 0.01)
     assert spread.margin(4) == pytest.approx(t * 0.005)
     assert spread.margin_between() == pytest.approx(t * 0.01 * math.sqrt(2))
-
-
-@pytest.mark.parametrize("values", [(0.1, 0.2), (0.02, 0.03, 0.04), (-0.5, 0.1, 0.0, 0.4, 0.2)])
-def test_the_interval_of_a_mean_is_that_of_a_t_test(values):
-    middle, low, high = mean_interval(values)
-    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-
-    assert middle == pytest.approx(sum(values) / len(values))
-    assert (low, high) == pytest.approx((theirs.low, theirs.high))
-
-
-def test_equal_values_have_an_interval_of_no_width():
-    assert mean_interval([0.25, 0.25, 0.25]) == (0.25, 0.25, 0.25)
-
-
-def test_one_value_has_no_interval_and_none_has_no_mean():
-    assert mean_interval([0.25]) == (0.25, None, None)
-    assert mean_interval([]) == (None, None, None)

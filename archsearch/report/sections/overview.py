@@ -30,7 +30,7 @@ from archsearch.report.blocks import (
 from archsearch.results.answer import explain_codes
 from archsearch.results.run import Run
 from archsearch.results.trials import trained_trials
-from archsearch.stats.seeds import CONFIDENCE
+from archsearch.stats.intervals import CONFIDENCE
 
 # Costs in the table of the front, whether or not they were objectives.
 TOLD_COSTS = ("latency_ms", "macs", "params")
