@@ -170,4 +170,4 @@ def explain_codes(run: RunFrames) -> str:
         }
     parts = listed(f"{letter} {kind}" for letter, kind in sorted(letters.items()))
     families = "; ".join(f"{name}: {describe_family(name)}" for name, _ in by_family(trained))
-    return f"A layout has a letter for each part, the stem first: {parts}. Families: {families}."
+    return f"A layout has a letter for each part, the stem first: {parts}. Families (stages count from 0): {families}."

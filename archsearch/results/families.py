@@ -80,11 +80,11 @@ DISAGREEMENT_COLUMNS = {
 
 
 def describe_family(name: str) -> str:
-    """Which networks a family has, in words; the stem decides nothing."""
-    if name.startswith(GLOBAL_FROM):
-        first = name.removeprefix(GLOBAL_FROM)
-        return f"stages before stage {first} mix locally, the others globally (stages count from 0)"
-    return MEANINGS[name]
+    """Which networks a family has, in words; stages count from 0, and the stem decides nothing."""
+    first = name.removeprefix(GLOBAL_FROM)
+    if first == name:
+        return MEANINGS[name]
+    return f"stages before stage {first} mix locally, the others globally"
 
 
 def by_family(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -142,9 +142,8 @@ def test_the_letters_and_families_of_this_run_are_explained():
         run.descriptions[name] = json.dumps(described)
 
     assert explain_codes(run) == (
-        "A layout has a letter for each part, the stem first: C conv, M mhsa and P patch. Families: all-conv: every "
-        "stage mixes locally; global-from-1: stages before stage 1 mix locally, the others globally (stages count "
-        "from 0)."
+        "A layout has a letter for each part, the stem first: C conv, M mhsa and P patch. Families (stages count from "
+        "0): all-conv: every stage mixes locally; global-from-1: stages before stage 1 mix locally, the others globally."
     )
 
 

@@ -28,7 +28,7 @@ METHODS = {
     "Globality": "Mean over the spatial mixers of how far each one reaches, as a share of the reach of uniform "
     "attention on its grid; attention is taken as uniform, soft splits count, 1x1 convolutions and channel MLPs do "
     "not. It needs no weights. 0 is local, 1 is global.",
-    "Families": f"{FAMILIES}. The stem decides no family.",
+    "Families": f"{FAMILIES}. Stages count from 0; the stem decides no family.",
     "Accuracy": "Top-1 on validation images after the short training that all candidates share; test images are "
     "read for the Pareto front and for finalists alone and decide nothing.",
     "Intervals over seeds": f"{INTERVAL}, by Student's t, from the standard deviation over seeds, pooled over the "
