@@ -28,9 +28,9 @@ from archsearch.dashboard.figures import as_graph, frontier_figure, map_figure
 from archsearch.dashboard.files import files_of, listed
 from archsearch.dashboard.notes import study_note, trial_note
 from archsearch.dashboard.reading import open_to_read
+from archsearch.results.repeats import repeats_frame
 from archsearch.results.run import Run, objectives, opened
 from archsearch.results.trials import trials_frame
-from archsearch.stats.seeds import repeats_frame
 from archsearch.storage.optuna_storage import close
 from archsearch.storage.run_folder import RunFolder
 

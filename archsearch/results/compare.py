@@ -15,7 +15,8 @@ from matplotlib.ticker import EngFormatter
 
 from archsearch.errors import InputError, Problem, shown
 from archsearch.results.run import Run
-from archsearch.stats.hypervolume import Indicators, front
+from archsearch.stats.hypervolume import Indicators
+from archsearch.stats.pareto import front
 from archsearch.storage.run_folder import RunFolder, replacing
 
 # What an accuracy means, and what a measured cost means.

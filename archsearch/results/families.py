@@ -15,7 +15,6 @@ from archsearch.plots.frontier import families
 from archsearch.results.frontier import non_dominated
 from archsearch.stats.hypervolume import Indicators, volume
 from archsearch.stats.seeds import SeedSpread
-from archsearch.storage.trial_record import OBJECTIVES
 
 LOCAL = "all-conv"
 # Random subsets of a family that stand for the budget of the smallest one.
@@ -95,7 +94,7 @@ def families_frame(
         return pd.DataFrame(columns=list(FAMILY_COLUMNS)).astype(FAMILY_COLUMNS)
     union = pd.concat(groups.values())
     indicators = Indicators.of(union, objectives)
-    front = non_dominated(union[list(objectives)], {name: OBJECTIVES[name].direction for name in objectives})
+    front = non_dominated(union[list(objectives)])
     whole = indicators.hypervolume(union)
     budget = min((len(group) for group in groups.values() if len(group) >= FEWEST), default=0)
     rows = []
@@ -150,7 +149,7 @@ def fronts_frame(trials: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
     """The non-dominated candidates of a group by accuracy and ``cost``, cheapest first."""
-    best = non_dominated(group[["top1", cost]], {"top1": "maximize", cost: "minimize"})
+    best = non_dominated(group[["top1", cost]])
     return group[best].sort_values([cost, "number"]).drop_duplicates(["top1", cost])
 
 

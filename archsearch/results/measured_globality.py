@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from archsearch.stats.intervals import mean_interval
 from archsearch.stats.rank_correlation import FEWEST, rank_correlation
-from archsearch.stats.seeds import half_interval
 from archsearch.storage.trial_record import REALISED
 
 COLUMNS = {
@@ -63,27 +63,20 @@ def realised_row(trial: "pd.Series[Any]", entry: Mapping[str, Any]) -> dict[str,
     distances = entry["attention_distance"]
     return {
         **{name: trial[name] for name in ("architecture", "number", "layout", "family", "globality")},
-        "realised_globality": mean(entry["realised_globality"]),
+        "realised_globality": statistics.fmean(entry["realised_globality"]),
         "realised_low": low,
         "realised_high": high,
-        "attention_distance": mean(distances) if distances else None,
-        "erf_side": mean(entry["erf_side"]),
+        "attention_distance": statistics.fmean(distances) if distances else None,
+        "erf_side": statistics.fmean(entry["erf_side"]),
         "images": entry["images"],
         "source": entry["source"],
     }
 
 
-def mean(values: Sequence[float]) -> float:
-    """The plain mean."""
-    return math.fsum(values) / len(values)
-
-
 def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     """The 95 % interval of the mean by Student's t, within [0, 1]; None below two values."""
-    if len(values) < 2:
-        return None, None
-    half = half_interval(statistics.stdev(values), len(values) - 1, len(values))
-    return max(0.0, mean(values) - half), min(1.0, mean(values) + half)
+    _, low, high = mean_interval(values)
+    return (None, None) if low is None or high is None else (max(0.0, low), min(1.0, high))
 
 
 def measured_globality_lines(frame: pd.DataFrame) -> list[str]:

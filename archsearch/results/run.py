@@ -18,9 +18,10 @@ from archsearch.results.importance import importance_frame
 from archsearch.results.map import map_frame
 from archsearch.results.measured_globality import measured_globality_frame, no_realised
 from archsearch.results.proxies import proxy_report
+from archsearch.results.repeats import repeats_frame
 from archsearch.results.swaps import no_swaps, save_swaps_plot, swaps_frame
 from archsearch.results.trials import stages_frame, trials_frame
-from archsearch.stats.seeds import SeedSpread, repeats_frame, seed_spread
+from archsearch.stats.seeds import SeedSpread, seed_spread
 from archsearch.storage.optuna_storage import close, load_study_record
 from archsearch.storage.run_folder import RunFolder, replacing, study_name, write_atomically
 
@@ -36,7 +37,7 @@ class Run:
         stages: one row for each part of each trial; see ``results.trials.stages_frame``.
         descriptions: each architecture as JSON, by its id.
         finalists: one row for each architecture that was trained anew; see ``results.finalists``.
-        repeats: one row for each training beside the search, of finalists and of swaps; see ``stats.seeds``.
+        repeats: one row for each training beside the search, of finalists and of swaps; see ``results.repeats``.
         swaps: one row for each stage that was swapped at equal cost; see ``results.swaps``.
         realised: one row for each winner that was asked how far it reaches; see ``results.measured_globality``.
     """

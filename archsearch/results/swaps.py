@@ -6,8 +6,6 @@ t over the n differences, mean +- t(0.975, n - 1) sd / sqrt(n), which takes them
 so it separates only what is plain.
 """
 
-import math
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from archsearch.formatting import COST_WORDS
-from archsearch.stats.seeds import half_interval
+from archsearch.stats.intervals import mean_interval
 from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
 
 COLUMNS = {
@@ -91,11 +89,11 @@ def swap_row(swap: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str
         seed for seed in before.keys() & now.keys() if "top1" in before[seed] and "top1" in now[seed]
     )
     means = {
-        f"{name}_{end}": mean([entries[seed][name] for seed in both])
+        f"{name}_{end}": mean_interval([entries[seed][name] for seed in both])[0]
         for name in ("top1", "test_top1")
         for end, entries in (("from", before), ("to", now))
     }
-    difference, low, high = paired([now[seed]["top1"] - before[seed]["top1"] for seed in both])
+    difference, low, high = mean_interval([now[seed]["top1"] - before[seed]["top1"] for seed in both])
     notes = [swap["note"], *broken(before, swap["layout_from"]), *broken(now, swap["layout_to"])]
     return {
         **{name: value for name, value in swap.items() if name in COLUMNS},
@@ -124,20 +122,6 @@ def broken(entries: Entries, layout: str | None) -> Iterator[str]:
     for seed, entry in sorted(entries.items()):
         if "error" in entry:
             yield f"{layout} from seed {seed}: {entry['error']}"
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """The mean, if there is anything to take it of."""
-    return math.fsum(values) / len(values) if values else None
-
-
-def paired(differences: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Mean of paired differences and the ends of its 95 % t interval, as far as they exist."""
-    middle, count = mean(differences), len(differences)
-    if middle is None or count < 2:
-        return middle, None, None
-    half = half_interval(statistics.stdev(differences), count - 1, count)
-    return middle, middle - half, middle + half
 
 
 def swap_lines(frame: pd.DataFrame) -> list[str]:

@@ -5,8 +5,8 @@ import pytest
 from trial_frames import trials_of
 
 from archsearch.results.answer import with_unit
+from archsearch.results.repeats import repeats_frame
 from archsearch.results.run import Run
-from archsearch.stats.seeds import repeats_frame
 
 LOCAL = {"latency_ms": 2.0, "top1": 0.50}
 GLOBAL = {"latency_ms": 2.0, "family": "global-from-1", "layout": "C-CTT", "globality": 0.6}

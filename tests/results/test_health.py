@@ -5,8 +5,8 @@ import pandas as pd
 from trial_frames import trials_of
 
 from archsearch.results.health import CHECKS, health_lines
+from archsearch.results.repeats import repeats_frame
 from archsearch.results.run import Run
-from archsearch.stats.seeds import repeats_frame
 
 DESCRIPTION = json.dumps({"classes": 10})
 

@@ -4,10 +4,9 @@ from math import sqrt
 
 import pandas as pd
 import pytest
-from scipy import stats
 
 from archsearch.results import save_swaps_plot, swap_lines, swaps_frame
-from archsearch.results.swaps import COLUMNS, paired
+from archsearch.results.swaps import COLUMNS
 
 TRIALS = pd.DataFrame({"number": [0, 1, 2]})
 SWAP = {
@@ -93,19 +92,6 @@ def test_a_study_without_swaps_has_an_empty_frame_with_every_column():
 
     assert (len(frame), list(frame.columns)) == (0, list(COLUMNS))
     assert swap_lines(frame) == []
-
-
-@pytest.mark.parametrize("values", [(0.1, 0.2), (0.02, 0.03, 0.04), (-0.5, 0.1, 0.0, 0.4, 0.2)])
-def test_the_interval_is_that_of_a_t_test(values):
-    middle, low, high = paired(values)
-    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-
-    assert middle == pytest.approx(sum(values) / len(values))
-    assert (low, high) == pytest.approx((theirs.low, theirs.high))
-
-
-def test_equal_differences_have_an_interval_of_no_width():
-    assert paired([0.25, 0.25, 0.25]) == (0.25, 0.25, 0.25)
 
 
 def test_only_seeds_from_which_both_were_trained_count():

@@ -25,8 +25,9 @@ from archsearch.report.blocks import (
     word,
 )
 from archsearch.report.sections.overview import NOTHING, UNITS, cost_column, named, trained
-from archsearch.results.map import Grid, coverage
+from archsearch.results.map import coverage
 from archsearch.results.run import Run
+from archsearch.stats.cells import Grid
 
 
 def local_global_map(run: Run) -> Section:
