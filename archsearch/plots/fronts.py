@@ -26,7 +26,7 @@ from archsearch.plots.style import (
 )
 from archsearch.results.families import LOCAL
 from archsearch.results.frontier import non_dominated
-from archsearch.results.map import Grid
+from archsearch.stats.cells import Grid
 
 ACCURACY = "Blues"
 
@@ -167,7 +167,7 @@ def disagreement_figure(trained: pd.DataFrame, disagreement: pd.DataFrame) -> Fi
     known = trained[trained["latency_ms"].notna()].astype({"top1": float, "macs": float, "latency_ms": float})
     fallen = known[known["number"].isin(disagreement["number"])]
     for axes, cost in zip(both, ("macs", "latency_ms"), strict=True):
-        kept = non_dominated(known[["top1", cost]], {"top1": "maximize", cost: "minimize"})
+        kept = non_dominated(known[["top1", cost]])
         front = known[kept].sort_values(cost)
         axes.step(front[cost], front["top1"], where="post", color=INK, lw=1.2)
         draw_marks(axes, known[~kept], cost, "top1", s=16, color=FAINT)

@@ -13,7 +13,8 @@ from archsearch.errors import InputError, Problem, shown
 from archsearch.objectives import measured_among
 from archsearch.results.frames import RunFrames
 from archsearch.results.trials import trained_trials
-from archsearch.stats.hypervolume import Indicators, front
+from archsearch.stats.hypervolume import Indicators
+from archsearch.stats.pareto import front
 from archsearch.storage.run_folder import RunFolder
 
 # What an accuracy means, and what a measured cost means.

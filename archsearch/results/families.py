@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archsearch.objectives import objective_of
 from archsearch.results.frontier import non_dominated
 from archsearch.results.trials import trained_trials
 from archsearch.stats.hypervolume import Indicators, volume
@@ -114,9 +113,7 @@ def families_frame(
         return pd.DataFrame(columns=list(FAMILY_COLUMNS)).astype(FAMILY_COLUMNS)
     union = pd.concat(groups.values())
     indicators = Indicators.of(union, objectives)
-    front = non_dominated(
-        union[list(objectives)], {name: objective_of(name).direction for name in objectives}
-    )
+    front = non_dominated(union[list(objectives)])
     whole = indicators.hypervolume(union)
     budget = min((len(group) for group in groups.values() if len(group) >= FEWEST), default=0)
     rows = []
@@ -171,7 +168,7 @@ def fronts_frame(trials: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
     """The non-dominated candidates of a group by accuracy and ``cost``, cheapest first."""
-    best = non_dominated(group[["top1", cost]], {"top1": "maximize", cost: "minimize"})
+    best = non_dominated(group[["top1", cost]])
     return group[best].sort_values([cost, "number"]).drop_duplicates(["top1", cost])
 
 

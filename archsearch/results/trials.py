@@ -9,6 +9,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.results.frontier import on_frontier
 from archsearch.storage.trial_record import FIELDS
 
 WHOLE_NUMBERS = (
@@ -45,14 +46,13 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     ``test_top1`` (Pareto front only), ``started``, objectives of the user's own, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
     of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
     """
-    best = {trial.number for trial in study.best_trials} if study.trials else set()
     tested = study.user_attrs.get("test_top1", {})
     own = own_objectives(study)
-    rows = [
-        trial_row(trial, best, tested) | own_values(trial, own) for trial in study.get_trials(deepcopy=False)
-    ]
+    rows = [trial_row(trial) | own_values(trial, own) for trial in study.get_trials(deepcopy=False)]
     types = dtypes() | dict.fromkeys(own, "Float64")
     frame = pd.DataFrame(rows, columns=columns(rows, own)).astype(types)
+    frame["on_frontier"] = on_frontier(frame, study.metric_names or ()).astype("boolean")
+    frame["test_top1"] = frame["architecture"].map(tested).where(frame["on_frontier"]).astype("Float64")
     for name in frame.columns.difference(list(types)):
         frame[name] = frame[name].astype("Float64") if name.startswith("rung_") else tidy(frame[name])
     return frame
@@ -84,19 +84,16 @@ def dtypes() -> dict[str, str]:
     }
 
 
-def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -> dict[str, Any]:
+def trial_row(trial: FrozenTrial) -> dict[str, Any]:
     """One trial, flat."""
     attributes = {name: trial.user_attrs.get(name) for name in SHOWN}
     if not trial.state.is_finished():
         # Attributes are written before the trial is told: until then it has come to nothing yet.
         attributes["outcome"] = "paused" if attributes["outcome"] == "paused" else None
-    on_frontier = trial.number in best
     return {
         "number": trial.number,
         "state": trial.state.name,
         **attributes,
-        "on_frontier": on_frontier,
-        "test_top1": tested.get(trial.user_attrs.get("architecture", "")) if on_frontier else None,
         "started": trial.datetime_start,
         **rung_columns(trial.user_attrs.get("rungs", ())),
         **{f"excess.{name}": value for name, value in trial.constraints.items()},

@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archsearch.objectives import objective_of
+from archsearch.stats.pareto import front
 
 Floats = NDArray[np.float64]
 
@@ -106,12 +107,6 @@ def cost_matrix(candidates: pd.DataFrame, objectives: Sequence[str]) -> Floats:
             f"a candidate with {', '.join(objectives)} of {wrong} cannot be ranked; costs are above 0"
         )
     return costs
-
-
-def front(points: Floats) -> Floats:
-    """The points (n, m) that no other one dominates, equal ones once."""
-    kept: Floats = moocore.filter_dominated(points)
-    return kept
 
 
 def volume(points: Floats) -> float:

@@ -68,7 +68,7 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
     slot, store = len(loop.store.used()), loop.store
     while slot < until:
         proposal = proposal_of(loop.searched, RandomTrial(generator))
-        if loop.searched.reasons_against(proposal.architecture):
+        if loop.searched.violations(proposal.architecture):
             continue
         top1 = table(proposal.architecture, None)
         record = new_record(proposal.architecture, slot, loop.context.space)

@@ -1,14 +1,10 @@
 import math
 
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from trial_frames import trials_of
 
 from archsearch.results.map import (
     COLUMNS,
-    Grid,
     best_globality,
     coverage,
     map_frame,
@@ -112,26 +108,3 @@ def test_an_empty_run_has_an_empty_map():
     assert frame.empty
     assert list(frame.columns) == list(COLUMNS)
     assert best_globality(frame, SPREAD) is None
-
-
-def test_candidates_of_one_cost_share_a_column():
-    grid = Grid.of(pd.Series([5.0, 5.0]))
-
-    assert grid.cells == 5
-    assert grid.place(0.5, 5.0) == (2, 0)
-
-
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 1), st.floats(0.01, 1e9)),
-        min_size=1,
-        max_size=20,
-    )
-)
-def test_every_candidate_lies_in_the_cell_whose_edges_hold_it(points):
-    grid = Grid.of(pd.Series([cost for _, cost in points]))
-    for globality, cost in points:
-        row, column = grid.place(globality, cost)
-
-        assert grid.globality[row] <= globality <= grid.globality[row + 1]
-        assert grid.cost[column] <= cost <= grid.cost[column + 1]

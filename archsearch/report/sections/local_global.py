@@ -28,9 +28,10 @@ from archsearch.report.blocks import (
     make_table,
 )
 from archsearch.results.families import LOCAL
-from archsearch.results.map import Grid, coverage
+from archsearch.results.map import coverage
 from archsearch.results.run import Run
 from archsearch.results.trials import trained_trials
+from archsearch.stats.cells import Grid
 
 
 def local_global_map(run: Run) -> Section:
