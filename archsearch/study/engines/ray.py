@@ -25,7 +25,7 @@ from archsearch.data import ImageData
 from archsearch.errors import DataError, EnvironmentFaultError, FailedTrialError, InputError, Problem
 from archsearch.profiling import LatencyPredictor, pick_device
 from archsearch.space import Space
-from archsearch.storage.optuna_storage import RESUME
+from archsearch.storage.faults import RESUME
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
 from archsearch.study.callbacks import Callback
