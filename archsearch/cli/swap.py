@@ -1,7 +1,7 @@
 """``archsearch swap``."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from archsearch.counting import globality
 from archsearch.formatting import amount, duration
 from archsearch.objectives import objective_of
 from archsearch.results import swap_lines
-from archsearch.results.frames import opened
 from archsearch.space.swap import Swap
-from archsearch.storage.optuna_storage import close
+from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.finalists import Finalist
 from archsearch.study.swaps import SwapOptions, SwapWatcher, plan_swaps, train_swaps
@@ -65,7 +64,10 @@ def swap_command(
     screen = console()
     progress = None if as_json else SwapProgress(screen)
     try:
-        with recorded(folder) as study, progress.shown() if progress is not None else nullcontext():
+        with (
+            record_of(folder, load_for_work) as study,
+            progress.shown() if progress is not None else nullcontext(),
+        ):
             train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, watcher=progress)
     except (KeyboardInterrupt, SystemExit):
         if progress is not None:
@@ -89,7 +91,7 @@ def swap_command(
 
 def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
     """Print the swaps of a trial and what they cost, and write nothing."""
-    with recorded(folder) as study:
+    with record_of(folder, open_read_only) as study:
         swaps = plan_swaps(study, asked)
     screen = console()
     if as_json:
@@ -102,9 +104,9 @@ def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
 
 
 @contextmanager
-def recorded(folder: Path) -> Iterator[optuna.Study]:
+def record_of(folder: Path, opener: Callable[..., optuna.Study]) -> Iterator[optuna.Study]:
     """The study of a run folder, for as long as this lasts."""
-    study = opened(RunFolder(folder))
+    study = opener(*RunFolder(folder).record())
     try:
         yield study
     finally:

@@ -6,10 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 
-from archsearch.errors import InputError, Problem
 from archsearch.results.families import disagreement_frame, families_frame, fronts_frame, price_frame
 from archsearch.results.frontier import frontier_frame
 from archsearch.results.importance import importance_frame
@@ -19,8 +17,8 @@ from archsearch.results.proxies import proxy_report
 from archsearch.results.repeats import repeats_frame
 from archsearch.results.swaps import no_swaps
 from archsearch.stats.seeds import SeedSpread, seed_spread
-from archsearch.storage.optuna_storage import close, load_study_record
-from archsearch.storage.run_folder import RunFolder, study_name
+from archsearch.storage.open import close, open_read_only
+from archsearch.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class RunFrames:
     @cached_property
     def importance(self) -> pd.DataFrame:
         """What each choice decides, read from the record anew; see ``results.importance.importance_frame``."""
-        study = opened(RunFolder(self.folder))
+        study = open_read_only(*RunFolder(self.folder).record())
         try:
             return importance_frame(study)
         finally:
@@ -109,14 +107,3 @@ class RunFrames:
         """What the run belongs to and on what it ran (``run.json``)."""
         content: dict[str, Any] = json.loads(RunFolder(self.folder).manifest.read_text())
         return content
-
-
-def opened(folder: RunFolder) -> optuna.Study:
-    """The study whose results lie in ``folder``: in its file, or in the database that its manifest names."""
-    if folder.database.is_file():
-        return load_study_record(folder.database)
-    storage = folder.storage if folder.manifest.is_file() else None
-    if storage is None:
-        what, remedy = "no run lies here (there is no study.db)", "give the folder that archsearch run named"
-        raise InputError(str(folder.path), [Problem("", what, remedy)])
-    return load_study_record(storage, study_name(folder.identity()))

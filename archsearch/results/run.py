@@ -10,13 +10,13 @@ import pandas as pd
 from archsearch.files import replacing, write_atomically
 from archsearch.results.answer import answer_lines
 from archsearch.results.finalists import finalists_frame
-from archsearch.results.frames import RunFrames, opened
+from archsearch.results.frames import RunFrames
 from archsearch.results.health import health_frame
 from archsearch.results.measured_globality import measured_globality_frame
 from archsearch.results.repeats import repeats_frame
 from archsearch.results.swaps import swaps_frame
 from archsearch.results.trials import stages_frame, trials_frame
-from archsearch.storage.optuna_storage import close
+from archsearch.storage.open import close, open_read_only
 from archsearch.storage.run_folder import RunFolder
 
 # What older versions called a table that has another name now.
@@ -46,7 +46,7 @@ def load_run(folder: str | Path) -> Run:
         EnvironmentFaultError: its database cannot be read.
     """
     place = RunFolder(Path(folder))
-    study = opened(place)
+    study = open_read_only(*place.record())
     try:
         trials = trials_frame(study)
         return Run(

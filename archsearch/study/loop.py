@@ -17,7 +17,7 @@ from archsearch.architecture import Architecture
 from archsearch.errors import ArchsearchError, InfeasibleError
 from archsearch.search import Observation, ProposalSeed, next_promotion, propose
 from archsearch.space import choices_for
-from archsearch.storage.optuna_storage import retry_while_down
+from archsearch.storage.faults import retry_while_down
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
 from archsearch.storage.trial_store import TrialStore, frontier_trials, used

@@ -20,7 +20,8 @@ from archsearch.profiling import (
     read_predictor,
 )
 from archsearch.space import Space
-from archsearch.storage.optuna_storage import close, open_study, retry_while_down, storage_faults
+from archsearch.storage.faults import retry_while_down, storage_faults
+from archsearch.storage.open import close, open_for_work
 from archsearch.storage.run_folder import RunFolder, study_name
 from archsearch.storage.trial_store import TrialStore
 from archsearch.study.callbacks import Callback
@@ -71,7 +72,7 @@ def search(
             with locks.turn():
                 predictor = predictor_of(folder, space, conditions)
                 folder.claim(belongs, device_name(device), storage)
-                study = open_study(storage or folder.database, name, config.objectives)
+                study = open_for_work(storage or folder.database, name, config.objectives)
                 same_device(study, config, device_name(device))
                 return predictor, study
 

@@ -24,7 +24,7 @@ from archsearch.space import Space
 from archsearch.space.grammar import PartSpace
 from archsearch.space.swap import TOLERANCE, Swap, matched_swaps
 from archsearch.stages import Part
-from archsearch.storage.optuna_storage import storage_faults
+from archsearch.storage.faults import storage_faults
 from archsearch.storage.run_folder import RunFolder, differing
 from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
 from archsearch.storage.trial_store import frontier_trials

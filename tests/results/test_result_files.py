@@ -12,7 +12,7 @@ from archsearch.api import run_study, write_all
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.results import load_run, write_tables
 from archsearch.space import load_space
-from archsearch.storage.optuna_storage import open_study
+from archsearch.storage.open import open_for_work
 from archsearch.study.config import StudyConfig
 
 FILES = ("trials.parquet", "stages.parquet", "trials.csv", "frontier.csv", "frontier.png")
@@ -133,7 +133,7 @@ def test_looking_at_a_run_changes_nothing(copy):
 
 
 def test_a_run_that_is_going_on_can_be_looked_at(copy):
-    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    study = open_for_work(copy / "study.db", "mixed", ("top1", "macs"))
     study.ask()
 
     run = load_run(copy)
@@ -144,7 +144,7 @@ def test_a_run_that_is_going_on_can_be_looked_at(copy):
 
 
 def test_a_run_whose_first_trial_is_going_on_can_be_looked_at(tmp_path):
-    open_study(tmp_path / "study.db", "new", ("top1", "macs")).ask()
+    open_for_work(tmp_path / "study.db", "new", ("top1", "macs")).ask()
 
     run = load_run(tmp_path)
 
@@ -152,7 +152,7 @@ def test_a_run_whose_first_trial_is_going_on_can_be_looked_at(tmp_path):
 
 
 def test_a_run_without_trials_has_empty_tables_of_the_same_columns(tmp_path, run):
-    open_study(tmp_path / "study.db", "new", ("top1", "macs"))
+    open_for_work(tmp_path / "study.db", "new", ("top1", "macs"))
 
     empty = load_run(tmp_path)
 
@@ -189,7 +189,7 @@ def test_the_accuracy_of_a_single_objective_is_shown_against_macs(searched, tmp_
 
 
 def test_an_interrupted_trial_is_in_the_table_and_not_on_the_frontier(copy):
-    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    study = open_for_work(copy / "study.db", "mixed", ("top1", "macs"))
     trial = study.ask()
     trial.set_user_attr("outcome", "interrupted")
     study.tell(trial, state=TrialState.FAIL)

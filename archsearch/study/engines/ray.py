@@ -26,7 +26,7 @@ from archsearch.errors import DataError, EnvironmentFaultError, FailedTrialError
 from archsearch.objectives import measured_among
 from archsearch.profiling import LatencyPredictor, pick_device
 from archsearch.space import Space
-from archsearch.storage.optuna_storage import RESUME
+from archsearch.storage.faults import RESUME
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
 from archsearch.study.callbacks import Callback
