@@ -15,7 +15,7 @@ from archsearch.storage.trial_record import OBJECTIVES
 
 Figure = dict[str, Any]
 
-SYMBOLS = {"all-conv": "square", "mixed": "x", "all-token": "circle"}
+SYMBOLS = {"all-local": "square", "mixed": "x", "all-global": "circle"}
 GLOBAL_FROM = ("triangle-up", "triangle-down", "diamond", "cross", "pentagon", "hexagon", "star", "hourglass")
 # Words of a hover text that stand on one line of it.
 CHOICES_A_LINE = 3

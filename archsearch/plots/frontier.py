@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, Formatter, LogLocator, NullFormatter, ScalarFormatter
 
+from archsearch.families import ALL_GLOBAL, ALL_LOCAL, MIXED, family_order
 from archsearch.storage.trial_record import OBJECTIVES
 
-MARKERS = {"all-conv": "s", "mixed": "X", "all-token": "o"}
+MARKERS = {ALL_LOCAL: "s", MIXED: "X", ALL_GLOBAL: "o"}
 GLOBAL_FROM = ("^", "v", "<", ">", "P", "D", "p", "h")
 # Counts of an image, and the others in their own unit.
 COUNTS = ("macs", "params")
@@ -84,9 +85,7 @@ def name_references(axes: Axes, trained: pd.DataFrame, cost: str) -> None:
 
 def families(trained: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The trials of each family, from local to global."""
-    order = sorted(
-        trained["family"].unique(), key=lambda name: (name != "all-conv", name == "all-token", name)
-    )
+    order = sorted(trained["family"].unique(), key=family_order)
     yield from ((str(family), trained[trained["family"] == family]) for family in order)
 
 

@@ -156,7 +156,7 @@ def price_figure(price: pd.DataFrame) -> Figure:
         )
     axes.set_yticks(places, list(price["family"]))
     axes.set_ylim(-0.6, len(price) - 0.4)
-    axes.set_xlabel("top-1 gained over all-conv at equal cost")
+    axes.set_xlabel("top-1 gained over all-local at equal cost")
     axes.set_title("Price of global")
     return figure
 

@@ -40,7 +40,7 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "none",
 }
 # Okabe and Ito's colours, told apart by the colour-blind; from local to global.
-COLOURS = {"all-conv": "#0072b2", "mixed": "#8a8a8a", "all-token": "#d55e00"}
+COLOURS = {"all-local": "#0072b2", "mixed": "#8a8a8a", "all-global": "#d55e00"}
 GLOBAL_FROM = ("#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#b8a000", "#7a5195")
 INK, FAINT, ACCENT = "#2b3a4a", "#c9ced4", "#c2255c"
 

@@ -67,23 +67,23 @@ def standing(row: "pd.Series[Any]") -> str:
 
 
 def family_lines(run: Run) -> Iterator[str]:
-    """Every family with global stages against all-conv, at equal cost and at its best."""
+    """Every family with global stages against all-local, at equal cost and at its best."""
     if LOCAL not in set(run.families["family"]):
         families = ", ".join(run.families["family"])
-        yield f"No all-conv network was trained ({families} were), so that the price of being global cannot be told."
+        yield f"No all-local network was trained ({families} were), so that the price of being global cannot be told."
         return
     if run.price.empty:
-        yield "Only all-conv networks were trained, so that being global was never tried."
+        yield "Only all-local networks were trained, so that being global was never tried."
         return
     for _, row in run.price.iterrows():
         yield price_line(row, run)
 
 
 def price_line(row: "pd.Series[Any]", run: Run) -> str:
-    """One family against all-conv."""
+    """One family against all-local."""
     low, high = (row[f"gain_at_equal_cost_{end}"] for end in ("low", "high"))
     cost = COST_WORDS[run.cost]
-    text = f"{row['family']} against all-conv: "
+    text = f"{row['family']} against all-local: "
     if pd.isna(low):
         text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} (what seeds make of it is not known)"
     else:

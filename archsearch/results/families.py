@@ -1,6 +1,6 @@
 """Families side by side: their fronts at equal budget, what each adds, and the price of being global.
 
-Families are those of ``counting.globality.family``: all-conv, global-from-K, all-token, mixed.
+Families are those of ``counting.globality.family``: all-local, global-from-K, mixed, all-global.
 """
 
 import math
@@ -17,7 +17,7 @@ from archsearch.stats.hypervolume import Indicators, volume
 from archsearch.stats.seeds import SeedSpread
 from archsearch.storage.trial_record import OBJECTIVES
 
-LOCAL = "all-conv"
+LOCAL = "all-local"
 # Random subsets of a family that stand for the budget of the smallest one.
 SUBSETS = 200
 # Smaller families say nothing at equal budget: the others would be cut down to a handful.
@@ -155,11 +155,11 @@ def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 
 def price_frame(trials: pd.DataFrame, cost: str, spread: SeedSpread | None = None) -> pd.DataFrame:
-    """What going global buys and costs, one row for each family with global stages; empty without any all-conv network.
+    """What going global buys and costs, one row for each family with global stages; empty without any all-local network.
 
-    The family's most accurate network, ``number``, against all-conv's, ``against``: ``gain`` in top-1 for
+    The family's most accurate network, ``number``, against all-local's, ``against``: ``gain`` in top-1 for
     ``extra_cost`` (in the unit of ``cost``; below zero where global is cheaper), and ``gain_per_cost`` where it is dearer. ``gain_at_equal_cost``
-    is the mean height of the family's front over all-conv's, over the range of cost (by its logarithm) in which
+    is the mean height of the family's front over all-local's, over the range of cost (by its logarithm) in which
     both have a point of that cost or less; ``_low`` to ``_high`` is its 95 % interval if each height has the seeds' spread and
     neighbouring heights, which are often those of one network, err together; empty where no seed was repeated.
     """

@@ -93,7 +93,7 @@ class Run:
 
     @cached_property
     def price(self) -> pd.DataFrame:
-        """What each family with global stages buys and costs against all-conv; see ``results.families.price_frame``."""
+        """What each family with global stages buys and costs against all-local; see ``results.families.price_frame``."""
         return price_frame(self.trials, self.cost, self.spread)
 
     @cached_property

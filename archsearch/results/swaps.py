@@ -49,8 +49,7 @@ COLUMNS = {
     "test_top1_from": "Float64",
     "test_top1_to": "Float64",
 }
-# Local blue, global brown, as in the drawings; shapes for who prints in grey.
-MARKS = {"conv": ("#3182bd", "s"), "mhsa": ("#a63603", "o"), "token_transformer": ("#d95f0e", "^")}
+# Of a kind that is not known here.
 OTHER = ("0.4", "D")
 
 Entries = Mapping[str, Mapping[str, Any]]
@@ -183,7 +182,7 @@ def save_swaps_plot(frame: pd.DataFrame, path: Path, title: str) -> None:
         axes = figure.subplots()
         axes.axvline(0, color="0.6", linewidth=0.9)
         for height, (_, row) in enumerate(rows.iterrows()):
-            colour, shape = MARKS.get(row["kind_to"], OTHER)
+            colour, shape = mark_of(row["kind_to"])
             axes.plot(row["difference"], height, shape, color=colour, markersize=6)
             if pd.notna(row["difference_low"]):
                 axes.hlines(
@@ -198,14 +197,21 @@ def save_swaps_plot(frame: pd.DataFrame, path: Path, title: str) -> None:
         figure.savefig(path)
 
 
+def mark_of(kind: str) -> tuple[str, str]:
+    """Colour and shape of a kind: local blue, global brown, as in the drawings; shapes for who prints in grey."""
+    from archsearch.stages import STAGE_KINDS  # noqa: PLC0415 - torch, only when swaps are drawn
+
+    return STAGE_KINDS[kind].mark if kind in STAGE_KINDS else OTHER
+
+
 def name_kinds(figure: Figure, kinds: Sequence[str]) -> None:
     """What the marks are."""
     handles = [
         Line2D(
             [],
             [],
-            color=MARKS.get(kind, OTHER)[0],
-            marker=MARKS.get(kind, OTHER)[1],
+            color=mark_of(kind)[0],
+            marker=mark_of(kind)[1],
             linestyle="none",
             label=kind,
         )

@@ -9,6 +9,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
+from archsearch.families import read_family
 from archsearch.storage.trial_record import FIELDS
 
 WHOLE_NUMBERS = (
@@ -75,6 +76,7 @@ def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -
     if not trial.state.is_finished():
         # Attributes are written before the trial is told: until then it has come to nothing yet.
         attributes["outcome"] = "paused" if attributes["outcome"] == "paused" else None
+    attributes["family"] = attributes["family"] and read_family(attributes["family"])
     on_frontier = trial.number in best
     return {
         "number": trial.number,

@@ -7,6 +7,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.families import read_family
 from archsearch.search import Observation, Reading, State
 from archsearch.study.feasible_space import features_of
 
@@ -59,7 +60,7 @@ class ObservationCache:
             identity=attributes["architecture"],
             answers=trial.params,
             choices=self.choices[questions],
-            stratum=stratum_of(attributes["family"]),
+            stratum=stratum_of(read_family(attributes["family"])),
             state=state,
             costs=tuple(attributes.get(name) for name in self.costs),
             readings=tuple(readings),

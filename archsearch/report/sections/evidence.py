@@ -275,8 +275,8 @@ METHODS = {
     "Globality": "Mean over the spatial mixers of how far each one reaches, as a share of the reach of uniform "
     "attention on its grid; attention is taken as uniform, soft splits count, 1x1 convolutions and channel MLPs do "
     "not. It needs no weights. 0 is local, 1 is global.",
-    "Families": "all-conv has no global mixer; global-from-K mixes locally before stage K and globally from there on; "
-    "all-token is global from the stem on; mixed is the rest.",
+    "Families": "all-local has no global stage; global-from-K mixes locally before stage K and globally from there on; "
+    "all-global has no local stage; mixed is the rest.",
     "Accuracy": "Top-1 on validation images after the short training that all candidates share; test images are "
     "read for the frontier and for finalists alone and decide nothing.",
     "Latency": "Median of repeated forward passes on the device above; quartiles and what was wrong with the machine "

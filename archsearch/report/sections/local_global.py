@@ -95,12 +95,12 @@ def price(run: Run) -> Iterator[Block]:
     """What global stages cost and gain."""
     title = "Price of global"
     if run.price.empty:
-        yield Absent(title, "it takes a trained all-conv candidate and one with global stages to compare")
+        yield Absent(title, "it takes a trained all-local candidate and one with global stages to compare")
         return
     known = run.price[run.price["gain_at_equal_cost"].notna()]
     if len(known):
         caption = (
-            f"Right of zero, the family's front lies above that of all-conv at equal "
+            f"Right of zero, the family's front lies above that of all-local at equal "
             f"{named(run.cost)}. A bar (95 % interval) across zero: the run does not tell them apart."
         )
         yield Picture("price", title, caption, fronts.price_figure(known))
@@ -115,7 +115,7 @@ def price(run: Run) -> Iterator[Block]:
         between("gain_at_equal_cost", "95 % interval", difference),
     ]
     caption = (
-        f"The best of each family against the best of all-conv, and the fronts at equal "
+        f"The best of each family against the best of all-local, and the fronts at equal "
         f"{named(run.cost)}. Gains are of top-1 on validation images."
     )
     yield table(run.price, caption, chosen)
