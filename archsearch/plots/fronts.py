@@ -9,8 +9,10 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from archsearch.families import ALL_LOCAL
 from archsearch.objectives import objective_of
 from archsearch.plots.frontier import label_axes
 from archsearch.plots.style import (
@@ -24,11 +26,13 @@ from archsearch.plots.style import (
     look_of,
     marks,
 )
-from archsearch.results.families import LOCAL
 from archsearch.results.frontier import non_dominated
+from archsearch.stages import STAGE_KINDS
 from archsearch.stats.cells import Grid
 
 ACCURACY = "Blues"
+# Colour and marker of a kind that is not known here, as of another user's file.
+UNKNOWN_KIND = ("0.4", "D")
 
 
 @in_shared_look
@@ -154,7 +158,7 @@ def price_figure(price: pd.DataFrame) -> Figure:
         )
     axes.set_yticks(places, list(price["family"]))
     axes.set_ylim(-0.6, len(price) - 0.4)
-    axes.set_xlabel(f"top-1 gained over {LOCAL} at equal cost")
+    axes.set_xlabel(f"top-1 gained over {ALL_LOCAL} at equal cost")
     axes.set_title("Price of global")
     return figure
 
@@ -182,16 +186,32 @@ def disagreement_figure(trained: pd.DataFrame, disagreement: pd.DataFrame) -> Fi
 
 @in_shared_look
 def swaps_figure(swaps: pd.DataFrame, title: str = "Matched swaps") -> Figure:
-    """What each trained swap changed in accuracy at equal cost, with its interval over paired seeds."""
-    figure = blank_figure(1.3 + 0.3 * len(swaps))
+    """What each trained swap changed in accuracy at equal cost, with its interval over paired seeds.
+
+    A mark is that of the kind which the stage became, and filled where the interval leaves out 0.
+    """
+    figure = blank_figure(1.6 + 0.3 * len(swaps))
     axes = figure.subplots()
     rows = swaps.assign(y=np.arange(len(swaps))[::-1])
     axes.axvline(0, color="0.4", lw=1)
-    draw_intervals(axes, rows, rows["y"], "difference", color=INK, lw=3, alpha=0.35)
-    apart = (rows["difference_low"] > 0) | (rows["difference_high"] < 0)
-    apart = apart.fillna(value=False).astype(bool)
-    draw_marks(axes, rows[apart], "difference", "y", color=INK, s=42, zorder=3)
-    draw_marks(axes, rows[~apart], "difference", "y", facecolors="white", edgecolors=INK, s=42, zorder=3)
+    apart = ((rows["difference_low"] > 0) | (rows["difference_high"] < 0)).fillna(value=False).astype(bool)
+    handles = []
+    for kind, members in rows.groupby("kind_to", sort=False):
+        colour, shape = STAGE_KINDS[str(kind)].mark if kind in STAGE_KINDS else UNKNOWN_KIND
+        handles.append(Line2D([], [], color=colour, marker=shape, linestyle="none", label=str(kind)))
+        draw_intervals(axes, members, members["y"], "difference", color=colour, lw=3, alpha=0.35)
+        for chosen, fill in ((members[apart], colour), (members[~apart], "white")):
+            draw_marks(
+                axes,
+                chosen,
+                "difference",
+                "y",
+                facecolors=fill,
+                edgecolors=colour,
+                marker=shape,
+                s=42,
+                zorder=3,
+            )
     names = [
         f"trial {row['number']}, {row['place']}: {row['kind_from']} to {row['kind_to']} "
         f"(equal {objective_of(row['cost_name']).short})"
@@ -201,4 +221,5 @@ def swaps_figure(swaps: pd.DataFrame, title: str = "Matched swaps") -> Figure:
     axes.set_ylim(-0.6, len(swaps) - 0.4)
     axes.set_xlabel("top-1 after the swap less before it")
     axes.set_title(title)
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(len(handles), 1))
     return figure

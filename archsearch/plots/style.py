@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from archsearch.families import ALL_GLOBAL, ALL_LOCAL, GLOBAL_FROM, MIXED
 from archsearch.files import replacing
-from archsearch.results.families import GLOBAL, GLOBAL_FROM, LOCAL, MIXED
 
 P = ParamSpec("P")
 
@@ -55,9 +55,9 @@ class FamilyLook:
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 FAMILIES = {
-    LOCAL: FamilyLook("#0072b2", "s", "square"),
+    ALL_LOCAL: FamilyLook("#0072b2", "s", "square"),
     MIXED: FamilyLook("#8a8a8a", "X", "x"),
-    GLOBAL: FamilyLook("#d55e00", "o", "circle"),
+    ALL_GLOBAL: FamilyLook("#d55e00", "o", "circle"),
 }
 # Those that are global from a stage on, by that stage.
 FROM_STAGE = (

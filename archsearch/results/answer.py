@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from archsearch.families import ALL_LOCAL, describe_family
 from archsearch.formatting import as_sentence, listed
 from archsearch.objectives import objective_of
-from archsearch.results.families import LOCAL, by_family, describe_family, most_accurate
+from archsearch.results.families import by_family, most_accurate
 from archsearch.results.frames import RunFrames
 from archsearch.results.map import best_globality, coverage, means_of
 from archsearch.results.measured_globality import measured_globality_lines
@@ -63,12 +64,12 @@ def describe_standing(row: "pd.Series[Any]") -> str:
 
 def family_lines(run: RunFrames) -> Iterator[str]:
     """Every family with global stages against the local one, at equal cost and at its best."""
-    if LOCAL not in set(run.families["family"]):
+    if ALL_LOCAL not in set(run.families["family"]):
         families = ", ".join(run.families["family"])
-        yield f"No {LOCAL} network was trained ({families} were), so the price of being global is not known."
+        yield f"No {ALL_LOCAL} network was trained ({families} were), so the price of being global is not known."
         return
     if run.price.empty:
-        yield f"Only {LOCAL} networks were trained, so being global was never tried."
+        yield f"Only {ALL_LOCAL} networks were trained, so being global was never tried."
         return
     for _, row in run.price.iterrows():
         yield price_line(row, run)
@@ -78,7 +79,7 @@ def price_line(row: "pd.Series[Any]", run: RunFrames) -> str:
     """One family against the local one."""
     low, high = (row[f"gain_at_equal_cost_{end}"] for end in ("low", "high"))
     cost = objective_of(run.cost)
-    text = f"{row['family']} against {LOCAL}: "
+    text = f"{row['family']} against {ALL_LOCAL}: "
     if pd.isna(low):
         text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost.short} (how much of it is due to seeds is not known)"
     else:

@@ -1,7 +1,4 @@
-"""Families side by side: their fronts at equal budget, what each adds, and the price of being global.
-
-Families are those of ``counting.globality.family``; their names stand here once more for rooms that need no torch.
-"""
+"""Families side by side: their fronts at equal budget, what each adds, and the price of being global."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,17 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from archsearch.families import ALL_LOCAL, family_order
 from archsearch.results.frontier import non_dominated
 from archsearch.results.trials import trained_trials
 from archsearch.stats.hypervolume import Indicators, volume
 from archsearch.stats.seeds import SeedSpread
 
-LOCAL, GLOBAL, MIXED, GLOBAL_FROM = "all-conv", "all-token", "mixed", "global-from-"
-MEANINGS = {
-    LOCAL: "every stage mixes locally",
-    GLOBAL: "every stage mixes globally",
-    MIXED: "a local stage comes after a global one",
-}
 # Random subsets of a family that stand for the budget of the smallest one.
 SUBSETS = 200
 # Smaller families say nothing at equal budget: the others would be cut down to a handful.
@@ -78,17 +70,9 @@ DISAGREEMENT_COLUMNS = {
 }
 
 
-def describe_family(name: str) -> str:
-    """Which networks a family has, in words; stages count from 0, and the stem decides nothing."""
-    first = name.removeprefix(GLOBAL_FROM)
-    if first == name:
-        return MEANINGS[name]
-    return f"stages before stage {first} mix locally, the others globally"
-
-
 def by_family(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The trials of each family, from local to global."""
-    order = sorted(trials["family"].unique(), key=lambda name: (name != LOCAL, name == GLOBAL, name))
+    order = sorted(trials["family"].unique(), key=family_order)
     yield from ((str(family), trials[trials["family"] == family]) for family in order)
 
 
@@ -182,7 +166,7 @@ def price_frame(trials: pd.DataFrame, cost: str, spread: SeedSpread | None = Non
     neighbouring heights, which are often those of one network, err together; empty where no seed was repeated.
     """
     groups = dict(members(trials))
-    local = groups.pop(LOCAL, None)
+    local = groups.pop(ALL_LOCAL, None)
     if local is None:
         return pd.DataFrame(columns=list(PRICE_COLUMNS)).astype(PRICE_COLUMNS)
     anchor = most_accurate(local)

@@ -13,19 +13,6 @@ if TYPE_CHECKING:
     from archsearch.shapes import FeatureShape
     from archsearch.stages import Part
 
-# Said of a part even where they have their usual value; the others only where they differ from it.
-KEY_FIELDS = (
-    "size",
-    "kernel",
-    "kernels",
-    "stride",
-    "strides",
-    "split_kernel",
-    "heads",
-    "expansion",
-    "mlp_ratio",
-    "attention",
-)
 # Said elsewhere, or of no interest to a reader.
 UNSAID = ("kind", "channels", "depth", "norm_eps")
 HEADER = ("part", "kind", "mixing", "fields", "output", "MACs", "share", "parameters", "reach")
@@ -107,7 +94,7 @@ def part_row(place: str, part: "Part", shape: "FeatureShape", count: "PartCount"
     return PartRow(
         place=place,
         kind=part.kind,
-        mixing=part.mixing,
+        mixing=part.mixing(shape),
         depth=getattr(part, "depth", 1),
         fields=tuple(fields_of(part)),
         out=astuple(part.out_shape(shape)),
@@ -143,7 +130,7 @@ def fields_of(part: "Part") -> Iterator[str]:
     """Its telling fields as words."""
     unusual = part.canonical()
     for name, value in part.active().items():
-        if name not in UNSAID and (name in KEY_FIELDS or name in unusual):
+        if name not in UNSAID and (name in part.summary_fields or name in unusual):
             yield describe_field(name, value)
 
 

@@ -9,6 +9,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.families import read_family
 from archsearch.results.frontier import on_frontier
 from archsearch.storage.trial_record import FIELDS
 
@@ -90,6 +91,7 @@ def trial_row(trial: FrozenTrial) -> dict[str, Any]:
     if not trial.state.is_finished():
         # Attributes are written before the trial is told: until then it has come to nothing yet.
         attributes["outcome"] = "paused" if attributes["outcome"] == "paused" else None
+    attributes["family"] = attributes["family"] and read_family(attributes["family"])
     return {
         "number": trial.number,
         "state": trial.state.name,

@@ -32,10 +32,8 @@ TOLERANCE = 0.02
 WIDEST = 8
 INNER_WIDEST = 4
 MOST_GUESSES = 10
-INNER = ("expansion", "mlp_ratio")
-# What means the same in every kind that has it. A norm's epsilon does not: they are different norms.
+# What every stage has. The other fields that mean the same are those that both kinds name in their swap rules.
 SHARED = ("channels", "depth", "stride")
-ALIKE = (*SHARED, "activation", "shortcut", "shortcut_activation", "heads")
 
 Examples = Mapping[tuple[int, str], Part]
 
@@ -86,7 +84,7 @@ def matched_swaps(
 
     ``examples`` say how a kind is written at a stage, by index and kind: all its fields but ``channels``,
     ``depth`` and ``stride`` are taken from there. Without one, or where it does not fit, the kind has its defaults,
-    and what means the same in both kinds stays (``ALIKE``).
+    and what means the same in both kinds stays (``SwapRules.alike``).
 
     Raises:
         InputError: there is no such cost or stage, or the tolerance is no share.
@@ -146,19 +144,19 @@ def forms_of(stage: Part, kind: str, example: Part | None) -> Iterator[Part]:
     if example is not None:
         yield example.model_copy(update=stays)
     spec = STAGE_KINDS[kind]
-    alike = {n: getattr(stage, n) for n in ALIKE if n in type(stage).model_fields and n in spec.model_fields}
-    # T2T's windows for a stride: 3 at 1 and 2, 7 at 4. They overlap, and keep ceil(H / stride) on even maps.
-    windows = {"split_kernel": max(3, 2 * stays["stride"] - 1)} if "split_kernel" in spec.model_fields else {}
-    plain = spec.model_validate({**alike, **windows})
+    alike = {n: getattr(stage, n) for n in spec.swap_rules.alike if n in stage.swap_rules.alike}
+    plain = spec.model_validate({**stays, **alike, **spec.fields_at_stride(stays["stride"])})
     yield plain
-    heads: int = getattr(plain, "heads", 1)
-    while (heads := heads // 2) > 0:
-        yield plain.model_copy(update={"heads": heads})
+    halved = spec.swap_rules.halved
+    value: int = getattr(plain, halved) if halved is not None else 1
+    while halved is not None and (value := value // 2) > 0:
+        yield plain.model_copy(update={halved: value})
 
 
 def changed(form: Part, found: Part) -> str:
     """What a match changed besides ``channels``, in words."""
-    names = [name for name in ("depth", "heads", *INNER) if name in found.active()]
+    rules = found.swap_rules
+    names = [name for name in ("depth", rules.halved, rules.inner_width) if name in found.active()]
     return ", ".join(
         f"{name} {getattr(found, name):.4g} instead of {getattr(form, name):.4g}"
         for name in names
@@ -319,8 +317,8 @@ def validated(spec: type[Part], fields: Mapping[str, Any]) -> Part | None:
 
 def inner_of(stage: Part) -> str | None:
     """The field that sets the inner width, where the stage has one."""
-    active = stage.active()
-    return next((name for name in INNER if name in active), None)
+    name = stage.swap_rules.inner_width
+    return name if name in stage.active() else None
 
 
 def distortion(form: Part, stage: Part) -> float:

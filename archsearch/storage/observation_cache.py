@@ -7,6 +7,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.families import read_family
 from archsearch.search import Observation, Reading, State, features_of
 
 ENDED: Mapping[str, State] = {
@@ -58,7 +59,7 @@ class ObservationCache:
             identity=attributes["architecture"],
             answers=trial.params,
             choices=self.choices[questions],
-            family=rung_family(attributes["family"]),
+            family=rung_family(read_family(attributes["family"])),
             state=state,
             costs=tuple(attributes.get(name) for name in self.costs),
             readings=tuple(readings),

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from archsearch.families import read_family
+
 Outcome = Literal["running", "paused", "trained", "stopped", "infeasible", "failed", "interrupted"]
 
 
@@ -29,7 +31,7 @@ class TrialRecord:
         architecture: its id; ``description`` is the architecture itself as JSON.
         reference: its name, if it is one of the space's references.
         layout: one letter a part, such as ``P-CMT``.
-        family: ``all-conv``, ``all-token``, ``global-from-K`` or ``mixed``.
+        family: ``all-local``, ``global-from-K``, ``all-global`` or ``mixed``.
         globality: mean reach of its spatial mixers, in [0, 1].
         global_depth: where the global mixers sit, 0 first to 1 last.
         global_tokens: tokens of the first grid that is mixed globally.
@@ -109,6 +111,7 @@ class TrialRecord:
         lacking = [name for name in COUNTED if known[name] is None]
         if lacking:
             raise ValueError(f"a recorded candidate has no {', '.join(lacking)}")
+        known["family"] = read_family(known["family"])
         return cls(**{**known, "rungs": tuple(known["rungs"]) if known["rungs"] else None})
 
     def attributes(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ DEFAULTS = {
     "state": "COMPLETE",
     "outcome": "trained",
     "layout": "C-CCC",
-    "family": "all-conv",
+    "family": "all-local",
     "globality": 0.1,
     "top1": 0.5,
     "latency_ms": 1.0,

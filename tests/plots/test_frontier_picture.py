@@ -18,7 +18,7 @@ def test_the_ending_of_a_picture_decides_its_format(run, tmp_path, ending):
 
 
 def test_every_family_can_be_drawn(run, tmp_path):
-    names = ["all-conv", "mixed", "all-token", *(f"global-from-{stage}" for stage in range(12))]
+    names = ["all-local", "mixed", "all-global", *(f"global-from-{stage}" for stage in range(12))]
     trained = run.trials[run.trials["outcome"] == "trained"].head(1)
     trials = pd.concat([trained] * len(names)).assign(family=names, macs=np.arange(1, len(names) + 1))
     picture = tmp_path / "families.svg"

@@ -33,7 +33,7 @@ IMAGE, SCRIPT, FORMULA = (
     "</script><script>alert(2)</script>",
     "$\\frac{$ & 'x\"",
 )
-FAMILIES = ["all-conv", "global-from-1", "global-from-2", "mixed", "all-token"]
+FAMILIES = ["all-local", "global-from-1", "global-from-2", "mixed", "all-global"]
 
 
 def table(architecture, recipe):

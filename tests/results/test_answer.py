@@ -53,7 +53,7 @@ def test_a_difference_that_seeds_do_not_explain_stands_with_its_interval():
     # Deviation 0.001 with two degrees of freedom.
     (line,) = told(
         run_of(LOCAL, {**GLOBAL, "latency_ms": 1.9, "top1": 0.61}, repeats=seeds(0.5, 0.501, 0.499)),
-        "global-from-1 against all-conv",
+        "global-from-1 against all-local",
     )
 
     assert "best against best +0.110 top-1 for 0.1 ms less" in line
@@ -74,7 +74,7 @@ def test_where_seeds_hide_a_difference_the_sentence_says_so():
         {**GLOBAL, "top1": 0.51},
         repeats=seeds(0.50, 0.52, 0.48),
     )
-    (line,) = told(run, "global-from-1 against all-conv")
+    (line,) = told(run, "global-from-1 against all-local")
 
     assert "+0.010 top-1 at equal latency (-" in line
     assert "not separated by the seeds" in line
@@ -89,7 +89,7 @@ def test_without_repeated_seeds_it_says_that_nobody_knows():
         {**GLOBAL, "top1": 0.61},
     )
 
-    assert "(how much of it is due to seeds is not known)" in told(run, "against all-conv")[0]
+    assert "(how much of it is due to seeds is not known)" in told(run, "against all-local")[0]
     assert "how far that is the seed's doing is not known" in told(run, "best cell of the map")[0]
     assert run.answer[-1].startswith("No architecture was trained from several seeds")
 
@@ -106,8 +106,8 @@ def test_the_map_names_the_cells_that_the_seeds_do_not_tell_from_the_best():
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([GLOBAL], "No all-conv network was trained"),
-        ([LOCAL], "Only all-conv networks were trained"),
+        ([GLOBAL], "No all-local network was trained"),
+        ([LOCAL], "Only all-local networks were trained"),
     ],
 )
 def test_a_side_that_was_never_tried_is_named(rows, words):
@@ -143,7 +143,7 @@ def test_the_letters_and_families_of_this_run_are_explained():
 
     assert explain_codes(run) == (
         "A layout has a letter for each part, the stem first: C conv, M mhsa and P patch. Families (stages count from "
-        "0): all-conv: every stage mixes locally; global-from-1: stages before stage 1 mix locally, the others globally."
+        "0): all-local: every stage mixes locally; global-from-1: stages before stage 1 mix locally, the others globally."
     )
 
 
@@ -153,4 +153,4 @@ def test_a_cost_of_the_users_own_is_told_by_its_name():
     run.trials["energy_mj"] = [3.5, 2.5]
 
     assert "with top-1 0.600 (one training) at 3.5; globality" in run.answer[0]
-    assert told(run, "global-from-1 against all-conv: ")
+    assert told(run, "global-from-1 against all-local: ")

@@ -17,7 +17,7 @@ TRIALS = trials_of(
     {"globality": 0.05, "latency_ms": 1.0, "top1": 0.40},
     {"globality": 0.10, "latency_ms": 1.5, "top1": 0.45, "layout": "C-CCM", "family": "global-from-2"},
     {"globality": 0.10, "latency_ms": 3.0, "top1": 0.60},
-    {"globality": 0.90, "latency_ms": 32.0, "top1": 0.70, "family": "all-token"},
+    {"globality": 0.90, "latency_ms": 32.0, "top1": 0.70, "family": "all-global"},
     {"globality": 0.50, "latency_ms": 4.5, "top1": 0.99, "outcome": "stopped"},
 )
 SPREAD = SeedSpread(deviation=0.01, degrees=4, samples=512)

@@ -31,7 +31,7 @@ def trained(count, globality=None):
             "architecture": [f"a{number}" for number in range(count)],
             "number": range(count),
             "layout": "P-C",
-            "family": "all-conv",
+            "family": "all-local",
             "globality": values,
             "outcome": "trained",
         }

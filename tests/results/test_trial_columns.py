@@ -47,7 +47,7 @@ MEASURED = {
     "device": lambda row: row["device"] != "",
     "global_latency_share": lambda row: (
         row["global_latency_share"] == 0
-        if row["family"] == "all-conv"
+        if row["family"] == "all-local"
         else 0 < row["global_latency_share"] <= 1
     ),
     "profile_seconds": lambda row: 0 < row["profile_seconds"] <= row["seconds"],

@@ -140,7 +140,7 @@ SIZES = {"macs": 1000, "params": 100, "activations": 10, "globality": 0.5}
 
 def recorded(outcome="trained", state=TrialState.COMPLETE, constraints=None, **attributes):
     """A trial as a study records it."""
-    usual = {"slot": 4, "architecture": "abc", "family": "all-conv", "outcome": outcome, **SIZES}
+    usual = {"slot": 4, "architecture": "abc", "family": "all-local", "outcome": outcome, **SIZES}
     choices = {"a": CategoricalDistribution((1, 2)), "b": CategoricalDistribution(("x", "y"))}
     return create_trial(
         state=state,
@@ -159,7 +159,7 @@ def test_a_recorded_trial_is_known_with_all_that_the_search_asks_of_it():
     trial = recorded(top1=0.6, train_loss=1.5, rungs=RUNGS, constraints={"params": -5.0})
     known = ObservationCache(("latency_ms", "macs")).of(trial)
 
-    assert (known.slot, known.identity, known.family, known.state) == (4, "abc", "all-conv", "trained")
+    assert (known.slot, known.identity, known.family, known.state) == (4, "abc", "all-local", "trained")
     assert known.answers == {"a": 2, "b": "x"}
     assert known.choices == {"a": (1, 2), "b": ("x", "y")}
     assert known.costs == (None, 1000)
@@ -241,6 +241,6 @@ def test_what_is_no_choice_of_several_is_refused():
 
 
 def test_all_that_turns_global_at_some_stage_is_one_family_at_a_rung():
-    families = ("all-conv", "all-token", "mixed", "global-from-1", "global-from-3")
+    families = ("all-local", "all-global", "mixed", "global-from-1", "global-from-3")
 
     assert [rung_family(family) for family in families] == [*families[:3], "global-from", "global-from"]

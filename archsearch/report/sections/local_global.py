@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from archsearch.families import ALL_LOCAL
 from archsearch.formatting import amount
 from archsearch.objectives import objective_of
 from archsearch.plots import fronts
@@ -27,7 +28,6 @@ from archsearch.report.blocks import (
     interval_column,
     make_table,
 )
-from archsearch.results.families import LOCAL
 from archsearch.results.map import coverage
 from archsearch.results.run import Run
 from archsearch.results.trials import trained_trials
@@ -103,12 +103,12 @@ def price(run: Run) -> Iterator[Block]:
     """What global stages cost and gain."""
     title = "Price of global"
     if run.price.empty:
-        yield Absent(title, f"it takes a trained {LOCAL} candidate and one with global stages to compare")
+        yield Absent(title, f"it takes a trained {ALL_LOCAL} candidate and one with global stages to compare")
         return
     known, cost = run.price[run.price["gain_at_equal_cost"].notna()], objective_of(run.cost)
     if len(known):
         caption = (
-            f"Right of zero, the family's front lies above that of {LOCAL} at equal "
+            f"Right of zero, the family's front lies above that of {ALL_LOCAL} at equal "
             f"{cost.short}. A bar ({INTERVAL}) across zero: the run does not tell them apart."
         )
         yield FigureBlock("price", title, caption, fronts.price_figure(known))
@@ -123,7 +123,7 @@ def price(run: Run) -> Iterator[Block]:
         interval_column("gain_at_equal_cost", INTERVAL, as_difference),
     ]
     caption = (
-        f"The best of each family against the best of {LOCAL}, and the fronts at equal "
+        f"The best of each family against the best of {ALL_LOCAL}, and the fronts at equal "
         f"{cost.short}. Gains are of top-1 on validation images."
     )
     yield make_table(run.price, caption, chosen)

@@ -6,24 +6,18 @@ them is tested against that code (``tests/report/test_methods.py``).
 
 from collections.abc import Iterator
 
+from archsearch.families import ALL_GLOBAL, ALL_LOCAL, GLOBAL_FROM, MIXED, describe_family
 from archsearch.report.blocks import INTERVAL, Facts, Section
-from archsearch.results.families import (
-    FEWEST,
-    GLOBAL,
-    GLOBAL_FROM,
-    LOCAL,
-    MIXED,
-    STEPS,
-    SUBSETS,
-    describe_family,
-)
+from archsearch.results.families import FEWEST, STEPS, SUBSETS
 from archsearch.results.importance import CHANCE, QUANTILE, SHUFFLES
 from archsearch.results.measured_globality import NOMINAL_BELOW
 from archsearch.results.proxies import FEWEST_TRAININGS
 from archsearch.space.swap import TOLERANCE
 from archsearch.stats.hypervolume import STRETCH
 
-FAMILIES = "; ".join(f"{name}: {describe_family(name)}" for name in (LOCAL, f"{GLOBAL_FROM}K", GLOBAL, MIXED))
+FAMILIES = "; ".join(
+    f"{name}: {describe_family(name)}" for name in (ALL_LOCAL, f"{GLOBAL_FROM}K", ALL_GLOBAL, MIXED)
+)
 METHODS = {
     "Globality": "Mean over the spatial mixers of how far each one reaches, as a share of the reach of uniform "
     "attention on its grid; attention is taken as uniform, soft splits count, 1x1 convolutions and channel MLPs do "
@@ -45,7 +39,7 @@ METHODS = {
     f"{STRETCH - 1:.0%} of the range beyond the worst trained candidate) that a set dominates; of families at equal "
     f"numbers of trainings, those of the smallest family of {FEWEST} or more, over {SUBSETS} random subsets. "
     "Zitzler and Thiele 1998.",
-    "Gain at equal cost": f"Mean height of a family's front over that of {LOCAL}, at {STEPS} costs in equal steps of "
+    "Gain at equal cost": f"Mean height of a family's front over that of {ALL_LOCAL}, at {STEPS} costs in equal steps of "
     "the logarithm, where both have a network of that cost or less.",
     "Matched swaps": "One stage of a trained network changes kind, its width is scaled to equal cost within a "
     f"tolerance ({TOLERANCE:.0%} unless another one was asked for), both are trained with the same recipe and seeds, "
