@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from run_fixtures import copy, run, searched  # noqa: F401
 
 from archsearch.api import run_study
 from archsearch.report import write_report
