@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archsearch.plots.frontier import families
-from archsearch.results.frontier import non_dominated
+from archsearch.results.frontier import non_dominated, on_frontier
 from archsearch.stats.hypervolume import Indicators, volume
 from archsearch.stats.seeds import SeedSpread
 
@@ -94,7 +94,7 @@ def families_frame(
         return pd.DataFrame(columns=list(FAMILY_COLUMNS)).astype(FAMILY_COLUMNS)
     union = pd.concat(groups.values())
     indicators = Indicators.of(union, objectives)
-    front = non_dominated(union[list(objectives)])
+    front = on_frontier(union, objectives)
     whole = indicators.hypervolume(union)
     budget = min((len(group) for group in groups.values() if len(group) >= FEWEST), default=0)
     rows = []
