@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archsearch.families import ALL_LOCAL, family_order
-from archsearch.results.frontier import non_dominated
+from archsearch.results.frontier import non_dominated, on_frontier
 from archsearch.results.trials import trained_trials
 from archsearch.stats.hypervolume import Indicators, volume
 from archsearch.stats.seeds import SeedSpread
@@ -97,7 +97,7 @@ def families_frame(
         return pd.DataFrame(columns=list(FAMILY_COLUMNS)).astype(FAMILY_COLUMNS)
     union = pd.concat(groups.values())
     indicators = Indicators.of(union, objectives)
-    front = non_dominated(union[list(objectives)])
+    front = on_frontier(union, objectives)
     whole = indicators.hypervolume(union)
     budget = min((len(group) for group in groups.values() if len(group) >= FEWEST), default=0)
     rows = []

@@ -1,4 +1,4 @@
-"""The Pareto front of a run: the trained trials that no other one dominates."""
+"""The Pareto front of a run: the trained trials within all limits that no other one dominates."""
 
 from collections.abc import Sequence
 
@@ -19,14 +19,15 @@ def frontier_frame(trials: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFr
 
 
 def on_frontier(trials: pd.DataFrame, objectives: Sequence[str]) -> "pd.Series[bool]":
-    """Whether each row is on the Pareto front; only trained trials are. Raises as ``frontier_frame``."""
-    trained = trials["outcome"] == "trained"
-    values = trials.loc[trained, list(objectives)]
+    """Whether each row is on the Pareto front, which has trained trials within all limits only; raises as above."""
+    over = (trials.filter(regex=r"^excess\.") > 0).fillna(value=False).any(axis=1)
+    candidate = (trials["outcome"] == "trained") & ~over.astype(bool)
+    values = trials.loc[candidate, list(objectives)]
     if values.isna().to_numpy().any():
         numbers = ", ".join(map(str, trials.loc[values.index[values.isna().any(axis=1)], "number"]))
         raise ValueError(f"trials {numbers} are trained and lack a value of {', '.join(objectives)}")
     on = pd.Series(data=False, index=trials.index, dtype=bool)
-    on[trained] = non_dominated(values)
+    on[candidate] = non_dominated(values)
     return on
 
 

@@ -166,9 +166,14 @@ class TrialStore:
 
 
 def frontier_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trained trials on the study's Pareto front, in the order of their numbers."""
+    """The trained trials within all limits on the study's Pareto front, in the order of their numbers."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    trained = [trial for trial in complete if trial.user_attrs.get("outcome") == "trained"]
+    trained = [
+        trial
+        for trial in complete
+        if trial.user_attrs.get("outcome") == "trained"
+        and all(excess <= 0 for excess in trial.constraints.values())
+    ]
     signs = [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in study.directions]
     costs = np.array([trial.values for trial in trained], dtype=float).reshape(-1, len(signs)) * signs
     return list(compress(trained, is_efficient(costs)))

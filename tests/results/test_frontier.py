@@ -138,17 +138,22 @@ STATES = {
 
 
 def study_of(rows, names):
-    """A study in memory with a trial a row: its outcome, then its values, None where nothing was measured."""
+    """A study in memory with a trial a row: outcome, excess over a limit, values; None where nothing was measured."""
     study = optuna.create_study(
         directions=["maximize" if name == "top1" else "minimize" for name in names], sampler=RandomSampler()
     )
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         study.set_metric_names(list(names))
-    for outcome, *values in rows:
+    for outcome, excess, *values in rows:
         attributes = {"outcome": outcome, "architecture": "abc"} | dict(zip(names, values, strict=True))
         trained = STATES[outcome] == TrialState.COMPLETE
         study.add_trial(
-            create_trial(state=STATES[outcome], values=values if trained else None, user_attrs=attributes)
+            create_trial(
+                state=STATES[outcome],
+                values=values if trained else None,
+                user_attrs=attributes,
+                constraints=None if excess is None else {"macs": excess},
+            )
         )
     return study
 
@@ -160,7 +165,8 @@ def recorded(draw):
     rows = []
     for outcome in draw(st.lists(st.sampled_from(OUTCOMES), max_size=10)):
         value = few if outcome == "trained" else st.none() | few
-        rows.append((outcome, *(draw(value) for _ in names)))
+        excess = draw(st.sampled_from([None, -1.0, 0.0, 1.0]))
+        rows.append((outcome, excess, *(draw(value) for _ in names)))
     return rows, names
 
 
@@ -173,17 +179,17 @@ def test_the_column_the_frontier_and_the_trials_that_a_search_keeps_are_the_same
 
     assert sorted(frontier_frame(frame, names)["number"]) == on
     assert [trial.number for trial in frontier_trials(study)] == on
-    assert on == [
-        number
-        for number, (outcome, *row) in enumerate(rows)
-        if outcome == "trained"
-        and not any(dominates(other, row) for ended, *other in rows if ended == "trained")
-    ]
+    within = {
+        number: row
+        for number, (outcome, excess, *row) in enumerate(rows)
+        if outcome == "trained" and (excess or 0) <= 0
+    }
+    assert on == [n for n, row in within.items() if not any(dominates(o, row) for o in within.values())]
 
 
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_a_trained_trial_that_lacks_a_value_is_refused_when_the_record_is_read(missing):
-    study = study_of([("trained", 0.5, 10.0), ("trained", 0.6, 5.0)], BOTH)
+    study = study_of([("trained", None, 0.5, 10.0), ("trained", None, 0.6, 5.0)], BOTH)
     trial = study.get_trials(deepcopy=False)[1]
     trial.user_attrs["macs"] = missing
 

@@ -1,19 +1,10 @@
-from archsearch.results.repeats import COLUMNS, repeats_frame
+from trial_frames import TRAININGS
 
-ATTRIBUTES = {
-    "final:aa:0": {"top1": 0.50, "test_top1": 0.49, "samples": 1000},
-    "final:aa:1": {"top1": 0.52, "test_top1": 0.51, "samples": 1000},
-    "final:bb:0": {"top1": 0.60, "test_top1": 0.59, "samples": 1000},
-    "final:bb:1": {"top1": 0.60, "test_top1": 0.59, "samples": 1000},
-    "final:bb:2": {"top1": 0.63, "test_top1": 0.62, "samples": 1000},
-    "final:cc:0": {"worker": "at it"},
-    "final:dd:0": {"error": "it broke"},
-    "test_top1": {"aa": 0.5},
-}
+from archsearch.results.repeats import COLUMNS, repeats_frame
 
 
 def test_a_row_is_a_training_that_came_to_an_accuracy():
-    frame = repeats_frame(ATTRIBUTES)
+    frame = repeats_frame(TRAININGS)
 
     assert list(frame.columns) == list(COLUMNS)
     assert frame["architecture"].tolist() == ["aa", "aa", "bb", "bb", "bb"]

@@ -1,25 +1,15 @@
 import math
 
 import pytest
+from trial_frames import TRAININGS
 
 from archsearch.results.repeats import repeats_frame
 from archsearch.stats.seeds import SeedSpread, seed_spread
 
-ATTRIBUTES = {
-    "final:aa:0": {"top1": 0.50, "test_top1": 0.49, "samples": 1000},
-    "final:aa:1": {"top1": 0.52, "test_top1": 0.51, "samples": 1000},
-    "final:bb:0": {"top1": 0.60, "test_top1": 0.59, "samples": 1000},
-    "final:bb:1": {"top1": 0.60, "test_top1": 0.59, "samples": 1000},
-    "final:bb:2": {"top1": 0.63, "test_top1": 0.62, "samples": 1000},
-    "final:cc:0": {"worker": "at it"},
-    "final:dd:0": {"error": "it broke"},
-    "test_top1": {"aa": 0.5},
-}
-
 
 def test_the_deviation_is_pooled_over_architectures_by_hand():
     # Squares: 2 x 0.01^2 around 0.51; 0.01^2 + 0.01^2 + 0.02^2 around 0.61. Degrees: 1 + 2.
-    spread = seed_spread(repeats_frame(ATTRIBUTES), 1000)
+    spread = seed_spread(repeats_frame(TRAININGS), 1000)
 
     assert spread == SeedSpread(pytest.approx(math.sqrt((2e-4 + 6e-4) / 3)), 3, 1000)
 
