@@ -118,6 +118,12 @@ def column_of(name: str, head: str, write: Format, unit: str = "", *, number: bo
     return Column(Heading(head, unit, number), lambda row: NONE if pd.isna(row[name]) else write(row[name]))
 
 
+def identity_columns() -> tuple[Column, ...]:
+    """Which trial a row is about: its number, layout and family."""
+    words = (column_of(name, name, as_word, number=False) for name in ("layout", "family"))
+    return (column_of("number", "trial", as_word), *words)
+
+
 def interval_column(name: str, head: str, write: Format, unit: str = "") -> Column:
     """``name_low`` to ``name_high``, as one column."""
 

@@ -26,6 +26,7 @@ from archsearch.report.blocks import (
     as_unit_share,
     as_word,
     column_of,
+    identity_columns,
     interval_column,
     make_table,
 )
@@ -55,9 +56,7 @@ def measured_globality(run: Run) -> Section:
     )
     picture = FigureBlock(name, title, caption, search.measured_globality_figure(run.measured_globality))
     chosen = [
-        column_of("number", "trial", as_word),
-        column_of("layout", "layout", as_word, number=False),
-        column_of("family", "family", as_word, number=False),
+        *identity_columns(),
         column_of("globality", "of the structure", as_unit_share),
         column_of("measured_globality", "measured", as_unit_share),
         interval_column("measured", INTERVAL, as_unit_share),

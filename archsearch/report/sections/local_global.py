@@ -25,6 +25,7 @@ from archsearch.report.blocks import (
     as_word,
     column_of,
     cost_column,
+    identity_columns,
     interval_column,
     make_table,
 )
@@ -147,9 +148,7 @@ def disagreement(run: Run) -> Iterator[Block]:
     drawn = fronts.disagreement_figure(trained_trials(run.trials), run.disagreement)
     yield FigureBlock("disagreement", title, caption, drawn)
     chosen = [
-        column_of("number", "trial", as_word),
-        column_of("layout", "layout", as_word, number=False),
-        column_of("family", "family", as_word, number=False),
+        *identity_columns(),
         column_of("macs", "MACs", amount),
         column_of("latency_ms", "latency", as_short, "ms"),
         column_of("top1", "validation", as_top1),

@@ -16,6 +16,7 @@ from archsearch.report.blocks import (
     Column,
     Facts,
     FigureBlock,
+    Heading,
     Row,
     Section,
     as_short,
@@ -24,7 +25,7 @@ from archsearch.report.blocks import (
     as_word,
     column_of,
     cost_column,
-    interval_column,
+    identity_columns,
     make_table,
 )
 from archsearch.results.answer import explain_codes
@@ -151,9 +152,7 @@ def frontier(run: Run) -> Section:
 def frontier_table(run: Run) -> Block:
     """The Pareto front, cheapest first."""
     chosen = [
-        column_of("number", "trial", as_word),
-        column_of("layout", "layout", as_word, number=False),
-        column_of("family", "family", as_word, number=False),
+        *identity_columns(),
         column_of("top1", "validation", as_top1),
         column_of("test_top1", "test", as_top1),
         *(cost_column(name, name) for name in dict.fromkeys((*TOLD_COSTS, *run.objectives[1:]))),
@@ -172,16 +171,14 @@ def finalists(run: Run) -> Iterator[Block]:
         yield Absent("Finalists", "no finalist was retrained in this run, so no interval over seeds is known")
         return
     chosen = [
-        column_of("number", "trial", as_word),
-        column_of("layout", "layout", as_word, number=False),
-        column_of("family", "family", as_word, number=False),
+        *identity_columns(),
         column_of("seeds", "seeds", as_word),
         column_of("test_top1_mean", "test", as_top1),
         column_of("test_top1_sd", "\N{PLUS-MINUS SIGN}", as_top1),
         column_of("val_top1_mean", "validation", as_top1),
         column_of("val_top1_sd", "\N{PLUS-MINUS SIGN}", as_top1),
         column_of("latency_ms", "latency", as_short, "ms"),
-        Column(interval_column("latency", "range", as_short, "ms").heading, latency_range),
+        Column(Heading("range", "ms"), latency_range),
     ]
     caption = (
         "The finalists, retrained, the best on test images first. \N{PLUS-MINUS SIGN} is one standard deviation "
