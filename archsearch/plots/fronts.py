@@ -192,15 +192,15 @@ def swaps_figure(swaps: pd.DataFrame, title: str = "Matched swaps") -> Figure:
     """
     figure = blank_figure(1.6 + 0.3 * len(swaps))
     axes = figure.subplots()
-    rows = swaps.assign(y=np.arange(len(swaps))[::-1])
+    apart = ((swaps["difference_low"] > 0) | (swaps["difference_high"] < 0)).fillna(value=False)
+    rows = swaps.assign(y=np.arange(len(swaps))[::-1], apart=apart.astype(bool))
     axes.axvline(0, color="0.4", lw=1)
-    apart = ((rows["difference_low"] > 0) | (rows["difference_high"] < 0)).fillna(value=False).astype(bool)
     handles = []
     for kind, members in rows.groupby("kind_to", sort=False):
         colour, shape = STAGE_KINDS[str(kind)].mark if kind in STAGE_KINDS else UNKNOWN_KIND
         handles.append(Line2D([], [], color=colour, marker=shape, linestyle="none", label=str(kind)))
         draw_intervals(axes, members, members["y"], "difference", color=colour, lw=3, alpha=0.35)
-        for chosen, fill in ((members[apart], colour), (members[~apart], "white")):
+        for chosen, fill in ((members[members["apart"]], colour), (members[~members["apart"]], "white")):
             draw_marks(
                 axes,
                 chosen,

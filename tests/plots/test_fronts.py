@@ -34,6 +34,20 @@ def test_what_the_seeds_separate_is_filled():
     assert (filled.get_gid(), open_.get_gid()) == ("trials:2", "trials:3")
 
 
+def test_swaps_to_several_kinds_are_drawn_each_with_its_mark():
+    figure = swaps_figure(
+        swaps((2, 0.03, 0.01, 0.05), (3, 0.0, -0.1, 0.1)).assign(kind_to=["mhsa", "unheard_of"])
+    )
+
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mhsa", "unheard_of"]
+    assert [mark.get_gid() for mark in figure.axes[0].collections] == [
+        "trials:2",
+        "trials:",
+        "trials:",
+        "trials:3",
+    ]
+
+
 def test_a_swap_is_named_by_trial_stage_kinds_and_cost():
     (label,) = swaps_figure(swaps((2, 0.03, None, None))).axes[0].get_yticklabels()
 
