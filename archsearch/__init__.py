@@ -1,23 +1,33 @@
 """Architecture search for vision backbones: where to mix locally, and where globally.
 
-The rooms, in the order the data walks through them; a room imports only rooms above it:
+The rooms, each of which imports only rooms above it:
 
     errors         what can go wrong, and how every message is formed
     shapes         the feature map that passes between parts
+    formatting     amounts and times as one reads them
+    objectives     the one table of what can be optimised: unit, direction, counted or measured
+    families       how the families of networks are called, from local to global
+    files          atomic writes, locks on files, faults of a disk
+    stats/         Pareto front, hypervolume, rank correlation, intervals, cells of the map
     stages/        what can be built: one file for each kind of stem and stage, description and module
     architecture   a frozen description of one network, its identity, and the network it builds
     counting/      what an architecture costs exactly: parameters, MACs; and how global it is
+    trial          what chooses: the Trial protocol, random, fixed, recorded; no torch
     space/         what may be built: YAML becomes a Space, a Space and a trial become an Architecture
     published/     networks of others that are points of our space, and their weights under our names
     profiling/     what it costs on a device: latency, memory, with their conditions
-    proxy/         how good it seems: images, recipe, short training
-    influence/     how far a trained network really reaches: on its weights, and on images
-    search/        what comes next: samplers, and who goes on from a rung, as functions of what is known
-    study/         the search as it is run: workers, the record, the loop
-    forms/         a network as others read it: program, ONNX, a file for torch alone; each checked by running it
-    results/       what was found: frames, frontier, pictures, winners
-    dashboard/     the same in a browser: Optuna's dashboard on a run, read-only, with our notes and figures
+    data/          images with labels: sources, decoding, cache, splits
+    proxy/         how good it seems: recipe, short training, zero-cost scores
+    analysis/      what a trained network does: measured globality, attention distance, receptive field
+    search/        what comes next: samplers and successive halving, as functions of what is known
+    storage/       the record: trials in an Optuna storage, run folder, checkpoints, weights
+    workers/       processes that share a run: locks, the device, signals
+    study/         the search as it is run: loop, candidates, finalists, swaps
+    results/       what was found: a run as frames, its answer and its health
+    export/        a network as others read it: program, ONNX, a file for torch alone; each checked by running it
+    plots/         every picture; one table of how a family looks
     report/        the same as a page to read: words, figures, tables and drawings in one file
+    dashboard/     the same in a browser: Optuna's dashboard on a run, read-only, with our notes and figures
     api            the whole walk as one call
     cli            the command line
 """

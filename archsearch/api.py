@@ -7,7 +7,8 @@ from typing import Literal
 from archsearch.errors import ArchsearchError, RunFolderError
 from archsearch.export.export import export_frontier
 from archsearch.files import disk_faults, file_lock
-from archsearch.results import Run, load_run, write_results
+from archsearch.plots.pictures import write_pictures
+from archsearch.results import Run, load_run, write_tables
 from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.callbacks import Callback
@@ -71,6 +72,7 @@ def write_all(out: str | Path) -> Run:
     with turn:
         run = load_run(out)
         with disk_faults(run.folder):
-            write_results(run)
+            write_tables(run)
+            write_pictures(run)
             export_frontier(run)
     return run

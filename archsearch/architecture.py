@@ -61,8 +61,8 @@ class Architecture(BaseModel):
 
     @property
     def layout(self) -> str:
-        """One letter a part, stem first: ``P-CMT`` is patch, then conv, mhsa, token_transformer."""
-        first, *rest = (part.kind[0].upper() for _, part in self.parts)
+        """The letter of each part, stem first: ``P-CMT`` is patch, then conv, mhsa, token_transformer."""
+        first, *rest = (part.letter for _, part in self.parts)
         return f"{first}-{''.join(rest)}"
 
     def canonical(self) -> dict[str, Any]:

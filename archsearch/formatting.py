@@ -1,11 +1,7 @@
-"""Costs, amounts and times as one reads them."""
+"""Amounts and times as one reads them."""
 
-COST_WORDS = {
-    "latency_ms": "latency",
-    "macs": "MACs",
-    "params": "parameters",
-    "peak_memory_mib": "peak memory",
-}
+from collections.abc import Iterable
+
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -25,3 +21,14 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def listed(words: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *first, last = list(words) or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def as_sentence(line: str) -> str:
+    """A line with a capital letter and a full stop."""
+    return f"{line[0].upper()}{line[1:].removesuffix('.')}."

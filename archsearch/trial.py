@@ -5,6 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+# Random points that are looked at before a space is said to hold no feasible one.
+MAX_DRAWS = 1_000
+# Of the mutations of a number, so many go to one of its two neighbours.
+NEIGHBOUR_SHARE = 0.5
+
 
 class Trial(Protocol):
     """The one method of ``optuna.Trial`` that sampling needs; anything that can choose may stand in."""
@@ -17,16 +22,20 @@ class Searchable(Protocol):
     """What can be searched: an ``archsearch.space.Space``, for instance."""
 
     def sample(self, trial: Trial, /) -> Any:
-        """The point that ``trial`` chooses, asked for every parameter that means something."""
+        """The point that ``trial`` chooses, asked for every parameter that is active."""
 
-    def reasons_against(self, point: Any, /) -> list[str]:
+    def violations(self, point: Any, /) -> list[str]:
         """Why a point is not feasible, as far as that is known without measuring; empty if it is."""
 
     def costs(self, point: Any, /) -> tuple[float | None, ...]:
         """Its costs, in the order of the study; None for what has to be measured."""
 
     def features(self, point: Any, /) -> tuple[float, ...]:
-        """Numbers that say more of it than its answers do, the same number of them for every point; or none."""
+        """Numbers that say more of a point than its answers do; none, or as many for every point.
+
+        Of an architecture they are those of ``search.observations.features_of``: the samplers ``macs`` and
+        ``map`` take the first for the logarithm of its MACs and the last for its globality.
+        """
 
 
 @dataclass
@@ -91,6 +100,56 @@ class GridTrial:
         if self.places:
             self.places[-1] += 1
         return bool(self.places)
+
+
+@dataclass
+class OffspringTrial:
+    """A trial that answers as its parents did, part by part, with about ``mutations`` changes.
+
+    All answers of one part (``stages.0``) come from the same parent, as far as that parent was asked: a
+    kernel that did well in a convolution means nothing to the attention that the other parent has there.
+    """
+
+    parents: tuple[Mapping[str, Any], ...]
+    generator: random.Random
+    mutations: float
+
+    def __post_init__(self) -> None:
+        """Each question is changed with such a chance that ``mutations`` changes are to be expected."""
+        self.rate = self.mutations / max(1, *(len(parent) for parent in self.parents))
+        self.giver: dict[str, Mapping[str, Any]] = {}
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:
+        """The inherited answer, a changed one, or any where no parent was asked."""
+        part = part_of(name)
+        if part not in self.giver:
+            self.giver[part] = self.generator.choice(self.parents)
+        givers = (self.giver[part], *self.parents)
+        inherited = next((giver[name] for giver in givers if giver.get(name) in choices), None)
+        if inherited is None:
+            return self.generator.choice(choices)
+        if len(choices) > 1 and self.generator.random() < self.rate:
+            return self.changed(inherited, tuple(choices))
+        return inherited
+
+    def changed(self, answer: Any, choices: tuple[Any, ...]) -> Any:
+        """Another answer; of rising numbers often a neighbour."""
+        place = choices.index(answer)
+        if rising(choices) and self.generator.random() < NEIGHBOUR_SHARE:
+            return self.generator.choice(choices[max(0, place - 1) : place] + choices[place + 1 : place + 2])
+        return self.generator.choice(choices[:place] + choices[place + 1 :])
+
+
+def part_of(name: str) -> str:
+    """The part of the file that a parameter belongs to: ``stages.0`` of ``stages.0.conv.kernel``."""
+    steps = name.split(".")
+    return ".".join(steps[:2]) if steps[0] in ("stages", "params") else steps[0]
+
+
+def rising(choices: tuple[Any, ...]) -> bool:
+    """Whether the choices are two numbers or more, each above the one before."""
+    numbers = all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices)
+    return len(choices) > 1 and numbers and list(choices) == sorted(set(choices))
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,7 @@ def test_mixers_are_placed_with_their_part():
         ("stem", Mixer(32, 24, 3)),
         ("stages.0", Mixer(16, 12, 3)),
         ("stages.1", Mixer(8, 6, 3)),
-        ("stages.1", Mixer(4, 3, None)),
+        ("stages.1", Mixer(4, 3, None, attention=True)),
     ]
 
 

@@ -1,6 +1,8 @@
-"""A room imports only the rooms before its own, in the order in which one walks through the package."""
+"""A room imports only the rooms before its own; inside a room no module leads back to itself; none needs too many."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,23 +13,35 @@ PACKAGE = Path(archsearch.__file__).parent
 ROOMS = [
     "errors",
     "shapes",
+    "formatting",
+    "objectives",
+    "families",
+    "files",
+    "stats",
     "stages",
     "architecture",
     "counting",
+    "trial",
     "space",
     "published",
     "profiling",
+    "data",
     "proxy",
-    "influence",
+    "analysis",
     "search",
+    "storage",
+    "workers",
     "study",
-    "forms",
     "results",
-    "dashboard",
+    "export",
+    "plots",
     "report",
+    "dashboard",
     "api",
     "cli",
 ]
+# Modules of this package that one module may import when it is loaded; a command brings many together.
+MOST_IMPORTS = 12
 # These stand beside each other: each can be used without the others.
 SIBLINGS = {"space", "profiling", "proxy"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -96,17 +110,99 @@ def test_every_module_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
+def dotted(path):
+    """The name of a module: ``archsearch.results.run``; of a package that of its ``__init__``."""
+    return ".".join(["archsearch", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(
+        ".__init__"
+    )
+
+
+NAMES = {dotted(path): path for path in MODULES}
+
+
+def for_types_only(node):
+    """Whether it is the block that a type checker alone reads."""
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def imports_under(node, *, in_functions):
+    """(module, name) of every import below a node, but for those that only a type checker reads."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ImportFrom) and child.module:
+            yield from ((child.module, alias.name) for alias in child.names)
+        elif isinstance(child, ast.Import):
+            yield from ((alias.name, None) for alias in child.names)
+        elif for_types_only(child) or (
+            not in_functions and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+        ):
+            continue
+        else:
+            yield from imports_under(child, in_functions=in_functions)
+
+
+def source_of(module, name):
+    """The module that ``from module import name`` ends in: a package's own import is followed to where it leads."""
+    if f"{module}.{name}" in NAMES:
+        return f"{module}.{name}"
+    path = NAMES.get(module)
+    if path is not None and path.name == "__init__.py" and module != "archsearch":
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for home, passed_on in imports_under(tree, in_functions=False):
+            if passed_on == name:
+                return source_of(home, name)
+    return module if path is not None else None
+
+
+def needs(path, *, in_functions):
+    """The modules of this package that a module needs: as it is loaded, or also later, in its functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {source_of(*one) for one in imports_under(tree, in_functions=in_functions)}
+    return found - {None, dotted(path)}
+
+
+def circles(graph):
+    """The modules that lead back to themselves."""
+
+    def reached(start):
+        seen, ahead = set(), [start]
+        while ahead:
+            new = graph.get(ahead.pop(), set()) - seen
+            seen |= new
+            ahead += new
+        return seen
+
+    return {name for name in graph if name in reached(name)}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_inside_a_room_no_import_leads_back_to_where_it_began(room):
+    inside_it = {dotted(path): path for path in MODULES if room_of(path) == room}
+    graph = {name: needs(path, in_functions=True) & inside_it.keys() for name, path in inside_it.items()}
+
+    assert circles(graph) == set()
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) not in ("__init__", "cli")], ids=inside)
+def test_a_module_needs_few_others_to_be_loaded(path):
+    assert len(needs(path, in_functions=False)) <= MOST_IMPORTS
+
+
+def test_a_circle_is_seen():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == {"a", "b", "c"}
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) == "space"], ids=inside)
 def test_a_space_knows_no_optuna(path):
     assert "optuna" not in libraries_imported_by(path)
 
 
-def test_results_need_torch_for_nothing_but_export():
-    needing = {
-        inside(path) for path in (PACKAGE / "results").rglob("*.py") if "torch" in libraries_imported_by(path)
-    }
+@pytest.mark.parametrize("room", ["stats", "results", "search", "trial"])
+@pytest.mark.parametrize("library", ["torch", "matplotlib"])
+def test_what_reads_a_record_or_proposes_loads_no_torch_and_no_matplotlib(room, library):
+    code = f"import sys, archsearch.{room}; print({library!r} in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert needing <= {"export/export.py"}
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from archsearch.analysis.mixer_sites import MixerSite, arrivals, evaluation_mode, mixer_sites, some_at_once
 from archsearch.architecture import Network
 from archsearch.shapes import FeatureShape
-from archsearch.stages.mhsa import MapAttention
-from archsearch.stages.t2t_stem import PerformerMixer, SoftmaxMixer
-from archsearch.stages.tokens import Attention
+from archsearch.stages import SpatialMixer
 
 # Attention weights that are held at once, if they are not of one image: 16 MiB.
 WEIGHTS = 2**22
@@ -106,42 +103,16 @@ def pixel_distances(site: MixerSite, image: FeatureShape) -> Tensor:
     return torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def head_distances(attention: nn.Module, x: Tensor, distances: Tensor) -> Tensor:
+def head_distances(attention: SpatialMixer, x: Tensor, distances: Tensor) -> Tensor:
     """Mean distance of each head, summed over the images of ``x``: float64 ``(heads,)``."""
     heads = int(getattr(attention, "heads", 1))
     at_once = max(1, WEIGHTS // (heads * distances.numel()))
     summed = torch.zeros(heads, dtype=torch.float64)
     for part in torch.split(x, at_once):
-        weights = attention_weights(attention, part)[..., -len(distances) :, -len(distances) :]
+        given = attention.attention_weights(part)
+        if given is None:
+            raise TypeError(f"the weights of a {type(attention).__name__} are not known")
+        weights = given[..., -len(distances) :, -len(distances) :]
         looked = (weights * distances.to(weights)).sum(dim=-1) / weights.sum(dim=-1)
         summed += looked.mean(dim=-1).sum(dim=0).cpu().double()
     return summed
-
-
-def attention_weights(attention: nn.Module, x: Tensor) -> Tensor:
-    """The weights that ``attention`` gives to what arrives: ``(B, heads, N, N)``, rows adding up to 1."""
-    match attention:
-        case Attention():
-            split = "b n (qkv heads d) -> qkv b heads n d"
-            query, key, _ = rearrange(attention.qkv(x), split, qkv=3, heads=attention.heads)
-            return softmax_weights(query, key, query.shape[-1] ** -0.5)
-        case MapAttention():
-            split = "b (qkv heads d) y x -> qkv b heads (y x) d"
-            query, key, _ = rearrange(attention.qkv(x), split, qkv=3, heads=attention.heads)
-            bias = attention.position(query) if attention.position is not None else None
-            return softmax_weights(query, key, attention.scale or query.shape[-1] ** -0.5, bias)
-        case SoftmaxMixer():
-            query, key, _ = rearrange(attention.qkv(x), "b n (qkv d) -> qkv b 1 n d", qkv=3)
-            return softmax_weights(query, key, attention.scale)
-        case PerformerMixer():
-            key, query, _ = attention.kqv(x).chunk(3, dim=-1)
-            kernel = attention.phi(query) @ attention.phi(key).transpose(1, 2)
-            return (kernel / kernel.sum(dim=-1, keepdim=True))[:, None]
-        case _:
-            raise TypeError(f"the weights of a {type(attention).__name__} are not known; add them here")
-
-
-def softmax_weights(query: Tensor, key: Tensor, scale: float, bias: Tensor | None = None) -> Tensor:
-    """As ``scaled_dot_product_attention`` has them: ``(B, heads, N, d)`` twice to ``(B, heads, N, N)``."""
-    logits = query @ key.transpose(-2, -1) * scale
-    return (logits if bias is None else logits + bias).softmax(dim=-1)

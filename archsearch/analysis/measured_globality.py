@@ -106,7 +106,7 @@ def measured_globality(
     for part in some_at_once(network, images):
         totals += measured(network, part, found, sampling)
     mixers = [
-        MeasuredMixer(site.place, site.mixer.kernel, reach(site.mixer), min(1.0, realised), weight)
+        MeasuredMixer(site.place, site.mixer.window, reach(site.mixer), min(1.0, realised), weight)
         for site, (realised, weight) in zip(found, (totals / len(images)).tolist(), strict=True)
     ]
     return MeasuredGlobality(weighted_mean(mixers), tuple(mixers))

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from archsearch.architecture import Network
 from archsearch.errors import DataError, Problem
 from archsearch.shapes import FeatureShape
-from archsearch.stages import Mixer
-from archsearch.stages.base import GlobalMixer
-from archsearch.stages.mixing import kernel_of
+from archsearch.stages import Mixer, SpatialMixer
+from archsearch.stages.mixers import is_attention
+from archsearch.stages.mixers import window_of as mixer_window
 from archsearch.stages.patch_stem import PatchEmbedding
 from archsearch.stages.residual import Residual
 from archsearch.stages.t2t_stem import TokenLayer, TokensToToken
@@ -76,7 +76,7 @@ class Operator:
     run: Callable[[Tensor], Tensor]
     window: Window = IN_PLACE
     total: Sum | None = None
-    attention: GlobalMixer | None = None
+    attention: SpatialMixer | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def operators(module: nn.Module) -> Iterator[Operator]:
         case TokensToToken():
             yield from in_tokens_to_token(module)
         case PatchEmbedding():
-            if kernel_of(module.project) != 1:
+            if mixer_window(module.project) != 1:
                 yield Operator(module, module, window_of(module.project))
         case nn.Sequential() if isinstance(module[0], Residual):
             for block in module:
@@ -133,17 +133,19 @@ def in_residual(block: Residual) -> Iterator[Operator]:
 def in_chain(chain: Iterable[nn.Module], total: Sum | None) -> Iterator[Operator]:
     """A chain, cut before each mixer but its first."""
     links = list(chain)
-    mixing = [index for index, link in enumerate(links) if kernel_of(link) != 1]
+    mixing = [index for index, link in enumerate(links) if mixer_window(link) != 1]
     cuts = [0, *mixing[1:], len(links)] if mixing else []
     for start, end in pairwise(cuts):
         part = links[start:end]
-        attention = next((link for link in part if isinstance(link, GlobalMixer)), None)
+        attention = next(
+            (link for link in part if isinstance(link, SpatialMixer) and is_attention(link)), None
+        )
         yield Operator(part[0], nn.Sequential(*part), window_of(*part), total, attention)
 
 
 def in_token_transformer(module: TokenTransformer) -> Iterator[Operator]:
     """The split with its projection, then the attention of each block with the norm before it."""
-    if kernel_of(module.split) != 1:
+    if mixer_window(module.split) != 1:
         yield projected(module.split, module.grid)
     for block in module.blocks:
         if not isinstance(block, TransformerBlock):
@@ -162,11 +164,11 @@ def in_tokens_to_token(module: TokensToToken) -> Iterator[Operator]:
     for split, layer, grid in zip(module.splits, module.layers, module.grids, strict=False):
         if not isinstance(layer, TokenLayer):
             raise TypeError(f"{type(layer).__name__} is no token layer")
-        if kernel_of(split) != 1:
+        if mixer_window(split) != 1:
             yield Operator(split, folded(partial(split_values, split, layer), grid), window_of(split))
         kept, mixed = partial(kept_values, layer), partial(mixed_values, layer)
         yield Operator(layer, folded(mixed, grid), total=Sum(layer, mixed, kept), attention=layer.mixer)
-    if kernel_of(module.split) != 1:
+    if mixer_window(module.split) != 1:
         yield projected(module.split, module.grids[-1])
 
 

@@ -65,7 +65,7 @@ def run(
     workers: Annotated[Optional[int], typer.Option(min=1, help="With ray: candidates at a time.")] = None,  # noqa: UP045
     gpus: Annotated[float, typer.Option(min=0.0, help="With ray: GPUs for a candidate, such as 0.5.")] = 0.0,
 ) -> None:
-    """Search a space: build, profile and train candidates, and map the frontier.
+    """Search a space: build, profile and train candidates, and map the Pareto front.
 
     The same command again resumes; beside a running one it is one more worker.
     """
@@ -143,7 +143,7 @@ def results(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Derive a run's tables, frontier and picture and print the frontier; or hold the run --against others."""
+    """Derive a run's tables and pictures and print its Pareto front; or compare the run --against others."""
     from archsearch.cli.results import against_command, results_command
 
     if against:
@@ -253,11 +253,11 @@ def dashboard(
         bool, typer.Option("--writable", help="Let the page change and delete what is recorded.")
     ] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    known: Annotated[
-        bool, typer.Option("--i-know-it-is-open", help="With --host: others may look, without a password.")
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="With --host: others may look, without a password.")
     ] = False,
 ) -> None:
     """Show a run in the browser with Optuna's dashboard, finished or going on; read-only, for this machine alone."""
     from archsearch.cli.dashboard import dashboard_command
 
-    dashboard_command(run_folder, host, port, writable=writable, known=known)
+    dashboard_command(run_folder, host, port, writable=writable, insecure=insecure)

@@ -2,17 +2,18 @@
 
 import json
 import re
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from archsearch.architecture import Architecture, Image
 from archsearch.cli.profile_space import checked_fit, fit_command, summary_command
 from archsearch.cli.tables import console, grid
-from archsearch.counting import count_frozen, family, global_depth, globality, mean_reach, part_counts
+from archsearch.counting import count_frozen, family, global_depth, globality
 from archsearch.errors import InputError, Problem, shown
 from archsearch.formatting import amount
 from archsearch.profiling import Conditions, Profile, profile_architecture
+from archsearch.results.parts import PartRow, part_rows
 from archsearch.space import Published, Space, load_space
 
 SIZE = re.compile(r"(\d{1,4})(?:x(\d{1,4}))?")
@@ -94,7 +95,7 @@ def as_data(architecture: Architecture, profile: Profile, published: Published |
         "macs_by_stage": dict(profile.macs.by_stage),
         "macs_by_family": dict(profile.macs.by_family),
         "activations": profile.activations,
-        "parts": parts(architecture),
+        "parts": [part_record(row) for row in part_rows(architecture)],
         "published": None if published is None else published.model_dump(),
         "latency_ms": profile.latency_ms,
         "latency": asdict(profile.latency),
@@ -104,31 +105,22 @@ def as_data(architecture: Architecture, profile: Profile, published: Published |
     }
 
 
-def parts(architecture: Architecture) -> list[dict[str, Any]]:
-    """One record a part and one for the head: shape, parameters, MACs by family, mean reach of its mixers."""
-    described = dict(architecture.parts)
-    arriving = {place: shape for place, _, shape in architecture.placed()}
-    records = []
-    for place, count in part_counts(architecture):
-        part = described.get(place)
-        mixers = [] if part is None else part.mixers(arriving[place])
-        out = (architecture.classes,) if part is None else astuple(part.out_shape(arriving[place]))
-        records.append(
-            {
-                "part": place,
-                "kind": architecture.head.pool if part is None else part.kind,
-                "out": list(out),
-                "params": count.params,
-                "frozen_params": count.frozen,
-                "macs": count.macs,
-                "macs_by_family": dict(count.by_family),
-                "activations": count.activations,
-                "activations_by_family": dict(count.activations_by_family),
-                "mixers": len(mixers),
-                "reach": mean_reach(mixers) if mixers else None,
-            }
-        )
-    return records
+def part_record(row: PartRow) -> dict[str, Any]:
+    """One part, or the head, as data: shape, parameters, MACs by family, mean reach of its mixers."""
+    count = row.count
+    return {
+        "part": row.place,
+        "kind": row.kind,
+        "out": list(row.out),
+        "params": count.params,
+        "frozen_params": count.frozen,
+        "macs": count.macs,
+        "macs_by_family": dict(count.by_family),
+        "activations": count.activations,
+        "activations_by_family": dict(count.activations_by_family),
+        "mixers": row.mixers,
+        "reach": row.reach,
+    }
 
 
 def show(architecture: Architecture, profile: Profile, published: Published | None) -> None:
@@ -136,7 +128,7 @@ def show(architecture: Architecture, profile: Profile, published: Published | No
     screen = console()
     families = [name for name, macs in profile.macs.by_family.items() if macs]
     columns = ["part", "kind", "out", "params", "MACs", *families, "activations", "reach"]
-    rows = [row(record, families) for record in parts(architecture)]
+    rows = [part_cells(row, families) for row in part_rows(architecture)]
     screen.print(grid(f"{architecture.name} ({architecture.id})", columns, rows))
     screen.print(f"\n{params_line(profile.params, count_frozen(architecture))}")
     screen.print(macs_line(profile))
@@ -159,14 +151,22 @@ def show(architecture: Architecture, profile: Profile, published: Published | No
             screen.print(f"peak memory of {what}: {mib:,.1f} MiB")
 
 
-def row(record: dict[str, Any], families: list[str]) -> list[str]:
+def part_cells(row: PartRow, families: list[str]) -> list[str]:
     """One part as the table shows it."""
-    by_family = [amount(record["macs_by_family"][name]) for name in families]
-    reach = "-" if record["reach"] is None else f"{record['reach']:.3f}"
-    out = "x".join(map(str, record["out"]))
-    params, macs = f"{record['params']:,}", f"{record['macs']:,}"
-    activations = amount(record["activations"])
-    return [record["part"], record["kind"], out, params, macs, *by_family, activations, reach]
+    count = row.count
+    by_family = [amount(count.by_family[name]) for name in families]
+    reach = "-" if row.reach is None else f"{row.reach:.3f}"
+    out = "x".join(map(str, row.out))
+    return [
+        row.place,
+        row.kind,
+        out,
+        f"{row.params:,}",
+        f"{row.macs:,}",
+        *by_family,
+        amount(count.activations),
+        reach,
+    ]
 
 
 def params_line(params: int, frozen: int) -> str:

@@ -1,13 +1,12 @@
 """``archsearch profile`` of a space: a summary of random points, or the fit of its latency predictor."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from archsearch.architecture import Architecture
 from archsearch.cli.check import fit_hint, show_envelope
@@ -25,6 +24,7 @@ from archsearch.profiling import (
     measure_latency,
 )
 from archsearch.space import Space
+from archsearch.stats.rank_correlation import rho
 from archsearch.study.space_summary import spread, summarize_space
 
 MEASURED_POINTS = 16
@@ -160,15 +160,16 @@ def feasible(space: Space, count: int, *, at_least: int) -> list[Architecture]:
 
 def distinct_draws(space: Space, count: int) -> Iterator[Architecture]:
     """Random points within the limits, as many draws as are reasonable."""
-    return (a for a in space.draws(0, DRAWS_EACH * count) if not space.reasons_against(a))
+    return (a for a in space.draws(0, DRAWS_EACH * count) if not space.violations(a))
 
 
 def rank_correlation(points: Sequence[Measured]) -> float | None:
-    """Spearman's rho of MACs and latency; None for fewer than three points, or equal MACs."""
-    macs = pd.Series([float(count_macs(point.architecture).total) for point in points]).rank()
-    ms = pd.Series([point.latency.median_ms for point in points]).rank()
-    rho = macs.corr(ms) if len(points) > 2 and len(set(macs)) > 1 else float("nan")
-    return None if pd.isna(rho) else float(rho)
+    """Spearman's rho of MACs and latency; None for fewer than three points, or equal ones."""
+    if len(points) < 3:
+        return None
+    macs = [count_macs(point.architecture).total for point in points]
+    found = rho(macs, [point.latency.median_ms for point in points])
+    return None if math.isnan(found) else found
 
 
 def correlation_line(correlation: float | None) -> str:

@@ -10,10 +10,10 @@ from archsearch.results import Run, load_run
 
 def report_command(folder: Path) -> None:
     """Read the run, going on or done, and write its report."""
-    console().print(str(written(load_run(folder))), markup=False, soft_wrap=True)
+    console().print(str(save_report(load_run(folder))), markup=False, soft_wrap=True)
 
 
-def written(run: Run) -> Path:
+def save_report(run: Run) -> Path:
     """The report of a run, as a file; EnvironmentFaultError if the disk does not take it."""
     with disk_faults(run.folder):
         return write_report(run)

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 
 from archsearch.api import write_all
-from archsearch.cli.report import written
+from archsearch.cli.report import save_report
 from archsearch.cli.tables import (
     console,
     finalists_table,
@@ -23,24 +23,23 @@ from archsearch.cli.tables import (
 from archsearch.errors import InputError, Problem
 from archsearch.files import disk_faults
 from archsearch.formatting import amount, duration
-from archsearch.results import (
-    Comparison,
-    compare,
-    comparison_lines,
-    load_run,
-    proxy_lines,
-    save_comparison_plot,
-)
+from archsearch.plots.comparison import comparison_figure
+from archsearch.plots.style import save_figure
+from archsearch.results import Comparison, compare, comparison_lines, load_run, proxy_lines
+from archsearch.results.answer import explain_codes
+from archsearch.results.trials import trained_trials
 
 
 def results_command(folder: Path, *, as_json: bool) -> None:
-    """Derive the result files anew and print the frontier."""
+    """Derive the result files anew and print the Pareto front."""
     run = write_all(folder)
-    report = written(run)
+    report = save_report(run)
     screen = console()
     if as_json:
         screen.print_json(run.frontier.to_json(orient="records", date_format="iso"))
         return
+    if len(trained_trials(run.trials)):
+        screen.print(explain_codes(run), markup=False, soft_wrap=True)
     screen.print(frontier_table(run))
     if len(run.finalists):
         screen.print(finalists_table(run))
@@ -59,7 +58,7 @@ def against_command(folder: Path, others: Sequence[Path], *, as_json: bool) -> N
     runs = {name: load_run(path) for name, path in zip(names, folders, strict=True)}
     with disk_faults(folder):
         comparison = compare(runs)
-        save_comparison_plot(comparison, folder / "against.png")
+        save_figure(comparison_figure(comparison), folder / "against.png")
     screen = console()
     if as_json:
         frames = ("final", "reached", "curves", "candidates")

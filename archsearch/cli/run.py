@@ -9,7 +9,7 @@ from rich.console import Console
 
 from archsearch.api import run_study
 from archsearch.cli.progress import Progress
-from archsearch.cli.report import written
+from archsearch.cli.report import save_report
 from archsearch.cli.tables import console, finalists_table, frontier_table, outcomes, show_answer
 from archsearch.errors import InputError, Problem, shown
 from archsearch.formatting import duration
@@ -88,5 +88,5 @@ def summary(screen: Console, run: Run, study: StudyConfig) -> None:
         screen.print(line)
     show_answer(screen, run)
     screen.print(f"tables, picture and winners: {run.folder}")
-    screen.print(f"report: {written(run)}", markup=False, soft_wrap=True)
+    screen.print(f"report: {save_report(run)}", markup=False, soft_wrap=True)
     screen.print(f"dashboard: archsearch dashboard {run.folder}", markup=False, soft_wrap=True)

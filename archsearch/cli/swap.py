@@ -1,7 +1,7 @@
 """``archsearch swap``."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from archsearch.cli.progress import Progress
 from archsearch.cli.tables import console, grid, number
 from archsearch.counting import globality
 from archsearch.formatting import amount, duration
+from archsearch.objectives import objective_of
 from archsearch.results import swap_lines
-from archsearch.results.run import opened
-from archsearch.space.swap import UNITS, Swap
-from archsearch.storage.optuna_storage import close
+from archsearch.space.swap import Swap
+from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.finalists import Finalist
 from archsearch.study.swaps import SwapOptions, SwapWatcher, plan_swaps, train_swaps
@@ -64,7 +64,10 @@ def swap_command(
     screen = console()
     progress = None if as_json else SwapProgress(screen)
     try:
-        with recorded(folder) as study, progress.shown() if progress is not None else nullcontext():
+        with (
+            record_of(folder, load_for_work) as study,
+            progress.shown() if progress is not None else nullcontext(),
+        ):
             train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, watcher=progress)
     except (KeyboardInterrupt, SystemExit):
         if progress is not None:
@@ -88,7 +91,7 @@ def swap_command(
 
 def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
     """Print the swaps of a trial and what they cost, and write nothing."""
-    with recorded(folder) as study:
+    with record_of(folder, open_read_only) as study:
         swaps = plan_swaps(study, asked)
     screen = console()
     if as_json:
@@ -101,9 +104,9 @@ def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
 
 
 @contextmanager
-def recorded(folder: Path) -> Iterator[optuna.Study]:
+def record_of(folder: Path, opener: Callable[..., optuna.Study]) -> Iterator[optuna.Study]:
     """The study of a run folder, for as long as this lasts."""
-    study = opened(RunFolder(folder))
+    study = opener(*RunFolder(folder).record())
     try:
         yield study
     finally:
@@ -129,7 +132,7 @@ def plan_entry(swap: Swap) -> dict[str, Any]:
 
 def plan_table(swaps: Sequence[Swap]) -> Table:
     """The swaps before any training."""
-    unit = UNITS[swaps[0].cost]
+    unit = objective_of(swaps[0].cost).unit
     columns = ["stage", "as", "layout", unit, "ratio", "channels", "globality"]
     original = swaps[0].original
     rows = [
@@ -167,7 +170,7 @@ def swaps_table(swaps: pd.DataFrame) -> Table:
         "95 %",
     ]
     rows = [swap_row(row) for _, row in swaps.iterrows()]
-    unit = UNITS[str(swaps["cost_name"].iloc[0])]
+    unit = objective_of(str(swaps["cost_name"].iloc[0])).unit
     title = f"One stage of another kind at equal {unit} (difference of top1 on validation, same seeds)"
     return grid(title, columns, rows)
 

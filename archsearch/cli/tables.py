@@ -10,8 +10,23 @@ from rich.console import Console
 from rich.table import Table
 
 from archsearch.formatting import amount
+from archsearch.objectives import objective_of
 from archsearch.results import Run
 from archsearch.results.health import health_lines
+
+FRONT_COLUMNS = (
+    "architecture",
+    "trial",
+    "layout",
+    "family",
+    "top1",
+    "test",
+    "latency ms",
+    "MACs",
+    "params",
+    "globality",
+)
+TOLD = ("top1", "latency_ms", "macs", "params")
 
 
 def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -25,28 +40,19 @@ def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> T
 
 
 def frontier_table(run: Run) -> Table:
-    """The frontier, cheapest first."""
-    columns = [
-        "architecture",
-        "trial",
-        "layout",
-        "family",
-        "top1",
-        "test",
-        "latency ms",
-        "MACs",
-        "params",
-        "globality",
-    ]
-    rows = [frontier_row(row) for _, row in run.frontier.iterrows()]
-    return grid("Frontier (top1 on validation, test seen by no search)", columns, rows)
+    """The Pareto front, cheapest first; a cost that was an objective has a column."""
+    others = [name for name in run.objectives if name not in TOLD]
+    heads = [f"{objective.short} {objective.unit}".rstrip() for objective in map(objective_of, others)]
+    columns = [*FRONT_COLUMNS, *heads]
+    rows = [frontier_row(row, others) for _, row in run.frontier.iterrows()]
+    return grid("Pareto front (top1 on validation; the search saw no test images)", columns, rows)
 
 
 def finalists_table(run: Run) -> Table:
     """The finalists, the best on test images first, with the spread over seeds."""
     columns = ["architecture", "layout", "family", "seeds", "test", "+-", "val", "+-", "latency ms", "range"]
     rows = [finalist_row(row) for _, row in run.finalists.iterrows()]
-    return grid("Finalists, trained anew (+- one standard deviation over seeds)", columns, rows)
+    return grid("Finalists, retrained (+- one standard deviation over seeds)", columns, rows)
 
 
 def finalist_row(row: "pd.Series[Any]") -> list[str]:
@@ -79,8 +85,8 @@ def outcomes(run: Run) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
 
 
-def frontier_row(row: "pd.Series[Any]") -> list[str]:
-    """One point of the frontier."""
+def frontier_row(row: "pd.Series[Any]", others: Sequence[str]) -> list[str]:
+    """One point of the Pareto front, with ``others`` of its objectives."""
     return [
         str(row["architecture"] if pd.isna(row["reference"]) else row["reference"]),
         str(row["number"]),
@@ -92,6 +98,7 @@ def frontier_row(row: "pd.Series[Any]") -> list[str]:
         amount(row["macs"]),
         amount(row["params"]),
         number(row["globality"], ".3f"),
+        *("-" if pd.isna(row[name]) else objective_of(name).write(row[name]) for name in others),
     ]
 
 

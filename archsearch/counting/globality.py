@@ -5,8 +5,8 @@ For a spatial mixer with influence K(u, v) over an h x w grid, its reach is
     mean over u of  (sum_v K(u, v) d(u, v) / sum_v K(u, v)) / (mean over v of d(u, v)),   at most 1,
 
 with the Euclidean distance d: how far information travels in one step, against how far there is to go.
-A window is taken as uniform and cut off at the border; so is attention, whose reach is then 1, an upper
-bound that needs no weights. The form follows the range measure of Bamberger et al. 2025 (ICML, "On
+A window is taken as uniform and cut off at the border; so is attention, whose reach is 1 where its window
+covers the map, an upper bound that needs no weights. On a map of one place nothing mixes, and reach is 0. The form follows the range measure of Bamberger et al. 2025 (ICML, "On
 measuring long-range interactions in graph neural networks"), normalised by the grid.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.architecture import Architecture
+from archsearch.families import family_of
 from archsearch.stages import Mixer
 
 
@@ -37,7 +38,7 @@ def mean_reach(mixers: Sequence[Mixer]) -> float:
 def global_depth(architecture: Architecture) -> float | None:
     """Where the global mixers sit on average: 0 first mixer, 1 last one; None if there are none."""
     mixers = [mixer for _, mixer in architecture.mixers()]
-    places = [index for index, mixer in enumerate(mixers) if mixer.kernel is None]
+    places = [index for index, mixer in enumerate(mixers) if mixer.is_global]
     if not places:
         return None
     return sum(places) / len(places) / (len(mixers) - 1) if len(mixers) > 1 else 1.0
@@ -45,41 +46,35 @@ def global_depth(architecture: Architecture) -> float | None:
 
 def global_tokens(architecture: Architecture) -> int | None:
     """Tokens of the first grid that is mixed globally; None if there is none."""
-    grids = (m.height * m.width for _, m in architecture.mixers() if m.kernel is None)
+    grids = (m.height * m.width for _, m in architecture.mixers() if m.is_global)
     return next(grids, None)
 
 
 def family(architecture: Architecture) -> str:
-    """``all-conv``, ``all-token``, ``global-from-K`` (stages local before K, global from it on) or ``mixed``.
+    """``all-local``, ``global-from-K`` (stages local before K, global from it on), ``all-global`` or ``mixed``.
 
     Named by the stages; a stem changes no family.
     """
-    kinds = [stage.kind for stage in architecture.stages]
-    is_global = [stage.mixing == "global" for stage in architecture.stages]
-    if not any(is_global):
-        return "all-conv"
-    if set(kinds) == {"token_transformer"}:
-        return "all-token"
-    first = is_global.index(True)
-    return f"global-from-{first}" if all(is_global[first:]) else "mixed"
+    _, *stages = architecture.placed()
+    return family_of([stage.mixing(shape) == "global" for _, stage, shape in stages])
 
 
 def reach(mixer: Mixer) -> float:
-    """Reach of one mixer on its grid, in [0, 1]: 1 for attention, 0 for a 1x1."""
-    if mixer.kernel is None:
+    """Reach of one mixer on its grid, in [0, 1]: 1 if it is global, 0 for a window or a map of one place."""
+    if mixer.height == mixer.width == 1:
+        return 0.0
+    if mixer.is_global or mixer.window is None:
         return 1.0
-    return window_reach(mixer.height, mixer.width, mixer.kernel)
+    return window_reach(mixer.height, mixer.width, mixer.window)
 
 
 @lru_cache(maxsize=4_096)
-def window_reach(height: int, width: int, kernel: int) -> float:
-    """Reach of a uniform ``kernel`` x ``kernel`` window, in [0, 1]; an even one leans down and right."""
-    if height == width == 1:
-        return 0.0
-    before, after = (kernel - 1) // 2, kernel // 2
+def window_reach(height: int, width: int, window: int) -> float:
+    """Reach of a uniform ``window`` x ``window`` on a map of several places, in [0, 1]; an even one leans down and right."""
+    before, after = (window - 1) // 2, window // 2
     in_window = mean_distances(height, width, before, after)
     everywhere = mean_distances(height, width, max(height, width), max(height, width))
-    return min(1.0, float((in_window / everywhere).mean()))
+    return float((in_window / everywhere).mean())
 
 
 def mean_distances(height: int, width: int, before: int, after: int) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ counted once and remembered, in memory and in ``counting/cache.py``'s file.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from archsearch.counting.cache import remembered
 from archsearch.counting.meta_trace import MixerCosts, OpCosts, trace_costs
 from archsearch.counting.op_counters import FAMILIES, GROUPS, WRITES_ACTIVATIONS
 from archsearch.shapes import FeatureShape
-from archsearch.stages import Head, Part
+from archsearch.stages import Head, Mixer, Part
 
 NO_MIXERS = MixerCosts()
 
@@ -161,7 +161,12 @@ def count_part(part: Part, shape: FeatureShape) -> PartCount:
 def count_built(part: Part, shape: FeatureShape) -> PartCount:
     """The cost of one part, built as a whole; remembered, on the disk too."""
     text = f"{part.model_dump_json()} {shape}"
-    return PartCount.from_data(remembered(text, lambda: count(lambda: part.build(shape), shape).as_data()))
+    return PartCount.from_data(remembered(text, lambda: counted_part(part, shape).as_data()))
+
+
+def counted_part(part: Part, shape: FeatureShape) -> PartCount:
+    """The cost of one part, whose module must have the mixers that it promises."""
+    return count(lambda: part.build(shape), shape, part.mixers(shape))
 
 
 @lru_cache(maxsize=1_024)
@@ -170,9 +175,11 @@ def count_head(head: Head, shape: FeatureShape, classes: int) -> PartCount:
     return count(lambda: head.build(shape.channels, classes), shape)
 
 
-def count(build: Callable[[], nn.Module], shape: FeatureShape) -> PartCount:
-    """Parameters and work of the module that ``build`` makes, for one map of ``shape``."""
-    module, work, mixed = trace_costs(build, shape)
+def count(
+    build: Callable[[], nn.Module], shape: FeatureShape, promised: Sequence[Mixer] | None = None
+) -> PartCount:
+    """Parameters and work of the module that ``build`` makes, for one map of ``shape``; errors as in ``trace_costs``."""
+    module, work, mixed = trace_costs(build, shape, promised)
     params: Counter[bool] = Counter()
     for parameter in module.parameters():
         params[parameter.requires_grad] += parameter.numel()

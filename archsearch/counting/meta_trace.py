@@ -31,10 +31,11 @@ from archsearch.counting.op_counters import (
     NEGLIGIBLE,
     SCOPES,
     SHAPE_ONLY,
+    mixes_places,
 )
 from archsearch.errors import UncountedOperationError
 from archsearch.shapes import FeatureShape, windows
-from archsearch.stages.mixing import kernel_of, mixer_of
+from archsearch.stages.mixers import Mixer, SpatialMixer, mixer_of, window_of
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,21 @@ SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
 
 
 def trace_costs(
-    build: Callable[[], nn.Module], shape: FeatureShape
+    build: Callable[[], nn.Module], shape: FeatureShape, promised: Sequence[Mixer] | None = None
 ) -> tuple[nn.Module, dict[str, OpCosts], MixerCosts]:
-    """The module that ``build`` makes, on paper; its work for one map of ``shape``, by group; and its mixers'."""
-    recorder = Recorder()
+    """The module that ``build`` makes, on paper; its work for one map of ``shape``, by group; and its mixers'.
+
+    ``promised`` are the mixers that its part promises.
+
+    Raises:
+        UncountedOperationError: as in ``meta_trace``; or the module has other mixers than were promised.
+    """
+    recorder = Recorder(promised)
     module = meta_trace(build, shape, recorder)
+    if recorder.promised:
+        raise UncountedOperationError(
+            f"a {type(module).__name__} has no {described(recorder.promised[0])}, and mixers() promises one"
+        )
     return module, recorder.work, recorder.mixed
 
 
@@ -106,7 +117,8 @@ def meta_trace(
     """One pass of the module that ``build`` makes, for maps of ``shape``, under the eyes of ``recorder``.
 
     Raises:
-        UncountedOperationError: it calls an operator that has no handle and is not negligible.
+        UncountedOperationError: it calls an operator that has no handle and is not negligible, or mixes places
+            in no mixer.
     """
     with MetaTrace():
         module = build().eval()
@@ -117,6 +129,11 @@ def meta_trace(
         raise UncountedOperationError(
             f"no MAC counter for {', '.join(sorted(recorder.uncounted))}: the total would be too low; give it a "
             "handle in archsearch/counting/op_counters.py, or write the layer with counted operators"
+        )
+    if recorder.unowned:
+        raise UncountedOperationError(
+            f"{', '.join(sorted(recorder.unowned))}: mixes places, and no mixer says how far; derive the module "
+            "that does it from archsearch.stages.SpatialMixer and give it a window, or write it with nn.Conv2d"
         )
     return module
 
@@ -137,11 +154,16 @@ class MetaTrace(TorchFunctionMode):
 class Recorder(TorchFunctionMode):
     """Sees every call of torch, and adds up its work by group."""
 
-    def __init__(self) -> None:
+    def __init__(self, promised: Sequence[Mixer] | None = None) -> None:
         super().__init__()
         self.work: dict[str, OpCosts] = {}
         self.uncounted: set[str] = set()
+        self.unowned: set[str] = set()
         self.scopes = ["linear"]
+        # The modules that are at work, the outermost one first; and how many of them may mix places.
+        self.inside: list[str] = []
+        self.owners = 0
+        self.promised = None if promised is None else list(promised)
         self.mixed = MixerCosts()
         # MACs so far of the mixers that are at work, the outermost one's first.
         self.mixing: list[int] = []
@@ -161,7 +183,10 @@ class Recorder(TorchFunctionMode):
             out = func(*args, **on_meta(name, kwargs))
         if func is torch.batch_norm:  # whose arguments stand in another order than those of F.batch_norm
             self.uncounted.add("torch.batch_norm")
-        elif name in HANDLES:
+            return out
+        if not self.owners and mixes_places(name, arguments):
+            self.unowned.add(f"{name} in {self.inside[-1] if self.inside else 'a function'}")
+        if name in HANDLES:
             group = self.group(name, arguments, out)
             self.note(group, HANDLES[name](arguments, out), out)
             self.seen(group, func, args, kwargs)
@@ -174,17 +199,14 @@ class Recorder(TorchFunctionMode):
 
     @contextmanager
     def watching(self, module: nn.Module) -> Iterator[None]:
-        """Know, during a pass of ``module``, in which of the named scopes a call happens."""
+        """Know, during a pass of ``module``, in which modules a call happens, and in which of the named scopes."""
         with ExitStack() as stack:
             for path, inner in module.named_modules():
-                if kernel_of(inner) != 1:
-                    stack.callback(inner.register_forward_pre_hook(self._begin).remove)
-                    stack.callback(inner.register_forward_hook(self._end).remove)
+                name = f"{path or 'the module'} ({type(inner).__name__})"
                 group = SCOPES.get(path.rpartition(".")[2])
-                if group is not None:
-                    enter, leave = partial(self._enter, group), self._leave
-                    stack.callback(inner.register_forward_pre_hook(enter).remove)
-                    stack.callback(inner.register_forward_hook(leave).remove)
+                enter, leave = partial(self._enter, name, group), self._leave
+                stack.callback(inner.register_forward_pre_hook(enter).remove)
+                stack.callback(inner.register_forward_hook(leave).remove)
             yield
 
     def seen(self, group: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -205,25 +227,46 @@ class Recorder(TorchFunctionMode):
             return convolution_group(arguments[1], out if "transpose" in name else arguments[0])
         return HANDLE_GROUPS.get(name, "matmul")
 
-    def _begin(self, _module: nn.Module, _arguments: Any) -> None:
-        self.mixing.append(0)
+    def met(self, module: nn.Module, arriving: Tensor) -> Mixer:
+        """The mixer that ``module`` is, on the map that arrives; for tokens on the map that was promised."""
+        found = mixer_of(module, arriving)
+        if self.promised is None:
+            return found
+        same = (m for m in self.promised if (m.window, m.attention) == (found.window, found.attention))
+        promise = next(same, None)
+        if promise is None:
+            raise UncountedOperationError(
+                f"a {type(module).__name__} is a {described(found)}, and mixers() promises no such one more"
+            )
+        self.promised.remove(promise)
+        return found if arriving.ndim == 4 else promise
 
-    def _end(self, module: nn.Module, arguments: Sequence[Tensor], _out: Any) -> None:
+    def _enter(self, name: str, group: str | None, module: nn.Module, _arguments: Any) -> None:
+        self.inside.append(name)
+        self.scopes.append(group or self.scopes[-1])
+        self.owners += isinstance(module, SpatialMixer | nn.Conv2d)
+        if window_of(module) != 1:
+            self.mixing.append(0)
+
+    def _leave(self, module: nn.Module, arguments: Sequence[Tensor], _out: Any) -> None:
+        self.inside.pop()
+        self.scopes.pop()
+        self.owners -= isinstance(module, SpatialMixer | nn.Conv2d)
+        if window_of(module) == 1:
+            return
         macs = self.mixing.pop()
         if self.mixing:  # a part of another mixer, which counts its MACs
             return
-        mixer = mixer_of(module, arguments[0])
-        if mixer is None:
-            return
+        mixer = self.met(module, arguments[0])
         trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
-        everywhere = mixer.kernel is None
+        everywhere = mixer.is_global
         self.mixed += MixerCosts(macs, round(macs * reach(mixer)), macs * everywhere, trained * everywhere)
 
-    def _enter(self, group: str, _module: nn.Module, _arguments: Any) -> None:
-        self.scopes.append(group)
 
-    def _leave(self, _module: nn.Module, _arguments: Any, _out: Any) -> None:
-        self.scopes.pop()
+def described(mixer: Mixer) -> str:
+    """A mixer in words."""
+    what = "attention" if mixer.attention else "mixer"
+    return f"{what} over everything" if mixer.window is None else f"{what} of window {mixer.window}"
 
 
 def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:

@@ -20,7 +20,7 @@ from fvcore.nn.jit_handles import (
     matmul_flop_jit,
     norm_flop_counter,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,8 @@ FILLS = frozenset(
         "kaiming_uniform_",
     ]
 )
+# Products, with the place of their right factor.
+PRODUCTS = {"matmul": 1, "mm": 1, "bmm": 1, "addmm": 2}
 POOLS = frozenset(["sum", "mean", "avg_pool2d", "max_pool2d"])
 NEGLIGIBLE: Mapping[str, str] = {
     name: group
@@ -242,3 +244,21 @@ HANDLE_GROUPS = {
     "group_norm": "layer norm",
     "adaptive_avg_pool2d": "pool",
 }
+
+
+def mixes_places(name: str, arguments: Sequence[Any]) -> bool:
+    """Whether a call carries information from place to place.
+
+    An attention, a convolution wider than 1x1, windows that are unfolded, and a product of two activations:
+    the right factor is no parameter, nor a view of one.
+    """
+    if name.startswith("conv"):
+        return bool(math.prod(arguments[1].shape[2:]) > 1)
+    if name in PRODUCTS:
+        return not is_parameter(arguments[PRODUCTS[name]])
+    return name in ("scaled_dot_product_attention", "unfold")
+
+
+def is_parameter(tensor: Tensor) -> bool:
+    """Whether it is a parameter, or a view of one."""
+    return isinstance(tensor, nn.Parameter) or isinstance(tensor._base, nn.Parameter)  # noqa: SLF001

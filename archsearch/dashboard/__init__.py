@@ -2,6 +2,6 @@
 
 from archsearch.dashboard.app import Viewer, viewer
 from archsearch.dashboard.gate import Gate, allowed_hosts
-from archsearch.dashboard.serve import Server, bound, refuse_open, url_of
+from archsearch.dashboard.serve import Server, bind_server, refuse_open, url_of
 
-__all__ = ["Gate", "Server", "Viewer", "allowed_hosts", "bound", "refuse_open", "url_of", "viewer"]
+__all__ = ["Gate", "Server", "Viewer", "allowed_hosts", "bind_server", "refuse_open", "url_of", "viewer"]

@@ -7,7 +7,7 @@ replaces an earlier one: a study in detail, and a trial's files.
     constraints   Optuna 5 keeps them one by one, which dashboard 0.21 does not read; nor do its best trials
                   respect them. Both come from Optuna here.
     notes, files  made from the record when they are asked for, so that they are there while a study runs
-    figures       frontier and map, made anew when a trial has changed its state
+    figures       Pareto front and map, made anew when a trial has changed its state
 """
 
 import threading
@@ -27,11 +27,11 @@ from optuna_dashboard._serializer import serialize_frozen_trial
 from archsearch.dashboard.figures import as_graph, frontier_figure, map_figure
 from archsearch.dashboard.files import files_of, listed
 from archsearch.dashboard.notes import study_note, trial_note
-from archsearch.dashboard.reading import open_to_read
-from archsearch.results.run import Run, objectives, opened
-from archsearch.results.trials import trials_frame
-from archsearch.stats.seeds import repeats_frame
-from archsearch.storage.optuna_storage import close
+from archsearch.results.frames import RunFrames
+from archsearch.results.repeats import repeats_frame
+from archsearch.results.run import objectives
+from archsearch.results.trials import trained_trials, trials_frame
+from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder
 
 DETAIL = "/api/studies/<study_id:int>"
@@ -48,7 +48,7 @@ class Derived:
     Attributes:
         state: number, state and outcome of every trial, and how many attributes the study has.
         best: numbers of those that Optuna calls best: no feasible one is better in every objective.
-        figures: frontier and map, as the dashboard lists them.
+        figures: Pareto front and map, as the dashboard lists them.
     """
 
     state: tuple[object, ...]
@@ -155,9 +155,9 @@ class Viewer:
                 self._derived = derived(self.run(), {trial.number: trial.params for trial in trials}, state)
             return self._derived
 
-    def run(self) -> Run:
+    def run(self) -> RunFrames:
         """The record as frames: what the figures need of it."""
-        return Run(
+        return RunFrames(
             folder=self.folder.path,
             objectives=objectives(self.study),
             trials=trials_frame(self.study),
@@ -189,13 +189,14 @@ def viewer(folder: RunFolder, *, writable: bool = False) -> Viewer:
         InputError: there is no run in this folder.
         EnvironmentFaultError: its database cannot be read.
     """
-    return Viewer(folder, opened(folder) if writable else open_to_read(folder), writable)
+    opened = load_for_work if writable else open_read_only
+    return Viewer(folder, opened(*folder.record()), writable)
 
 
-def derived(run: Run, choices: Mapping[int, Mapping[str, Any]], state: tuple[object, ...]) -> Derived:
+def derived(run: RunFrames, choices: Mapping[int, Mapping[str, Any]], state: tuple[object, ...]) -> Derived:
     """What the trials in this state come to; no figures before the first of them is trained."""
     best = frozenset(int(number) for number in run.trials.loc[run.trials["on_frontier"], "number"])
-    if not (run.trials["outcome"] == "trained").any():
+    if trained_trials(run.trials).empty:
         return Derived(state, best, ())
     frontier = frontier_figure(run.trials, run.frontier, run.cost, choices)
     return Derived(

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from archsearch.formatting import amount
-from archsearch.plots.frontier import families
-from archsearch.storage.trial_record import OBJECTIVES
+from archsearch.objectives import objective_of
+from archsearch.plots.style import look_of
+from archsearch.results.families import by_family
+from archsearch.results.trials import trained_trials
 
 Figure = dict[str, Any]
 
-SYMBOLS = {"all-conv": "square", "mixed": "x", "all-token": "circle"}
-GLOBAL_FROM = ("triangle-up", "triangle-down", "diamond", "cross", "pentagon", "hexagon", "star", "hourglass")
 # Words of a hover text that stand on one line of it.
 CHOICES_A_LINE = 3
 EVERY = {"template": "none", "margin": {"l": 70, "r": 20, "t": 50, "b": 60}, "height": 460}
@@ -25,7 +25,7 @@ EVERY = {"template": "none", "margin": {"l": 70, "r": 20, "t": 50, "b": 60}, "he
 def frontier_figure(
     trials: pd.DataFrame, frontier: pd.DataFrame, cost: str, choices: Mapping[int, Mapping[str, Any]]
 ) -> Figure:
-    """Accuracy against cost, coloured by globality, a symbol a family, outlined on the frontier.
+    """Accuracy against cost, coloured by globality, a symbol a family, outlined on the Pareto front.
 
     Args:
         trials: ``results.trials.trials_frame``.
@@ -33,25 +33,29 @@ def frontier_figure(
         cost: the column on the horizontal axis.
         choices: what was chosen for each trial, by its number.
     """
-    trained = trials[trials["outcome"] == "trained"]
+    trained = trained_trials(trials)
     traces = [
         best_line(frontier, cost),
-        *(points(name, members, cost, choices) for name, members in families(trained)),
+        *(points(name, members, cost, choices) for name, members in by_family(trained)),
     ]
     layout = {
         **EVERY,
-        "title": heading("Frontier"),
+        "title": heading("Pareto front"),
         "xaxis": cost_axis(numbers(trained[cost]), cost, grid=True),
-        "yaxis": {"title": {"text": OBJECTIVES["top1"].label}, "showgrid": True},
+        "yaxis": {"title": {"text": objective_of("top1").label}, "showgrid": True},
         "coloraxis": colours("globality", 0, 1, "Viridis"),
-        "legend": {"orientation": "h", "y": -0.22, "title": {"text": "family (outlined: on the frontier)"}},
+        "legend": {
+            "orientation": "h",
+            "y": -0.22,
+            "title": {"text": "family (outlined: on the Pareto front)"},
+        },
         "hovermode": "closest",
     }
     return {"data": traces, "layout": layout}
 
 
 def best_line(frontier: pd.DataFrame, cost: str) -> Figure:
-    """The best accuracy that each cost buys, as steps: of more than two objectives the frontier's own best."""
+    """The best accuracy that each cost buys, as steps: of more than two objectives, of the Pareto front's own points."""
     cheapest = frontier.sort_values([cost, "top1"], ascending=[True, False])
     best = cheapest[cheapest["top1"] > cheapest["top1"].cummax().shift(fill_value=-1.0)]
     line = {"shape": "hv", "color": "#888888", "width": 1.5}
@@ -78,20 +82,13 @@ def points(family: str, members: pd.DataFrame, cost: str, choices: Mapping[int, 
         "text": [hover(row, choices.get(int(row["number"]), {})) for _, row in members.iterrows()],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {
-            "symbol": symbol(family),
+            "symbol": look_of(family).symbol,
             "size": 11,
             "color": numbers(members["globality"]),
             "coloraxis": "coloraxis",
             "line": {"width": edges, "color": "#000000"},
         },
     }
-
-
-def symbol(family: str) -> str:
-    """One symbol for each family, the same in every figure."""
-    if family in SYMBOLS:
-        return SYMBOLS[family]
-    return GLOBAL_FROM[int(family.rpartition("-")[2]) % len(GLOBAL_FROM)]
 
 
 def hover(row: "pd.Series[Any]", chosen: Mapping[str, Any]) -> str:
@@ -176,7 +173,7 @@ def cost_axis(costs: Iterable[float], cost: str, *, grid: bool) -> Figure:
     powers = [math.floor(math.log10(value)) for value in costs]
     ticks = [step * 10.0**power for power in range(min(powers), max(powers) + 2) for step in (1, 2, 5)]
     return {
-        "title": {"text": OBJECTIVES[cost].label},
+        "title": {"text": objective_of(cost).label},
         "type": "log",
         "tickvals": ticks,
         "ticktext": [amount(tick) for tick in ticks],

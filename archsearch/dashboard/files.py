@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial
 
 from archsearch.plots.architecture import architecture_svg
-from archsearch.results.parts import described
+from archsearch.results.parts import read_description
 
 READINGS = ("share", "samples", "top1", "val_loss", "train_loss", "seconds")
 
@@ -42,7 +42,7 @@ def drawing(attributes: Mapping[str, Any]) -> bytes:
 
 def architecture_file(attributes: Mapping[str, Any]) -> bytes:
     """The architecture as a file that ``archsearch profile`` and ``archsearch run`` read."""
-    return described(attributes["description"]).to_yaml().encode()
+    return read_description(attributes["description"]).to_yaml().encode()
 
 
 def curve_table(attributes: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,8 @@ from optuna.trial import FrozenTrial
 
 from archsearch.errors import ArchsearchError
 from archsearch.formatting import amount
-from archsearch.results.parts import architecture_table, markdown
+from archsearch.objectives import OBJECTIVES
+from archsearch.results.parts import architecture_table, markdown_rows
 from archsearch.storage.trial_record import COUNTED
 
 # ``COMPLETE``, ``PRUNED`` and ``FAIL`` are Optuna's words; these are ours, and what they mean.
@@ -23,10 +24,11 @@ MEANINGS = {
     "interrupted": "its process was stopped; the slot is run again",
 }
 WHERE = (
-    "On the first page, below its timeline: the **frontier**, and the **map** of globality against cost. Each trial "
+    "On the first page, below its timeline: the **Pareto front**, and the **map** of globality against cost. Each trial "
     "has its drawing, its parts and its limits as a note, and its files as artifacts."
 )
-FIGURES = ("top1", "latency_ms", "peak_memory_mib")
+# Counts stand in the line before them.
+FIGURES = tuple(name for name, objective in OBJECTIVES.items() if not objective.counted)
 
 
 def trial_note(study_id: int, trial: FrozenTrial) -> str:
@@ -78,7 +80,7 @@ def limits(trial: FrozenTrial) -> Iterator[str]:
     if trial.constraints:
         header = [("limit", "cost minus limit", ""), ("---", "---:", "---")]
         rows = [(name, excess(over), verdict(over)) for name, over in trial.constraints.items()]
-        yield spaced("\n".join(markdown([*header, *rows])))
+        yield spaced("\n".join(markdown_rows([*header, *rows])))
 
 
 def excess(over: float) -> str:
@@ -110,8 +112,10 @@ def study_note(name: str, objectives: Sequence[str], trials: Sequence[FrozenTria
     rows = [(outcome, str(counts[outcome]), MEANINGS[outcome]) for outcome in MEANINGS if counts[outcome]]
     return "\n\n".join(
         [
-            f"**{inline(name)}** searched by {', '.join(objectives)}",
-            spaced("\n".join(markdown([("outcome", "trials", "meaning"), ("---", "---:", "---"), *rows]))),
+            f"**{inline(name)}** searched for {', '.join(objectives)}",
+            spaced(
+                "\n".join(markdown_rows([("outcome", "trials", "meaning"), ("---", "---:", "---"), *rows]))
+            ),
             WHERE,
             "Changes are written into the record."
             if writable

@@ -46,7 +46,7 @@ class Server6(Server):
     address_family = socket.AF_INET6
 
 
-def bound(host: str, port: int | None) -> Server:
+def bind_server(host: str, port: int | None) -> Server:
     """A server that has its port and no application yet: ``port``, or 8080 if it is free, else any free one.
 
     Raises:
@@ -73,12 +73,12 @@ def is_this_machine(host: str) -> bool:
         return False
 
 
-def refuse_open(host: str, *, known: bool) -> None:
-    """InputError for an address that others reach, unless the user says to know it."""
-    if known or is_this_machine(host):
+def refuse_open(host: str, *, insecure: bool) -> None:
+    """InputError for an address that others reach, unless the user allows it."""
+    if insecure or is_this_machine(host):
         return
     what = f"{shown(host)} can be reached from other machines, and the dashboard asks for no password"
-    remedy = "leave it out and reach 127.0.0.1 through ssh -L, or add --i-know-it-is-open"
+    remedy = "leave it out and reach 127.0.0.1 through ssh -L, or add --insecure"
     raise InputError("archsearch dashboard", [Problem("--host", what, remedy)])
 
 

@@ -1,25 +1,17 @@
 """One architecture as a drawing: a row of boxes from image to logits, and where its MACs go.
 
 Where a box is dark the network mixes globally, where it is light locally: the two differ in grey print and
-to every eye (orange-brown against light blue), and are named. Laid out once, in pixels; written as SVG by
-hand, or as PNG with matplotlib.
+to every eye (orange-brown against light blue), and are named. Laid out in pixels, written as SVG by hand.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-
-from archsearch.errors import InputError, Problem, one_of
-from archsearch.files import replacing
 from archsearch.formatting import amount
-from archsearch.results.parts import PartRow, described, part_rows
+from archsearch.results.parts import PartRow, part_rows, read_description
 
 if TYPE_CHECKING:
     from archsearch.architecture import Architecture
@@ -94,29 +86,10 @@ def architecture_svg(description: "str | Mapping[str, Any] | Architecture") -> s
 
     ``description`` is the architecture as its record's JSON, the same as data, or itself.
     """
-    return svg(drawn(described(description)))
+    return write_svg(lay_out(read_description(description)))
 
 
-def save_drawing(description: "str | Mapping[str, Any] | Architecture", path: Path) -> None:
-    """Write the drawing to ``path``; its ending decides the format: svg, or png of 1400 pixels width.
-
-    Raises:
-        InputError: the ending is another one.
-    """
-    if path.suffix not in (".svg", ".png"):
-        remedy = one_of((".svg", ".png"), path.suffix)
-        raise InputError(
-            str(path), [Problem("", f"a drawing cannot be written as {path.suffix or 'this'}", remedy)]
-        )
-    drawing = drawn(described(description))
-    with replacing(path) as beside:
-        if path.suffix == ".svg":
-            beside.write_text(svg(drawing), encoding="utf-8")
-        else:
-            figure_of(drawing).savefig(beside, dpi=200)
-
-
-def drawn(architecture: "Architecture") -> Drawing:
+def lay_out(architecture: "Architecture") -> Drawing:
     """Title, rows of boxes, and the strip of MACs below them."""
     from archsearch.counting import family, globality  # noqa: PLC0415 - torch, only when something is drawn
 
@@ -128,14 +101,14 @@ def drawn(architecture: "Architecture") -> Drawing:
     lines = list(in_lines(rows[:-1]))
     bottom = TITLE
     for index, line in enumerate(lines):
-        marks += boxes(line, bottom, width_for(lines))
+        marks += draw_boxes(line, bottom, width_for(lines))
         if index == 0:
-            marks += start(str(architecture.image.shape), bottom)
+            marks += draw_image(str(architecture.image.shape), bottom)
         height = height_of(line)
         if index == len(lines) - 1:
-            marks += end(rows[-1], left_of(len(line), width_for(lines)), bottom, height)
+            marks += draw_head(rows[-1], left_of(len(line), width_for(lines)), bottom, height)
         bottom += height + 14
-    marks += strip(rows, bottom)
+    marks += draw_strip(rows, bottom)
     return Drawing(title, bottom + STRIP, tuple(marks))
 
 
@@ -167,16 +140,16 @@ def lines_of(row: PartRow) -> list[str]:
     return [*row.kind.split("_"), *row.fields]
 
 
-def boxes(line: Sequence[PartRow], top: float, width: float) -> Iterator[Mark]:
+def draw_boxes(line: Sequence[PartRow], top: float, width: float) -> Iterator[Mark]:
     """The boxes of one line, each with the arrow that leads to it."""
     height = height_of(line)
     for column, row in enumerate(line):
         left = left_of(column, width)
         yield Arrow(left - GAP + 2, left - 2, top + BAND / 2)
-        yield from box(row, Box(left, top, width, height, "#ffffff"))
+        yield from draw_box(row, Box(left, top, width, height, "#ffffff"))
 
 
-def box(row: PartRow, frame: Box) -> Iterator[Mark]:
+def draw_box(row: PartRow, frame: Box) -> Iterator[Mark]:
     """One part: a band that says how it mixes, what it is, what leaves it, and its share of the MACs."""
     left, middle = frame.x + 6, frame.x + frame.width / 2
     # A stage of several blocks stands like a pile of cards.
@@ -186,20 +159,20 @@ def box(row: PartRow, frame: Box) -> Iterator[Mark]:
     yield Box(frame.x, frame.y, frame.width, BAND, FILLS[row.mixing])
     ink = TEXTS[row.mixing]
     times = f"  x {row.depth}" if row.depth > 1 else ""
-    yield fitted(middle, frame.y + 13, f"{row.place}{times}", frame.width, bold=True, colour=ink)
-    yield fitted(middle, frame.y + 26, row.mixing or "", frame.width, colour=ink)
+    yield fit_label(middle, frame.y + 13, f"{row.place}{times}", frame.width, bold=True, colour=ink)
+    yield fit_label(middle, frame.y + 26, row.mixing or "", frame.width, colour=ink)
     y = frame.y + BAND + 14
     words = len(row.kind.split("_"))
     for index, text in enumerate(lines_of(row)):
-        yield fitted(left, y, text, frame.width - 6, bold=index < words, anchor="start")
+        yield fit_label(left, y, text, frame.width - 6, bold=index < words, anchor="start")
         y += LINE
     bottom = frame.y + frame.height
-    yield fitted(left, bottom - 6 - LINE, row.output, frame.width - 6, bold=True, anchor="start")
+    yield fit_label(left, bottom - 6 - LINE, row.output, frame.width - 6, bold=True, anchor="start")
     share = f"{row.share:.0%} of MACs" if row.share >= 0.005 else "< 1% of MACs"
-    yield fitted(left, bottom - 6, share, frame.width - 6, colour=QUIET, anchor="start")
+    yield fit_label(left, bottom - 6, share, frame.width - 6, colour=QUIET, anchor="start")
 
 
-def fitted(
+def fit_label(
     x: float,
     y: float,
     text: str,
@@ -215,23 +188,23 @@ def fitted(
     return Label(x, y, text if len(text) <= most else text[: most - 1] + "\u2026", size, bold, colour, anchor)
 
 
-def start(shape: str, top: float) -> Iterator[Mark]:
+def draw_image(shape: str, top: float) -> Iterator[Mark]:
     """The image, in front of the first box."""
-    yield fitted(MARGIN + ENDS / 2, top + BAND / 2 - 3, "image", ENDS, bold=True)
-    yield fitted(MARGIN + ENDS / 2, top + BAND / 2 + 10, shape, ENDS)
+    yield fit_label(MARGIN + ENDS / 2, top + BAND / 2 - 3, "image", ENDS, bold=True)
+    yield fit_label(MARGIN + ENDS / 2, top + BAND / 2 + 10, shape, ENDS)
 
 
-def end(head: PartRow, left: float, top: float, height: float) -> Iterator[Mark]:
+def draw_head(head: PartRow, left: float, top: float, height: float) -> Iterator[Mark]:
     """The head and its logits, behind the last box."""
     yield Arrow(left - GAP + 2, left - 2, top + BAND / 2)
     yield Box(left, top, ENDS, height, "#ffffff")
     yield Box(left, top, ENDS, BAND, FILLS[None])
-    yield fitted(left + ENDS / 2, top + 20, "head", ENDS, bold=True)
-    yield fitted(left + 5, top + BAND + 14, f"pool {head.kind}", ENDS - 5, anchor="start")
-    yield fitted(left + 5, top + height - 6, head.output, ENDS - 5, bold=True, anchor="start")
+    yield fit_label(left + ENDS / 2, top + 20, "head", ENDS, bold=True)
+    yield fit_label(left + 5, top + BAND + 14, f"pool {head.kind}", ENDS - 5, anchor="start")
+    yield fit_label(left + 5, top + height - 6, head.output, ENDS - 5, bold=True, anchor="start")
 
 
-def strip(rows: Sequence[PartRow], top: float) -> Iterator[Mark]:
+def draw_strip(rows: Sequence[PartRow], top: float) -> Iterator[Mark]:
     """Where the MACs go: one piece for each part, as long as its share; and what the colours mean."""
     left, length = MARGIN + ENDS + GAP, WIDTH - 2 * MARGIN - ENDS - GAP
     yield Label(MARGIN, top + 13, "MACs", bold=True)
@@ -249,15 +222,15 @@ def strip(rows: Sequence[PartRow], top: float) -> Iterator[Mark]:
         yield Label(place + 17, top + 36, meaning[mixing], colour=QUIET)
 
 
-def svg(drawing: Drawing) -> str:
+def write_svg(drawing: Drawing) -> str:
     """The drawing as an SVG element."""
     size = f'viewBox="0 0 {WIDTH:g} {drawing.height:g}" width="{WIDTH:g}" height="{drawing.height:g}"'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{FONT}">'
     title = f"<title>{escape(drawing.title)}</title>"
-    return "\n".join([opening, title, *map(element, drawing.marks), "</svg>"]) + "\n"
+    return "\n".join([opening, title, *map(write_element, drawing.marks), "</svg>"]) + "\n"
 
 
-def element(mark: Mark) -> str:
+def write_element(mark: Mark) -> str:
     """One mark as an SVG element."""
     if isinstance(mark, Box):
         place = f'x="{mark.x:.1f}" y="{mark.y:.1f}" width="{mark.width:.1f}" height="{mark.height:.1f}"'
@@ -268,30 +241,3 @@ def element(mark: Mark) -> str:
         return f'<text {place} fill="{mark.colour}"{weight}>{escape(mark.text)}</text>'
     tip = f"M{mark.end:.1f} {mark.y:.1f} l-5 -3.5 v7 z"
     return f'<path d="M{mark.x:.1f} {mark.y:.1f} H{mark.end - 4:.1f} {tip}" stroke="{INK}" fill="{INK}"/>'
-
-
-def figure_of(drawing: Drawing) -> Figure:
-    """The drawing as a matplotlib figure, 100 of its pixels to the inch."""
-    figure = Figure(figsize=(WIDTH / 100, drawing.height / 100))
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set(xlim=(0, WIDTH), ylim=(drawing.height, 0))
-    axes.axis("off")
-    for order, mark in enumerate(drawing.marks):
-        paint(axes, mark, order)
-    return figure
-
-
-def paint(axes: Axes, mark: Mark, order: int) -> None:
-    """Draw one mark over those before it."""
-    if isinstance(mark, Box):
-        place = Rectangle((mark.x, mark.y), mark.width, mark.height)
-        place.set(facecolor=mark.fill, edgecolor=mark.edge, linewidth=0.6, zorder=order)
-        axes.add_patch(place)
-    elif isinstance(mark, Label):
-        where = {"start": "left", "middle": "center", "end": "right"}[mark.anchor]
-        weight = "bold" if mark.bold else "normal"
-        text = axes.text(mark.x, mark.y, mark.text, zorder=order, color=mark.colour, parse_math=False)
-        text.set(fontsize=mark.size * 0.72, fontweight=weight, ha=where, va="baseline")
-    else:
-        style = {"arrowstyle": "-|>", "color": INK, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate("", (mark.end, mark.y), (mark.x, mark.y), arrowprops=style, zorder=order)

@@ -1,10 +1,7 @@
-"""The frontier as a picture: accuracy against cost, coloured by globality, families marked."""
+"""The Pareto front as a picture: accuracy against cost, coloured by globality, families marked; and axes of costs."""
 
 import math
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -12,34 +9,33 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, Formatter, LogLocator, NullFormatter, ScalarFormatter
 
-from archsearch.storage.trial_record import OBJECTIVES
+from archsearch.objectives import objective_of
+from archsearch.plots.style import blank_figure, in_shared_look, look_of, marks
+from archsearch.results.families import by_family
+from archsearch.results.trials import trained_trials
 
-MARKERS = {"all-conv": "s", "mixed": "X", "all-token": "o"}
-GLOBAL_FROM = ("^", "v", "<", ">", "P", "D", "p", "h")
-# Counts of an image, and the others in their own unit.
-COUNTS = ("macs", "params")
 # Of an axis of fewer decades than this: where in a decade its ticks are.
 TICKS = ((1.0, (1.0, 2.0, 3.0, 5.0, 7.0)), (2.0, (1.0, 2.0, 5.0)))
 FEWEST_TICKS = (1.0, 3.0)
 
 
-def save_frontier_plot(
-    trials: pd.DataFrame, frontier: pd.DataFrame, cost: str, path: Path, title: str
-) -> None:
-    """Write the picture to ``path``; its ending decides the format (png, svg, pdf)."""
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(7.2, 4.4), layout="constrained", dpi=160)
-        axes = figure.subplots()
-        draw(axes, trials[trials["outcome"] == "trained"], frontier, cost)
-        axes.set_title(title, loc="left", fontsize=10)
-        figure.savefig(path)
+@in_shared_look
+def frontier_figure(
+    trials: pd.DataFrame, frontier: pd.DataFrame, cost: str, title: str = "Pareto front"
+) -> Figure:
+    """Accuracy against ``cost`` of every trained trial, coloured by globality; the Pareto front as steps."""
+    figure = blank_figure(4.9)
+    axes = figure.subplots()
+    draw_frontier(axes, trained_trials(trials), frontier, cost)
+    axes.set_title(title)
+    return figure
 
 
-def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -> None:
-    """Points, the frontier's steps, axes with units, and the two legends."""
+def draw_frontier(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -> None:
+    """Points, the front's steps, axes with units, and the two legends."""
     steps = frontier.sort_values(cost)
     axes.step(steps[cost], steps["top1"], where="post", color="0.55", linewidth=1.2, zorder=1)
-    for family, members in families(trained):
+    for family, members in by_family(trained):
         points = axes.scatter(
             members[cost],
             members["top1"],
@@ -47,7 +43,7 @@ def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -
             vmin=0,
             vmax=1,
             cmap="viridis",
-            marker=marker(family),
+            marker=look_of(family).marker,
             s=46,
             edgecolors=["black" if on else "none" for on in members["on_frontier"]],
             linewidths=1.1,
@@ -59,12 +55,12 @@ def draw(axes: Axes, trained: pd.DataFrame, frontier: pd.DataFrame, cost: str) -
     if len(trained):
         axes.figure.colorbar(points, ax=axes, label="globality (0 local, 1 global)", shrink=0.9)
         handles = [
-            Line2D([], [], marker=marker(family), color="0.5", linestyle="none", label=family)
-            for family, _ in families(trained)
+            Line2D([], [], marker=look_of(family).marker, color="0.5", linestyle="none", label=family)
+            for family, _ in by_family(trained)
         ]
         axes.figure.legend(
             handles=handles,
-            title="family (outlined: on the frontier)",
+            title="family (outlined: on the Pareto front)",
             fontsize=8,
             title_fontsize=8,
             loc="outside lower center",
@@ -82,32 +78,12 @@ def name_references(axes: Axes, trained: pd.DataFrame, cost: str) -> None:
         )
 
 
-def families(trained: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The trials of each family, from local to global."""
-    order = sorted(
-        trained["family"].unique(), key=lambda name: (name != "all-conv", name == "all-token", name)
-    )
-    yield from ((str(family), trained[trained["family"] == family]) for family in order)
-
-
-def marker(family: str) -> str:
-    """One marker for each family, the same in every picture."""
-    if family in MARKERS:
-        return MARKERS[family]
-    return GLOBAL_FROM[int(family.rpartition("-")[2]) % len(GLOBAL_FROM)]
-
-
-def marks(numbers: Iterable[int]) -> str:
-    """The id of an artist that has one mark for each of these trials, in this order; see ``report.svg``."""
-    return "trials:" + ",".join(str(int(number)) for number in numbers)
-
-
 def label_axes(axes: Axes, cost: str) -> None:
     """Units on the axes: costs on a log scale, with readable ticks."""
     axes.set_xscale("log")
     cost_axis(axes.xaxis, cost)
-    axes.set_xlabel(OBJECTIVES[cost].label)
-    axes.set_ylabel(OBJECTIVES["top1"].label)
+    axes.set_xlabel(objective_of(cost).label)
+    axes.set_ylabel(objective_of("top1").label)
     axes.grid(alpha=0.25, linewidth=0.6)
 
 
@@ -123,4 +99,4 @@ def cost_axis(axis: Axis, cost: str) -> None:
 
 def cost_format(cost: str) -> Formatter:
     """How a cost is written at a tick: ``5 M`` for a count, ``1.5`` for what has a unit of its own."""
-    return EngFormatter(sep=" ") if cost in COUNTS else ScalarFormatter()
+    return EngFormatter(sep=" ") if objective_of(cost).counted else ScalarFormatter()

@@ -1,7 +1,7 @@
-"""Figures of where to be local and where global: frontier, map, fronts by family, price, matched swaps.
+"""Figures of where to be local and where global: map, fronts by family, price, matched swaps.
 
 Each function takes frames of a ``Run`` and gives a figure that can be saved as PNG, SVG or PDF; marks that stand
-for a trial know its number (``plots.frontier.marks``).
+for a trial know its number (``plots.style.marks``).
 """
 
 import numpy as np
@@ -9,36 +9,40 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from archsearch.formatting import amount
-from archsearch.plots.frontier import COUNTS, draw, label_axes, marker, marks
-from archsearch.plots.style import ACCENT, FAINT, INK, blank, colour, intervals, looked, scatter
+from archsearch.families import ALL_LOCAL
+from archsearch.objectives import objective_of
+from archsearch.plots.frontier import label_axes
+from archsearch.plots.style import (
+    ACCENT,
+    FAINT,
+    INK,
+    blank_figure,
+    draw_intervals,
+    draw_marks,
+    in_shared_look,
+    look_of,
+    marks,
+)
 from archsearch.results.frontier import non_dominated
-from archsearch.results.map import Grid
-from archsearch.storage.trial_record import OBJECTIVES
+from archsearch.stages import STAGE_KINDS
+from archsearch.stats.cells import Grid
 
 ACCURACY = "Blues"
+# Colour and marker of a kind that is not known here, as of another user's file.
+UNKNOWN_KIND = ("0.4", "D")
 
 
-@looked
-def frontier_figure(trials: pd.DataFrame, frontier: pd.DataFrame, cost: str) -> Figure:
-    """Accuracy against ``cost`` of every trained trial, coloured by globality; the frontier as steps."""
-    figure = blank(4.9)
-    axes = figure.subplots()
-    draw(axes, trials[trials["outcome"] == "trained"], frontier, cost)
-    axes.set_title("Frontier")
-    return figure
-
-
-@looked
+@in_shared_look
 def map_figure(cells: pd.DataFrame, grid: Grid, cost: str) -> Figure:
     """The best accuracy of each cell of globality x ``cost``, its interval and how many trials it has.
 
     ``cells`` is ``Run.map`` and ``grid`` what it was made with. All cells are drawn in one size, between edges that say where they lie; empty ones are hatched.
     """
     rows, columns = grid.globality, grid.cost
-    figure = blank(0.9 + 0.62 * len(rows))
+    figure = blank_figure(0.9 + 0.62 * len(rows))
     axes = figure.subplots()
     axes.set(xlim=(0, len(columns) - 1), ylim=(0, len(rows) - 1))
     axes.grid(visible=False)
@@ -50,11 +54,9 @@ def map_figure(cells: pd.DataFrame, grid: Grid, cost: str) -> Figure:
         row, column = grid.place(float(cell["globality"]), float(cell["cost"]))
         shade = (float(cell["top1"]) - low) / (high - low) if high > low else 0.5
         map_cell(axes, cell, (column, row), shade)
-    axes.set_xticks(
-        range(len(columns)), [amount(edge) if cost in COUNTS else f"{edge:.3g}" for edge in columns]
-    )
+    axes.set_xticks(range(len(columns)), [objective_of(cost).write(edge) for edge in columns])
     axes.set_yticks(range(len(rows)), [f"{edge:.2f}" for edge in rows])
-    axes.set_xlabel(f"{OBJECTIVES[cost].label}, edges of the cells")
+    axes.set_xlabel(f"{objective_of(cost).label}, edges of the cells")
     axes.set_ylabel("globality (0 local, 1 global)")
     axes.set_title("Map: best accuracy in each cell")
     return figure
@@ -79,10 +81,10 @@ def map_cell(axes: Axes, cell: "pd.Series[float]", corner: tuple[int, int], shad
         axes.text(x + 0.5, y + height, text, color=ink, fontsize=size, ha="center", va="center")
 
 
-@looked
+@in_shared_look
 def families_figure(fronts: pd.DataFrame, families: pd.DataFrame, trained: pd.DataFrame, cost: str) -> Figure:
     """Each family's own front in accuracy against ``cost``; beside it its hypervolume at equal trainings."""
-    figure = blank(4.6)
+    figure = blank_figure(4.6)
     told = families[families["hypervolume"].notna()]
     panels = figure.subplots(1, 2, width_ratios=(2.6, 1)) if len(told) else [figure.subplots()]
     left = panels[0]
@@ -94,17 +96,17 @@ def families_figure(fronts: pd.DataFrame, families: pd.DataFrame, trained: pd.Da
             points["top1"].astype(float),
             where="post",
             lw=1.5,
-            color=colour(family),
+            color=look_of(family).colour,
             zorder=2,
         )
-        scatter(
+        draw_marks(
             left,
             points,
             "cost",
             "top1",
             s=38,
-            marker=marker(family),
-            color=colour(family),
+            marker=look_of(family).marker,
+            color=look_of(family).colour,
             edgecolors="white",
             linewidths=0.6,
             label=family,
@@ -122,9 +124,9 @@ def hypervolumes(axes: Axes, families: pd.DataFrame) -> None:
     """A dot and an interval for each family."""
     places = np.arange(len(families))[::-1]
     for place, (_, row) in zip(places, families.iterrows(), strict=True):
-        tint = colour(row["family"])
-        intervals(axes, row.to_frame().T, [place], "hypervolume", color=tint, lw=3, alpha=0.45)
-        axes.plot([row["hypervolume"]], [place], marker=marker(row["family"]), color=tint, ms=7)
+        tint = look_of(row["family"]).colour
+        draw_intervals(axes, row.to_frame().T, [place], "hypervolume", color=tint, lw=3, alpha=0.45)
+        axes.plot([row["hypervolume"]], [place], marker=look_of(row["family"]).marker, color=tint, ms=7)
     axes.set_yticks(places, list(families["family"]))
     axes.set_ylim(-0.6, len(families) - 0.4)
     axes.set_xlabel("hypervolume (share)")
@@ -132,49 +134,49 @@ def hypervolumes(axes: Axes, families: pd.DataFrame) -> None:
     axes.set_title("Hypervolume" if pd.isna(budget) else f"Of {budget} trainings")
 
 
-@looked
+@in_shared_look
 def price_figure(price: pd.DataFrame) -> Figure:
     """What each family with global stages gains over ``against`` at equal cost, with its interval."""
-    figure = blank(1.3 + 0.34 * len(price))
+    figure = blank_figure(1.3 + 0.34 * len(price))
     axes = figure.subplots()
     places = np.arange(len(price))[::-1]
     axes.axvline(0, color="0.4", lw=1)
-    tints = [colour(family) for family in price["family"]]
+    tints = [look_of(family).colour for family in price["family"]]
     for place, tint, (_, row) in zip(places, tints, price.iterrows(), strict=True):
-        intervals(axes, row.to_frame().T, [place], "gain_at_equal_cost", color=tint, lw=3, alpha=0.45)
+        draw_intervals(axes, row.to_frame().T, [place], "gain_at_equal_cost", color=tint, lw=3, alpha=0.45)
     dots = price.assign(place=places)
     for family, tint in zip(price["family"], tints, strict=True):
-        scatter(
+        draw_marks(
             axes,
             dots[dots["family"] == family],
             "gain_at_equal_cost",
             "place",
-            marker=marker(family),
+            marker=look_of(family).marker,
             color=tint,
             s=52,
             zorder=3,
         )
     axes.set_yticks(places, list(price["family"]))
     axes.set_ylim(-0.6, len(price) - 0.4)
-    axes.set_xlabel("top-1 gained over all-conv at equal cost")
+    axes.set_xlabel(f"top-1 gained over {ALL_LOCAL} at equal cost")
     axes.set_title("Price of global")
     return figure
 
 
-@looked
+@in_shared_look
 def disagreement_figure(trained: pd.DataFrame, disagreement: pd.DataFrame) -> Figure:
     """The same trials against MACs and against latency, with the front of each; marked: on the first alone."""
-    figure = blank(3.9)
+    figure = blank_figure(3.9)
     both = figure.subplots(1, 2, sharey=True)
     known = trained[trained["latency_ms"].notna()].astype({"top1": float, "macs": float, "latency_ms": float})
     fallen = known[known["number"].isin(disagreement["number"])]
     for axes, cost in zip(both, ("macs", "latency_ms"), strict=True):
-        kept = non_dominated(known[["top1", cost]], {"top1": "maximize", cost: "minimize"})
+        kept = non_dominated(known[["top1", cost]])
         front = known[kept].sort_values(cost)
         axes.step(front[cost], front["top1"], where="post", color=INK, lw=1.2)
-        scatter(axes, known[~kept], cost, "top1", s=16, color=FAINT)
-        scatter(axes, front, cost, "top1", s=30, color=INK)
-        scatter(axes, fallen, cost, "top1", s=95, facecolors="none", edgecolors=ACCENT, linewidths=1.8)
+        draw_marks(axes, known[~kept], cost, "top1", s=16, color=FAINT)
+        draw_marks(axes, front, cost, "top1", s=30, color=INK)
+        draw_marks(axes, fallen, cost, "top1", s=95, facecolors="none", edgecolors=ACCENT, linewidths=1.8)
         label_axes(axes, cost)
     both[0].set_title("Front in MACs")
     both[1].set_title("Front in latency")
@@ -182,24 +184,42 @@ def disagreement_figure(trained: pd.DataFrame, disagreement: pd.DataFrame) -> Fi
     return figure
 
 
-@looked
-def swaps_figure(swaps: pd.DataFrame) -> Figure:
-    """What each matched swap changed in accuracy at equal cost, with its interval over paired seeds."""
-    figure = blank(1.3 + 0.3 * len(swaps))
+@in_shared_look
+def swaps_figure(swaps: pd.DataFrame, title: str = "Matched swaps") -> Figure:
+    """What each trained swap changed in accuracy at equal cost, with its interval over paired seeds.
+
+    A mark is that of the kind which the stage became, and filled where the interval leaves out 0.
+    """
+    figure = blank_figure(1.6 + 0.3 * len(swaps))
     axes = figure.subplots()
-    shown = swaps.assign(y=np.arange(len(swaps))[::-1])
+    apart = ((swaps["difference_low"] > 0) | (swaps["difference_high"] < 0)).fillna(value=False)
+    rows = swaps.assign(y=np.arange(len(swaps))[::-1], apart=apart.astype(bool))
     axes.axvline(0, color="0.4", lw=1)
-    intervals(axes, shown, shown["y"], "difference", color=INK, lw=3, alpha=0.35)
-    apart = (shown["difference_low"] > 0) | (shown["difference_high"] < 0)
-    apart = apart.fillna(value=False).astype(bool)
-    scatter(axes, shown[apart], "difference", "y", color=INK, s=42, zorder=3)
-    scatter(axes, shown[~apart], "difference", "y", facecolors="white", edgecolors=INK, s=42, zorder=3)
+    handles = []
+    for kind, members in rows.groupby("kind_to", sort=False):
+        colour, shape = STAGE_KINDS[str(kind)].mark if kind in STAGE_KINDS else UNKNOWN_KIND
+        handles.append(Line2D([], [], color=colour, marker=shape, linestyle="none", label=str(kind)))
+        draw_intervals(axes, members, members["y"], "difference", color=colour, lw=3, alpha=0.35)
+        for chosen, fill in ((members[members["apart"]], colour), (members[~members["apart"]], "white")):
+            draw_marks(
+                axes,
+                chosen,
+                "difference",
+                "y",
+                facecolors=fill,
+                edgecolors=colour,
+                marker=shape,
+                s=42,
+                zorder=3,
+            )
     names = [
-        f"trial {row['number']}, {row['place']}: {row['kind_from']} to {row['kind_to']}"
-        for _, row in shown.iterrows()
+        f"trial {row['number']}, {row['place']}: {row['kind_from']} to {row['kind_to']} "
+        f"(equal {objective_of(row['cost_name']).short})"
+        for _, row in rows.iterrows()
     ]
-    axes.set_yticks(shown["y"], names)
+    axes.set_yticks(rows["y"], names)
     axes.set_ylim(-0.6, len(swaps) - 0.4)
     axes.set_xlabel("top-1 after the swap less before it")
-    axes.set_title("Matched swaps")
+    axes.set_title(title)
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(len(handles), 1))
     return figure

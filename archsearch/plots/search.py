@@ -1,4 +1,4 @@
-"""Figures of how the answer was got: globality realised, choices, proxies, rungs, costs, the search's progress."""
+"""Figures of how the answer was got: measured globality, choices, proxies, rungs, costs, the search's progress."""
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,19 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
-from archsearch.plots.frontier import families, marker, marks
-from archsearch.plots.style import ACCENT, FAINT, INK, blank, colour, intervals, looked, scatter
-from archsearch.storage.trial_record import OBJECTIVES
+from archsearch.objectives import objective_of
+from archsearch.plots.style import (
+    ACCENT,
+    FAINT,
+    INK,
+    blank_figure,
+    draw_intervals,
+    draw_marks,
+    in_shared_look,
+    look_of,
+    marks,
+)
+from archsearch.results.families import by_family
 
 CHOICES = 14
 PARTS = ("#1b3a57", "#2f6690", "#4f97c1", "#8cc0dd", "#c2dfee", "#e3eff6")
@@ -23,10 +33,10 @@ GROUPS = {
 }
 
 
-@looked
-def realised_figure(realised: pd.DataFrame) -> Figure:
-    """Realised globality of the trained winners against that of their structure, with intervals."""
-    figure = blank(4.4, 5.6)
+@in_shared_look
+def measured_globality_figure(measured: pd.DataFrame) -> Figure:
+    """Measured globality of the trained winners against that of their structure, with intervals."""
+    figure = blank_figure(4.4, 5.6)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--")
     axes.annotate(
@@ -40,40 +50,40 @@ def realised_figure(realised: pd.DataFrame) -> Figure:
         xytext=(0, -16),
         textcoords="offset points",
     )
-    for family, rows in families(realised):
-        for _, row in rows.dropna(subset=["realised_low", "realised_high"]).iterrows():
+    for family, rows in by_family(measured):
+        for _, row in rows.dropna(subset=["measured_low", "measured_high"]).iterrows():
             axes.plot(
                 [row["globality"]] * 2,
-                [row["realised_low"], row["realised_high"]],
+                [row["measured_low"], row["measured_high"]],
                 lw=2.5,
                 alpha=0.4,
-                color=colour(family),
+                color=look_of(family).colour,
             )
-        scatter(
+        draw_marks(
             axes,
             rows,
             "globality",
-            "realised_globality",
-            marker=marker(family),
-            color=colour(family),
+            "measured_globality",
+            marker=look_of(family).marker,
+            color=look_of(family).colour,
             s=46,
             zorder=3,
             label=family,
         )
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_xlabel("globality of the structure (0 local, 1 global)")
-    axes.set_ylabel("realised globality (0 local, 1 global)")
-    axes.set_title("Realised globality")
+    axes.set_ylabel("measured globality (0 local, 1 global)")
+    axes.set_title("Measured globality")
     axes.legend(loc="upper left")
     return figure
 
 
-@looked
+@in_shared_look
 def importance_figure(importance: pd.DataFrame) -> Figure:
     """The most important choices, a panel for each objective; beyond the line is more than chance gives."""
     names = list(dict.fromkeys(importance["objective"]))
     order = importance.groupby("parameter")["importance"].max().sort_values(ascending=False).index[:CHOICES]
-    figure = blank(1.3 + 0.24 * len(order))
+    figure = blank_figure(1.3 + 0.24 * len(order))
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     places = np.arange(len(order))[::-1]
     for axes, name in zip(panels, names, strict=True):
@@ -84,23 +94,23 @@ def importance_figure(importance: pd.DataFrame) -> Figure:
         axes.axvline(limit, color=ACCENT, lw=1.2, ls="--")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         axes.set_xlabel("share of importance")
-        axes.set_title(f"Importance for {OBJECTIVES[name].label}", fontsize=9.5)
+        axes.set_title(f"Importance for {objective_of(name).label}", fontsize=9.5)
         axes.grid(visible=False, axis="y")
     panels[0].set_yticks(places, list(order))
     return figure
 
 
-@looked
+@in_shared_look
 def proxies_figure(proxies: pd.DataFrame) -> Figure:
     """How each proxy ranks all candidates (filled) and those of equal MACs (open): tau-b with its interval."""
     names = list(dict.fromkeys(proxies["proxy"]))
-    figure = blank(1.5 + 0.34 * len(names))
+    figure = blank_figure(1.5 + 0.34 * len(names))
     axes = figure.subplots()
     axes.axvline(0, color="0.4", lw=1)
     for within, shift, fill in (("all", 0.14, INK), ("given macs", -0.14, "white")):
         rows = proxies[(proxies["within"] == within) & proxies["kendall"].notna()]
         places = [len(names) - 1 - names.index(name) + shift for name in rows["proxy"]]
-        intervals(axes, rows, places, "kendall", color=INK, lw=3, alpha=0.3)
+        draw_intervals(axes, rows, places, "kendall", color=INK, lw=3, alpha=0.3)
         label = {"all": "all candidates", "given macs": "at equal MACs"}[within]
         axes.plot(rows["kendall"].astype(float), places, "o", mfc=fill, mec=INK, ms=6, label=label)
     axes.set_yticks(range(len(names)), names[::-1])
@@ -111,35 +121,41 @@ def proxies_figure(proxies: pd.DataFrame) -> Figure:
     return figure
 
 
-@looked
+@in_shared_look
 def rungs_figure(trials: pd.DataFrame, readings: pd.DataFrame) -> Figure:
     """Accuracy at each rung over the images shown: thin lines are trials, thick ones their family's median.
 
     ``readings`` is what ``rung_readings`` gives.
     """
-    figure = blank(4.2)
+    figure = blank_figure(4.2)
     axes = figure.subplots()
     kind = trials.set_index("number")["family"]
     each = {int(str(number)): rows for number, rows in readings.groupby("number")}
     axes.add_collection(
         LineCollection(
             [rows[["samples", "top1"]].to_numpy() for rows in each.values()],
-            colors=[colour(str(kind[number])) for number in each],
+            colors=[look_of(str(kind[number])).colour for number in each],
             linewidths=0.7,
             alpha=0.35,
             gid=marks(each),
         )
     )
-    for family in dict.fromkeys(family for family, _ in families(trials[trials["family"].notna()])):
+    for family in dict.fromkeys(family for family, _ in by_family(trials[trials["family"].notna()])):
         rows = readings[readings["number"].map(kind) == family]
         median = rows.groupby("samples")["top1"].median()
         if len(median):
             axes.plot(
-                median.index, median, color=colour(family), lw=2.4, marker=marker(family), ms=5, label=family
+                median.index,
+                median,
+                color=look_of(family).colour,
+                lw=2.4,
+                marker=look_of(family).marker,
+                ms=5,
+                label=family,
             )
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.set_xlabel("training images shown")
-    axes.set_ylabel(OBJECTIVES["top1"].label)
+    axes.set_ylabel(objective_of("top1").label)
     axes.set_title("Learning at the rungs")
     axes.legend(loc="best")
     return figure
@@ -158,14 +174,14 @@ def rung_readings(trials: pd.DataFrame) -> pd.DataFrame:
     return known.astype({"samples": float, "top1": float}).sort_values(["number", "samples"])
 
 
-@looked
+@in_shared_look
 def costs_figure(parts: pd.DataFrame, groups: pd.DataFrame) -> Figure:
     """Where the winners' MACs and parameters go: by part, and the MACs by group of operators, in shares.
 
-    ``parts`` and ``groups`` are what ``report.costs`` gives.
+    ``parts`` and ``groups`` are what ``results.parts.cost_frames`` gives.
     """
     rows = list(dict.fromkeys(parts["label"]))
-    figure = blank(1.9 + 0.3 * len(rows))
+    figure = blank_figure(1.9 + 0.3 * len(rows))
     panels = figure.subplots(1, 3, sharey=True)
     places = list(dict.fromkeys(parts["place"]))
     tints = dict(zip(places, shades(len(places)), strict=True))
@@ -215,10 +231,10 @@ def stacked(axes: Axes, amounts: pd.DataFrame, tints: dict[str, str]) -> None:
     axes.set_yticks(places, list(shares.index))
 
 
-@looked
+@in_shared_look
 def history_figure(curve: pd.DataFrame) -> Figure:
     """How much of the objective space the search had covered after each trial that ended."""
-    figure = blank(3.2)
+    figure = blank_figure(3.2)
     axes = figure.subplots()
     axes.step(
         curve["trials"].astype(float), curve["hypervolume"].astype(float), where="post", color=INK, lw=1.6

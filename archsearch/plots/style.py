@@ -1,7 +1,9 @@
-"""The look that all figures share: sizes, colours, markers, and marks that know their trials."""
+"""The look that all figures share: sizes, colours, one table of how a family looks, and marks that know their trials."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -9,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from archsearch.plots.frontier import marks
+from archsearch.families import ALL_GLOBAL, ALL_LOCAL, GLOBAL_FROM, MIXED
+from archsearch.files import replacing
 
 P = ParamSpec("P")
 
@@ -39,13 +42,38 @@ RC: dict[Any, Any] = {
     # Text stays text: it can be searched, and a figure stays small.
     "svg.fonttype": "none",
 }
-# Okabe and Ito's colours, told apart by the colour-blind; from local to global.
-COLOURS = {"all-conv": "#0072b2", "mixed": "#8a8a8a", "all-token": "#d55e00"}
-GLOBAL_FROM = ("#cc79a7", "#e69f00", "#009e73", "#56b4e9", "#b8a000", "#7a5195")
+
+
+@dataclass(frozen=True)
+class FamilyLook:
+    """How a family looks in every picture: its colour, its marker in matplotlib, and its symbol in Plotly."""
+
+    colour: str
+    marker: str
+    symbol: str
+
+
+# Okabe and Ito's colours, which the colour-blind tell apart.
+FAMILIES = {
+    ALL_LOCAL: FamilyLook("#0072b2", "s", "square"),
+    MIXED: FamilyLook("#8a8a8a", "X", "x"),
+    ALL_GLOBAL: FamilyLook("#d55e00", "o", "circle"),
+}
+# Those that are global from a stage on, by that stage.
+FROM_STAGE = (
+    FamilyLook("#cc79a7", "^", "triangle-up"),
+    FamilyLook("#e69f00", "v", "triangle-down"),
+    FamilyLook("#009e73", "<", "diamond"),
+    FamilyLook("#56b4e9", ">", "cross"),
+    FamilyLook("#b8a000", "P", "pentagon"),
+    FamilyLook("#7a5195", "D", "hexagon"),
+    FamilyLook("#8c564b", "p", "star"),
+    FamilyLook("#17becf", "h", "hourglass"),
+)
 INK, FAINT, ACCENT = "#2b3a4a", "#c9ced4", "#c2255c"
 
 
-def looked(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def in_shared_look(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """``draw``, in the shared look."""
 
     @wraps(draw)
@@ -56,26 +84,36 @@ def looked(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
-def blank(height: float, width: float = WIDE) -> Figure:
+def blank_figure(height: float, width: float = WIDE) -> Figure:
     """An empty figure of ``width`` x ``height`` inches."""
     return Figure(figsize=(width, height), layout="constrained", dpi=160)
 
 
-def colour(family: str) -> str:
-    """One colour for each family, the same in every figure."""
-    if family in COLOURS:
-        return COLOURS[family]
-    last = family.rpartition("-")[2]
-    return GLOBAL_FROM[int(last) % len(GLOBAL_FROM)] if last.isdigit() else INK
+def look_of(family: str) -> FamilyLook:
+    """How a family looks, the same in every picture."""
+    if family in FAMILIES:
+        return FAMILIES[family]
+    return FROM_STAGE[int(family.removeprefix(GLOBAL_FROM)) % len(FROM_STAGE)]
 
 
-def scatter(axes: Axes, frame: pd.DataFrame, x: str, y: str, **style: Any) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write the figure to ``path``, replaced whole; its ending decides the format (png, svg, pdf)."""
+    with mpl.rc_context(RC), replacing(path) as beside:
+        figure.savefig(beside)
+
+
+def marks(numbers: Iterable[int]) -> str:
+    """The id of an artist that has one mark for each of these trials, in this order; see ``report.svg``."""
+    return "trials:" + ",".join(str(int(number)) for number in numbers)
+
+
+def draw_marks(axes: Axes, frame: pd.DataFrame, x: str, y: str, **style: Any) -> None:
     """One mark for each row that has both values, which knows the row's trial (``number``)."""
     known = frame[frame[x].notna() & frame[y].notna()]
     axes.scatter(known[x].astype(float), known[y].astype(float), gid=marks(known["number"]), **style)
 
 
-def intervals(axes: Axes, frame: pd.DataFrame, y: Iterable[float], name: str, **style: Any) -> None:
+def draw_intervals(axes: Axes, frame: pd.DataFrame, y: Iterable[float], name: str, **style: Any) -> None:
     """Horizontal lines from ``name_low`` to ``name_high``; none where they are not known."""
     low, high = (frame[f"{name}_{end}"].astype("Float64") for end in ("low", "high"))
     for place, left, right in zip(y, low, high, strict=True):

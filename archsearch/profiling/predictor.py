@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from archsearch.architecture import Architecture
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.latency import Latency, measure_latency
 from archsearch.profiling.operator_times import CALL_GROUPS, OperatorTable, Times
+from archsearch.stats.rank_correlation import rho
 
 Floats = NDArray[np.float64]
 FOLDS = 5
@@ -54,11 +54,10 @@ class Accuracy:
     def of(cls, predicted: Floats, measured: Floats) -> "Accuracy":
         """The accuracy of some predictions, both in ms."""
         off = np.abs(predicted / measured - 1)
-        ranks = [pd.Series(values).rank() for values in (predicted, measured)]
-        constant = any(len(set(values)) == 1 for values in ranks)
+        spearman = rho(predicted, measured)
         return cls(
             candidates=len(measured),
-            spearman=0.0 if constant else float(ranks[0].corr(ranks[1])),
+            spearman=0.0 if math.isnan(spearman) else spearman,
             within_5=float((off <= 0.05).mean()),
             within_10=float((off <= 0.10).mean()),
             within_20=float((off <= 0.20).mean()),

@@ -12,7 +12,8 @@ from torch import nn
 from archsearch.profiling.conditions import Conditions
 from archsearch.profiling.runner import measuring, prepare, timer_of
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import GlobalMixer
+from archsearch.stages import SpatialMixer
+from archsearch.stages.mixers import mixer_of
 
 # The median of so many passes; the first two warm up and are not looked at.
 PASSES = 9
@@ -25,7 +26,7 @@ def global_latency_share(network: nn.Module, image: FeatureShape, conditions: Co
     Timed pass by pass, module by module, on a copy; always eager, since neither a compiled network nor a
     captured graph has modules whose time could be told apart. 0 for a network without global mixers.
     """
-    if not any(isinstance(module, GlobalMixer) for module in network.modules()):
+    if not any(isinstance(module, SpatialMixer) for module in network.modules()):
         return 0.0
     device = torch.device(conditions.device)
     with measuring(conditions):
@@ -44,10 +45,10 @@ class Stopwatch:
         self.marks: list[Any] = []
 
     def on(self, network: nn.Module) -> ExitStack:
-        """Listen to the global mixers of ``network`` until the context is left."""
+        """Listen to the mixers of ``network`` until the context is left."""
         stack = ExitStack()
         for module in network.modules():
-            if isinstance(module, GlobalMixer):
+            if isinstance(module, SpatialMixer):
                 stack.callback(module.register_forward_pre_hook(self._mark).remove)
                 stack.callback(module.register_forward_hook(self._mark).remove)
         return stack
@@ -58,7 +59,9 @@ class Stopwatch:
         whole = timer_of(self.device)(run)
         return sum(map(self._between, self.marks[::2], self.marks[1::2])) / whole
 
-    def _mark(self, *_: Any) -> None:
+    def _mark(self, module: nn.Module, arguments: Any, _out: Any = None) -> None:
+        if not mixer_of(module, arguments[0]).is_global:
+            return
         if self.device.type != "cuda":
             self.marks.append(time.perf_counter())
             return

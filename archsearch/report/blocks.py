@@ -7,14 +7,19 @@ from typing import Any, ClassVar
 import pandas as pd
 from matplotlib.figure import Figure
 
+from archsearch.objectives import objective_of
+from archsearch.stats.intervals import CONFIDENCE
+
 NONE = "\N{EN DASH}"
+NOTHING = "no trial has been trained to its end yet"
+INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 Row = Mapping[Any, Any]
 Format = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a table: its head, its unit if it has one, and whether it holds numbers."""
+class Heading:
+    """What stands over a column: its name, its unit if it has one, and whether it holds numbers."""
 
     head: str
     unit: str = ""
@@ -22,12 +27,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableBlock:
     """Rows of text under ``columns``; ``trials`` are the numbers of the trials that the rows are about."""
 
     kind: ClassVar[str] = "table"
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[Heading, ...]
     rows: tuple[tuple[str, ...], ...]
     trials: tuple[int | None, ...]
 
@@ -37,7 +42,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class FigureBlock:
     """A figure: the name of its files, its title, and what to read off it."""
 
     kind: ClassVar[str] = "picture"
@@ -73,7 +78,7 @@ class Winner:
     trial: int
     text: str
     svg: str
-    parts: Table
+    parts: TableBlock
     command: str
 
 
@@ -87,7 +92,7 @@ class Check:
     text: str
 
 
-Block = Table | Picture | Absent | Facts | Winner | Check
+Block = TableBlock | FigureBlock | Absent | Facts | Winner | Check
 
 
 @dataclass(frozen=True)
@@ -101,77 +106,85 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """How a table shows one column of a frame."""
+class Column:
+    """A column of a table that is made of a frame, and how a row of the frame is written in it."""
 
-    column: Column
+    heading: Heading
     write: Callable[[Row], str]
 
 
-def shown(name: str, head: str, write: Format, unit: str = "", *, number: bool = True) -> Shown:
-    """The column ``name`` under ``head``."""
-    return Shown(Column(head, unit, number), lambda row: NONE if pd.isna(row[name]) else write(row[name]))
+def column_of(name: str, head: str, write: Format, unit: str = "", *, number: bool = True) -> Column:
+    """The column ``name`` of a frame under ``head``."""
+    return Column(Heading(head, unit, number), lambda row: NONE if pd.isna(row[name]) else write(row[name]))
 
 
-def between(name: str, head: str, write: Format, unit: str = "") -> Shown:
+def identity_columns() -> tuple[Column, ...]:
+    """Which trial a row is about: its number, layout and family."""
+    words = (column_of(name, name, as_word, number=False) for name in ("layout", "family"))
+    return (column_of("number", "trial", as_word), *words)
+
+
+def interval_column(name: str, head: str, write: Format, unit: str = "") -> Column:
     """``name_low`` to ``name_high``, as one column."""
 
     def text(row: Row) -> str:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
         return NONE if pd.isna(low) or pd.isna(high) else f"{write(low)} to {write(high)}"
 
-    return Shown(Column(head, unit), text)
+    return Column(Heading(head, unit), text)
 
 
-def table(frame: pd.DataFrame, caption: str, columns: Iterable[Shown]) -> Table:
-    """``frame`` as ``columns`` show it; rows with a ``number`` are about that trial."""
+def cost_column(name: str, cost: str, head: str | None = None) -> Column:
+    """The column ``name``, which holds amounts of ``cost``; counts say what they are in their head."""
+    objective = objective_of(cost)
+    return column_of(
+        name, head or objective.short, objective.write, "" if objective.counted else objective.unit
+    )
+
+
+def make_table(frame: pd.DataFrame, caption: str, columns: Iterable[Column]) -> TableBlock:
+    """``frame`` as ``columns`` write it; rows with a ``number`` are about that trial."""
     chosen = tuple(columns)
     rows = frame.to_dict(orient="records")
     numbers = [row.get("number") for row in rows]
-    return Table(
+    return TableBlock(
         caption,
-        tuple(each.column for each in chosen),
+        tuple(each.heading for each in chosen),
         tuple(tuple(each.write(row) for each in chosen) for row in rows),
         tuple(None if pd.isna(number) else int(number) for number in numbers),
     )
 
 
-def word(value: Any) -> str:
+def as_word(value: Any) -> str:
     """A word, or a whole number."""
     return str(value)
 
 
-def share(value: Any) -> str:
+def as_share(value: Any) -> str:
     """A share in per cent, without the sign: its column has it."""
     return f"{100 * float(value):.1f}"
 
 
-def top1(value: Any) -> str:
+def as_top1(value: Any) -> str:
     """An accuracy in [0, 1], or a spread of it."""
     return f"{float(value):.3f}"
 
 
-def difference(value: Any) -> str:
+def as_difference(value: Any) -> str:
     """A difference of accuracies, with its sign."""
     return f"{float(value):+.3f}"
 
 
-def short(value: Any) -> str:
+def as_short(value: Any) -> str:
     """Three figures."""
     return f"{float(value):.3g}"
 
 
-def unit_share(value: Any) -> str:
+def as_unit_share(value: Any) -> str:
     """A number in [0, 1]."""
     return f"{float(value):.2f}"
 
 
-def count(value: Any) -> str:
+def as_count(value: Any) -> str:
     """A whole number with its thousands apart."""
     return f"{int(value):,}"
-
-
-def listed(words: Iterable[str]) -> str:
-    """``a, b and c``."""
-    *first, last = list(words) or ["none"]
-    return f"{', '.join(first)} and {last}" if first else last

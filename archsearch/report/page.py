@@ -16,9 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from archsearch.files import write_atomically
-from archsearch.report.blocks import Picture, Section, Winner
-from archsearch.report.sections import evidence, local_global
-from archsearch.report.sections import overview as sections
+from archsearch.report.blocks import FigureBlock, Section, Winner
+from archsearch.report.sections import evidence, local_global, methods, overview
 from archsearch.report.svg import png_of, svg_of
 from archsearch.report.tooltips import as_script, facts
 from archsearch.results.run import Run
@@ -53,28 +52,28 @@ def write_report(run: Run) -> Path:
 
 def contents(run: Run) -> Iterator[Section]:
     """The sections in their order."""
-    yield sections.answer(run)
-    yield sections.conditions(run)
-    yield sections.health(run)
-    yield sections.frontier(run)
+    yield overview.answer(run)
+    yield overview.conditions(run)
+    yield overview.health(run)
+    yield overview.frontier(run)
     yield local_global.local_global_map(run)
     yield local_global.by_family(run)
     yield local_global.swaps(run)
-    yield evidence.realised(run)
+    yield evidence.measured_globality(run)
     yield evidence.importance(run)
     yield evidence.proxies(run)
     yield evidence.costs(run)
     yield evidence.drawings(run)
     yield evidence.history(run)
-    yield from evidence.methods()
+    yield from methods.methods()
 
 
-def pictures(content: tuple[Section, ...]) -> Iterator[Picture]:
+def pictures(content: tuple[Section, ...]) -> Iterator[FigureBlock]:
     """All figures."""
-    yield from (block for section in content for block in section.blocks if isinstance(block, Picture))
+    yield from (block for section in content for block in section.blocks if isinstance(block, FigureBlock))
 
 
-def draw(picture: Picture) -> Drawn:
+def draw(picture: FigureBlock) -> Drawn:
     """A figure as SVG and as PNG."""
     return Drawn(svg_of(picture.figure, picture.name, picture.title), png_of(picture.figure))
 
@@ -95,7 +94,9 @@ def page(run: Run, content: tuple[Section, ...], drawn: Mapping[str, str]) -> st
     script, style = asset("page.js"), asset("page.css")
     rows = (t for s in content for b in s.blocks for t in getattr(b, "trials", ()))
     winners = {b.trial for s in content for b in s.blocks if isinstance(b, Winner)}
-    shown = {int(number) for svg in drawn.values() for number in NUMBERS.findall(svg)}
+    drawn_trials = {int(number) for svg in drawn.values() for number in NUMBERS.findall(svg)}
+    trials = drawn_trials | winners | {trial for trial in rows if trial is not None}
+    told = as_script(facts(run.trials, trials, run.objectives))
     identity = run.manifest["identity"]
     return (
         environment()
@@ -109,7 +110,7 @@ def page(run: Run, content: tuple[Section, ...], drawn: Mapping[str, str]) -> st
             policy=policy(script, style),
             style=Markup(style),  # noqa: S704 - a file of ours, as is the script
             script=Markup(script),  # noqa: S704
-            facts=Markup(as_script(facts(run.trials, shown | winners | {t for t in rows if t is not None}))),  # noqa: S704
+            facts=Markup(told),  # noqa: S704 - escaped by as_script
         )
     )
 

@@ -1,49 +1,57 @@
 """What a report tells of a trial when its mark is pointed at: each trial's facts once, as text."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from archsearch.formatting import amount
-from archsearch.report.blocks import count, short, top1, unit_share, word
+from archsearch.objectives import COSTS, objective_of
+from archsearch.report.blocks import Format, as_count, as_top1, as_unit_share, as_word
 from archsearch.results.trials import SHOWN
 
 FACTS = {
-    "layout": ("layout", word),
-    "family": ("family", word),
-    "reference": ("known as", word),
-    "top1": ("top-1, validation", top1),
-    "test_top1": ("top-1, test", top1),
-    "latency_ms": ("latency, ms", short),
-    "macs": ("MACs", amount),
-    "params": ("parameters", amount),
-    "peak_memory_mib": ("peak memory, MiB", short),
-    "globality": ("globality", unit_share),
-    "global_tokens": ("tokens of the first global grid", count),
-    "architecture": ("architecture", word),
+    "layout": ("layout", as_word),
+    "family": ("family", as_word),
+    "reference": ("known as", as_word),
+    "top1": ("top-1, validation", as_top1),
+    "test_top1": ("top-1, test", as_top1),
+    "globality": ("globality", as_unit_share),
+    "global_tokens": ("tokens of the first global grid", as_count),
+    "architecture": ("architecture", as_word),
 }
 FIXED = {*SHOWN, "number", "state", "on_frontier", "test_top1", "started"}
 
 
-def choices(trials: pd.DataFrame) -> list[str]:
+def choices(trials: pd.DataFrame, objectives: Sequence[str]) -> list[str]:
     """The columns that are choices of the space."""
     return [
-        name for name in trials.columns if name not in FIXED and not name.startswith(("rung_", "excess."))
+        name
+        for name in trials.columns
+        if name not in {*FIXED, *objectives} and not name.startswith(("rung_", "excess."))
     ]
 
 
-def facts(trials: pd.DataFrame, numbers: set[int]) -> dict[str, Any]:
+def cost_fact(name: str) -> tuple[str, Format]:
+    """What a cost is called, with its unit unless its name says it, and how it is written."""
+    objective = objective_of(name)
+    named = objective.short if objective.counted else f"{objective.short}, {objective.unit}"
+    return named.removesuffix(", "), objective.write
+
+
+def facts(trials: pd.DataFrame, numbers: set[int], objectives: Sequence[str] = ()) -> dict[str, Any]:
     """``names``, ``choices``, and ``trials``: by number the texts of both, null for what a trial has not."""
-    named = choices(trials)
+    costs = dict.fromkeys((*COSTS, *objectives))
+    told = FACTS | {name: cost_fact(name) for name in costs if name not in FACTS}
+    asked = choices(trials, objectives)
     kept = trials[trials["number"].isin(numbers)]
     return {
-        "names": [head for head, _ in FACTS.values()],
-        "choices": named,
+        "names": [head for head, _ in told.values()],
+        "choices": asked,
         "trials": {
             str(row["number"]): [
-                [None if pd.isna(row[name]) else write(row[name]) for name, (_, write) in FACTS.items()],
-                [None if pd.isna(row[name]) else str(row[name]) for name in named],
+                [None if pd.isna(row[name]) else write(row[name]) for name, (_, write) in told.items()],
+                [None if pd.isna(row[name]) else str(row[name]) for name in asked],
             ]
             for row in kept.to_dict(orient="records")
         },

@@ -4,24 +4,26 @@ Every difference stands beside what seeds alone make of it. Where that hides the
 says so; where no architecture was trained from several seeds, it says that nobody knows.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from archsearch.formatting import COST_WORDS, amount
-from archsearch.results.families import LOCAL, most_accurate
+from archsearch.families import ALL_LOCAL, describe_family
+from archsearch.formatting import as_sentence, listed
+from archsearch.objectives import objective_of
+from archsearch.results.families import by_family, most_accurate
+from archsearch.results.frames import RunFrames
 from archsearch.results.map import best_globality, coverage, means_of
 from archsearch.results.measured_globality import measured_globality_lines
-from archsearch.results.run import Run
 from archsearch.results.swaps import swap_lines
+from archsearch.results.trials import trained_trials
 
-UNITS = {"latency_ms": "ms", "macs": "MACs", "params": "parameters", "peak_memory_mib": "MiB"}
 
-
-def answer_lines(run: Run) -> list[str]:
+def answer_lines(run: RunFrames) -> list[str]:
     """The answer of a run, sentence by sentence; one sentence saying that there is none if nothing was trained."""
-    if not (run.trials["outcome"] == "trained").any():
+    if trained_trials(run.trials).empty:
         return ["No candidate was trained to its end, so there is no answer yet."]
     return [
         *best_lines(run),
@@ -29,34 +31,28 @@ def answer_lines(run: Run) -> list[str]:
         *map_lines(run),
         *disagreement_lines(run),
         *map(as_sentence, swap_lines(run.swaps)),
-        *map(as_sentence, measured_globality_lines(run.realised)),
+        *map(as_sentence, measured_globality_lines(run.measured_globality)),
         *spread_lines(run),
     ]
 
 
-def as_sentence(line: str) -> str:
-    """A line with a capital letter and a full stop."""
-    return f"{line[0].upper()}{line[1:].removesuffix('.')}."
-
-
-def best_lines(run: Run) -> Iterator[str]:
+def best_lines(run: RunFrames) -> Iterator[str]:
     """The most accurate network, what it is made of, and what it was found to be."""
-    best = most_accurate(run.frontier)
-    stands = standing(best)
+    best, cost = most_accurate(run.frontier), objective_of(run.cost)
     yield (
         f"Most accurate: trial {best['number']} ({best['layout']}, {best['family']}) with top-1 "
-        f"{reading(best, run)} at {with_unit(best[run.cost], run.cost)}; {stands}."
+        f"{with_interval(best, run)} at {cost.write_with_unit(best[run.cost])}; {describe_standing(best)}."
     )
     tested = run.finalists[run.finalists["test_top1_sd"].notna()] if len(run.finalists) else run.finalists
     if len(tested):
         row = tested.iloc[0]
         yield (
-            f"Trained anew from {row['seeds']} seeds, trial {row['number']} ({row['layout']}) is the best on test images: "
+            f"Retrained from {row['seeds']} seeds, trial {row['number']} ({row['layout']}) is the best on test images: "
             f"{row['test_top1_mean']:.3f} +- {row['test_top1_sd']:.3f}."
         )
 
 
-def standing(row: "pd.Series[Any]") -> str:
+def describe_standing(row: "pd.Series[Any]") -> str:
     """Where a network stands between local and global, and what it spends on being global."""
     text = f"globality {row['globality']:.2f}"
     if pd.notna(row["global_macs_share"]) and row["global_macs_share"] > 0:
@@ -66,30 +62,30 @@ def standing(row: "pd.Series[Any]") -> str:
     return text
 
 
-def family_lines(run: Run) -> Iterator[str]:
-    """Every family with global stages against all-conv, at equal cost and at its best."""
-    if LOCAL not in set(run.families["family"]):
+def family_lines(run: RunFrames) -> Iterator[str]:
+    """Every family with global stages against the local one, at equal cost and at its best."""
+    if ALL_LOCAL not in set(run.families["family"]):
         families = ", ".join(run.families["family"])
-        yield f"No all-conv network was trained ({families} were), so that the price of being global cannot be told."
+        yield f"No {ALL_LOCAL} network was trained ({families} were), so the price of being global is not known."
         return
     if run.price.empty:
-        yield "Only all-conv networks were trained, so that being global was never tried."
+        yield f"Only {ALL_LOCAL} networks were trained, so being global was never tried."
         return
     for _, row in run.price.iterrows():
         yield price_line(row, run)
 
 
-def price_line(row: "pd.Series[Any]", run: Run) -> str:
-    """One family against all-conv."""
+def price_line(row: "pd.Series[Any]", run: RunFrames) -> str:
+    """One family against the local one."""
     low, high = (row[f"gain_at_equal_cost_{end}"] for end in ("low", "high"))
-    cost = COST_WORDS[run.cost]
-    text = f"{row['family']} against all-conv: "
+    cost = objective_of(run.cost)
+    text = f"{row['family']} against {ALL_LOCAL}: "
     if pd.isna(low):
-        text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} (what seeds make of it is not known)"
+        text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost.short} (how much of it is due to seeds is not known)"
     else:
-        text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost} ({low:+.3f} to {high:+.3f})"
-        text += "" if separated(low, high) else ", not separated by the seeds"
-    extra = with_unit(abs(row["extra_cost"]), run.cost)
+        text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost.short} ({low:+.3f} to {high:+.3f})"
+        text += "" if is_separated(low, high) else ", not separated by the seeds"
+    extra = cost.write_with_unit(abs(row["extra_cost"]))
     dearer = "more" if row["extra_cost"] > 0 else "less"
     gain = f"{row['gain']:+.3f} top-1 for {extra} {dearer}"
     if run.spread is not None and abs(row["gain"]) < run.spread.margin_between():
@@ -97,12 +93,12 @@ def price_line(row: "pd.Series[Any]", run: Run) -> str:
     return f"{text}; best against best {gain}."
 
 
-def separated(low: float, high: float) -> bool:
+def is_separated(low: float, high: float) -> bool:
     """Whether an interval leaves out 0."""
     return low > 0 or high < 0
 
 
-def map_lines(run: Run) -> Iterator[str]:
+def map_lines(run: RunFrames) -> Iterator[str]:
     """Where on the axis the best cell lies, and which the seeds do not tell from it."""
     best = best_globality(run.map, run.spread)
     if best is None:
@@ -119,7 +115,7 @@ def map_lines(run: Run) -> Iterator[str]:
     yield f"{text} ({held} of {cells} cells hold a trained network)."
 
 
-def disagreement_lines(run: Run) -> Iterator[str]:
+def disagreement_lines(run: RunFrames) -> Iterator[str]:
     """What choosing by MACs instead of latency would cost."""
     off = run.disagreement
     if off.empty:
@@ -131,7 +127,7 @@ def disagreement_lines(run: Run) -> Iterator[str]:
     )
 
 
-def spread_lines(run: Run) -> Iterator[str]:
+def spread_lines(run: RunFrames) -> Iterator[str]:
     """What the intervals are made of."""
     if run.spread is None:
         yield (
@@ -146,7 +142,7 @@ def spread_lines(run: Run) -> Iterator[str]:
     )
 
 
-def reading(row: "pd.Series[Any]", run: Run) -> str:
+def with_interval(row: "pd.Series[Any]", run: RunFrames) -> str:
     """The accuracy of a candidate with its interval: that of its own seeds, where the search's budget was repeated."""
     value, spread = float(row["top1"]), run.spread
     if spread is None:
@@ -162,7 +158,17 @@ def reading(row: "pd.Series[Any]", run: Run) -> str:
     )
 
 
-def with_unit(value: float, cost: str) -> str:
-    """An amount of a cost as one reads it: ``6.84 ms``, ``2.7M MACs``."""
-    counted = cost in ("macs", "params")
-    return f"{amount(value) if counted else format(float(value), '.3g')} {UNITS[cost]}"
+def explain_codes(run: RunFrames) -> str:
+    """What the letters of a layout and the names of the families mean, of those that this run has."""
+    trained = trained_trials(run.trials)
+    known = trained.drop_duplicates("layout")
+    letters: dict[str, str] = {}
+    for layout, architecture in zip(known["layout"], known["architecture"], strict=True):
+        description = json.loads(run.descriptions.get(architecture, '{"stem": {"kind": ""}, "stages": []}'))
+        kinds = [part["kind"] for part in (description["stem"], *description["stages"])]
+        letters |= {
+            letter: kind for letter, kind in zip(layout.replace("-", ""), kinds, strict=False) if kind
+        }
+    parts = listed(f"{letter} {kind}" for letter, kind in sorted(letters.items()))
+    families = "; ".join(f"{name}: {describe_family(name)}" for name, _ in by_family(trained))
+    return f"A layout has a letter for each part, the stem first: {parts}. Families (stages count from 0): {families}."

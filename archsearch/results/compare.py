@@ -6,22 +6,19 @@ its trials, also over those that failed, were stopped or came to nothing.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 from archsearch.errors import InputError, Problem, shown
-from archsearch.files import replacing
-from archsearch.results.run import Run
-from archsearch.stats.hypervolume import Indicators, front
+from archsearch.objectives import measured_among
+from archsearch.results.frames import RunFrames
+from archsearch.results.trials import trained_trials
+from archsearch.stats.hypervolume import Indicators
+from archsearch.stats.pareto import front
 from archsearch.storage.run_folder import RunFolder
 
 # What an accuracy means, and what a measured cost means.
 SAME = ("space", "space_fingerprint", "data", "data_fingerprint", "recipe.validation_images")
-MEASURED = {"latency_ms", "peak_memory_mib"}
 SAME_MEASURED = ("device", "latency_batch", "latency_dtype", "latency_mode")
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
 SPENT = ["trials", "samples", "seconds"]
@@ -33,7 +30,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs held against each other; see ``stats.hypervolume`` for the indicators and ``spent`` for the costs.
+    """Runs held against each other; see ``stats.hypervolume`` for the indicators and ``add_spent`` for the costs.
 
     Attributes:
         objectives: what all of them optimised, accuracy first.
@@ -55,7 +52,7 @@ class Comparison:
     reached: pd.DataFrame
 
 
-def compare(runs: Mapping[str, Run]) -> Comparison:
+def compare(runs: Mapping[str, RunFrames]) -> Comparison:
     """Hold ``runs``, by their names, against each other.
 
     Raises:
@@ -63,28 +60,32 @@ def compare(runs: Mapping[str, Run]) -> Comparison:
     """
     refuse_incomparable(runs)
     objectives = next(iter(runs.values())).objectives
-    ended = pd.concat([spent(run.trials).assign(run=name) for name, run in runs.items()], ignore_index=True)
-    trained = ended[ended["outcome"] == "trained"]
+    ended = pd.concat(
+        [add_spent(run.trials).assign(run=name) for name, run in runs.items()], ignore_index=True
+    )
+    trained = trained_trials(ended)
     indicators = Indicators.of(trained, objectives)
-    curves = pd.concat([curve(ended[ended["run"] == name], indicators) for name in runs], ignore_index=True)
+    curves = pd.concat(
+        [progress_curve(ended[ended["run"] == name], indicators) for name in runs], ignore_index=True
+    )
     columns = ["run", "number", "architecture", *objectives, "trials", "samples", "seconds"]
     return Comparison(
         objectives=objectives,
         candidates=trained[columns].reset_index(drop=True),
         curves=curves,
-        final=typed(pd.DataFrame([final_row(name, trained, curves, indicators) for name in runs])),
+        final=with_types(pd.DataFrame([final_row(name, trained, curves, indicators) for name in runs])),
         reached=reached_frame(curves),
     )
 
 
-def refuse_incomparable(runs: Mapping[str, Run]) -> None:
+def refuse_incomparable(runs: Mapping[str, RunFrames]) -> None:
     """InputError with everything that keeps ``runs`` from being compared."""
     if not runs:
         raise InputError("comparison", [Problem("", "no run is given", "give one run at least")])
     problems = [
         Problem(name, "no candidate is trained yet", "compare it when one is")
         for name, run in runs.items()
-        if not (run.trials["outcome"] == "trained").any()
+        if trained_trials(run.trials).empty
     ]
     (first, reference), *others = runs.items()
     for name, run in others:
@@ -96,12 +97,12 @@ def refuse_incomparable(runs: Mapping[str, Run]) -> None:
         raise InputError("comparison", problems)
 
 
-def differences(one: Run, other: Run) -> Iterator[str]:
+def differences(one: RunFrames, other: RunFrames) -> Iterator[str]:
     """What makes an accuracy or a cost of ``one`` mean something else than in ``other``."""
     if one.objectives != other.objectives:
         yield f"objectives {', '.join(one.objectives)} against {', '.join(other.objectives)}"
     mine, theirs = RunFolder(one.folder).identity(), RunFolder(other.folder).identity()
-    measured = MEASURED & {*one.objectives, *other.objectives}
+    measured = measured_among((*one.objectives, *other.objectives))
     names = [*SAME, *SAME_MEASURED] if measured else [*SAME]
     differing = [name for name in names if mine.get(name) != theirs.get(name)]
     for name in differing:
@@ -110,7 +111,7 @@ def differences(one: Run, other: Run) -> Iterator[str]:
             yield f"{name} {shown(mine.get(name))} against {shown(theirs.get(name))}"
 
 
-def spent(trials: pd.DataFrame) -> pd.DataFrame:
+def add_spent(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials that ended, in that order, with what the search had cost by then: the sums over all until there.
 
     Replaces ``seconds`` and ``samples`` by these sums and adds ``trials``, their number. A trial without ``seconds``
@@ -136,14 +137,14 @@ def samples_seen(ended: pd.DataFrame) -> "pd.Series[int]":
     return seen.mask(seen.isna() & (ended["outcome"] != "trained").fillna(value=True), 0).astype("Int64")
 
 
-def curve(ended: pd.DataFrame, indicators: Indicators) -> pd.DataFrame:
+def progress_curve(ended: pd.DataFrame, indicators: Indicators) -> pd.DataFrame:
     """Hypervolume and IGD+ of one run after each trial that ended."""
     trained = ended["outcome"] == "trained"
     known = pd.DataFrame(
         list(indicators.history(ended[trained])), ended.index[trained], ["hypervolume", "igd_plus"]
     )
     known = known.reindex(ended.index).ffill().fillna({"hypervolume": 0.0})
-    return typed(pd.concat([ended[["run", *SPENT]], known], axis=1))
+    return with_types(pd.concat([ended[["run", *SPENT]], known], axis=1))
 
 
 def final_row(
@@ -165,10 +166,10 @@ def reached_frame(curves: pd.DataFrame) -> pd.DataFrame:
     by_run = {str(name): frame for name, frame in curves.groupby("run", sort=False)}
     rows = [reached_row(one, other, by_run) for one in by_run for other in by_run if one != other]
     columns = ["run", "other", "hypervolume", *SPENT, "samples_ratio", "seconds_ratio"]
-    return typed(pd.DataFrame(rows, columns=columns))
+    return with_types(pd.DataFrame(rows, columns=columns))
 
 
-def typed(frame: pd.DataFrame) -> pd.DataFrame:
+def with_types(frame: pd.DataFrame) -> pd.DataFrame:
     """The type of every column, whatever the rows hold: missing values are NA."""
     types = {"run": "string", "other": "string"} | dict.fromkeys(COUNTS, "Int64")
     return frame.astype({name: types.get(name, "Float64") for name in frame.columns})
@@ -191,10 +192,10 @@ def first_at(run: pd.DataFrame, target: float) -> "pd.Series[float]":
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """A sentence for each run and each other."""
-    return [sentence(row) for _, row in comparison.reached.iterrows()]
+    return [describe_reached(row) for _, row in comparison.reached.iterrows()]
 
 
-def sentence(row: "pd.Series[float]") -> str:
+def describe_reached(row: "pd.Series[float]") -> str:
     """One row of ``reached`` in words."""
     one, other = row["run"], row["other"]
     goal = f"{other}'s final hypervolume {row['hypervolume']:.3f}"
@@ -207,28 +208,3 @@ def sentence(row: "pd.Series[float]") -> str:
     (share, unit), *more = known
     also = "".join(f" ({share} of the {unit})" for share, unit in more)
     return f"{one} reaches {goal} after {share} of the {unit} that {other} needed{also}"
-
-
-def save_comparison_plot(comparison: Comparison, path: Path) -> None:
-    """Hypervolume over training samples, or over seconds if some are not known: a step line a run."""
-    curves = comparison.curves
-    cost = "seconds" if curves["samples"].isna().any() else "samples"
-    label = {"samples": "training images shown", "seconds": "seconds, summed over trials"}[cost]
-    with (
-        mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}),
-        replacing(path) as beside,
-    ):
-        figure = Figure(figsize=(7.2, 4.4), layout="constrained", dpi=160)
-        axes = figure.subplots()
-        for name, run in curves.groupby("run", sort=False):
-            steps = pd.concat([pd.DataFrame({cost: [0], "hypervolume": [0]}), run[[cost, "hypervolume"]]])
-            x, y = steps[cost].astype("float64"), steps["hypervolume"].astype("float64")
-            axes.step(x, y, where="post", label=str(name), linewidth=1.4, marker="o", markevery=[-1])
-        axes.set_title(f"Hypervolume of {', '.join(comparison.objectives)}", loc="left", fontsize=10)
-        axes.set_xlabel(label)
-        axes.set_ylabel("hypervolume (share of the space of all runs)")
-        axes.set_ylim(0, 1)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.grid(alpha=0.25, linewidth=0.6)
-        axes.legend(frameon=False, loc="best")
-        figure.savefig(beside)

@@ -1,7 +1,4 @@
-"""Families side by side: their fronts at equal budget, what each adds, and the price of being global.
-
-Families are those of ``counting.globality.family``: all-conv, global-from-K, all-token, mixed.
-"""
+"""Families side by side: their fronts at equal budget, what each adds, and the price of being global."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,13 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archsearch.plots.frontier import families
-from archsearch.results.frontier import non_dominated
+from archsearch.families import ALL_LOCAL, family_order
+from archsearch.results.frontier import non_dominated, on_frontier
+from archsearch.results.trials import trained_trials
 from archsearch.stats.hypervolume import Indicators, volume
 from archsearch.stats.seeds import SeedSpread
-from archsearch.storage.trial_record import OBJECTIVES
 
-LOCAL = "all-conv"
 # Random subsets of a family that stand for the budget of the smallest one.
 SUBSETS = 200
 # Smaller families say nothing at equal budget: the others would be cut down to a handful.
@@ -74,9 +70,15 @@ DISAGREEMENT_COLUMNS = {
 }
 
 
+def by_family(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The trials of each family, from local to global."""
+    order = sorted(trials["family"].unique(), key=family_order)
+    yield from ((str(family), trials[trials["family"] == family]) for family in order)
+
+
 def members(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The trained candidates of each family, from local to global."""
-    return families(trials[trials["outcome"] == "trained"])
+    return by_family(trained_trials(trials))
 
 
 def families_frame(
@@ -95,7 +97,7 @@ def families_frame(
         return pd.DataFrame(columns=list(FAMILY_COLUMNS)).astype(FAMILY_COLUMNS)
     union = pd.concat(groups.values())
     indicators = Indicators.of(union, objectives)
-    front = non_dominated(union[list(objectives)], {name: OBJECTIVES[name].direction for name in objectives})
+    front = on_frontier(union, objectives)
     whole = indicators.hypervolume(union)
     budget = min((len(group) for group in groups.values() if len(group) >= FEWEST), default=0)
     rows = []
@@ -150,21 +152,21 @@ def fronts_frame(trials: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
     """The non-dominated candidates of a group by accuracy and ``cost``, cheapest first."""
-    best = non_dominated(group[["top1", cost]], {"top1": "maximize", cost: "minimize"})
+    best = non_dominated(group[["top1", cost]])
     return group[best].sort_values([cost, "number"]).drop_duplicates(["top1", cost])
 
 
 def price_frame(trials: pd.DataFrame, cost: str, spread: SeedSpread | None = None) -> pd.DataFrame:
-    """What going global buys and costs, one row for each family with global stages; empty without any all-conv network.
+    """What going global buys and costs, one row for each family with global stages; empty without any network of the local family.
 
-    The family's most accurate network, ``number``, against all-conv's, ``against``: ``gain`` in top-1 for
+    The family's most accurate network, ``number``, against the local family's, ``against``: ``gain`` in top-1 for
     ``extra_cost`` (in the unit of ``cost``; below zero where global is cheaper), and ``gain_per_cost`` where it is dearer. ``gain_at_equal_cost``
-    is the mean height of the family's front over all-conv's, over the range of cost (by its logarithm) in which
+    is the mean height of the family's front over the local family's, over the range of cost (by its logarithm) in which
     both have a point of that cost or less; ``_low`` to ``_high`` is its 95 % interval if each height has the seeds' spread and
     neighbouring heights, which are often those of one network, err together; empty where no seed was repeated.
     """
     groups = dict(members(trials))
-    local = groups.pop(LOCAL, None)
+    local = groups.pop(ALL_LOCAL, None)
     if local is None:
         return pd.DataFrame(columns=list(PRICE_COLUMNS)).astype(PRICE_COLUMNS)
     anchor = most_accurate(local)
@@ -231,7 +233,7 @@ def disagreement_frame(trials: pd.DataFrame) -> pd.DataFrame:
     as long this one takes: what choosing by MACs would cost. Latencies within the distance between each other's
     quartiles are not told apart.
     """
-    trained = trials[(trials["outcome"] == "trained") & trials["latency_ms"].notna()]
+    trained = trained_trials(trials).dropna(subset="latency_ms")
     rows = []
     for _, row in own_front(trained, "macs").iterrows() if len(trained) else ():
         noise = trained["latency_iqr_ms"].fillna(0.0) + (

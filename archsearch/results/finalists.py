@@ -1,12 +1,12 @@
 """The finalists: what they came to when they were trained anew, with the spread over seeds."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from archsearch.results.trials import trained_trials
 from archsearch.storage.trial_record import FINAL, TIMED
 
 COLUMNS = {
@@ -42,7 +42,7 @@ def finalists_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.D
         if key.startswith(f"{FINAL}:") and "worker" not in value:
             done.setdefault(key.split(":")[1], []).append(value)
     timed = {key.split(":")[1]: v for key, v in attributes.items() if key.startswith(f"{TIMED}:") and v}
-    trained = trials[trials["outcome"] == "trained"]
+    trained = trained_trials(trials)
     rows = [
         finalist_row(trial, done[trial["architecture"]], timed)
         for _, trial in trained.iterrows()
@@ -62,7 +62,7 @@ def finalist_row(
     spreads = {
         f"{name}_{what}": value
         for name, key in (("val_top1", "top1"), ("test_top1", "test_top1"))
-        for what, value in spread([entry[key] for entry in whole]).items()
+        for what, value in mean_and_deviation([entry[key] for entry in whole]).items()
     }
     return {
         "architecture": identity,
@@ -76,18 +76,18 @@ def finalist_row(
         "latency_ms": statistics.median(medians) if medians else None,
         "latency_low_ms": min(medians) if medians else None,
         "latency_high_ms": max(medians) if medians else None,
-        "latency_tie": tie(identity, timed),
+        "latency_tie": is_tied(identity, timed),
         "errors": "; ".join(sorted({entry["error"] for entry in done if "error" in entry})) or None,
     }
 
 
-def spread(values: Sequence[float]) -> dict[str, float | None]:
+def mean_and_deviation(values: Sequence[float]) -> dict[str, float | None]:
     """Mean and standard deviation (n - 1), as far as they exist."""
-    mean = math.fsum(values) / len(values) if values else None
+    mean = statistics.fmean(values) if values else None
     return {"mean": mean, "sd": statistics.stdev(values) if len(values) > 1 else None}
 
 
-def tie(identity: str, timed: Mapping[str, Sequence[float]]) -> bool | None:
+def is_tied(identity: str, timed: Mapping[str, Sequence[float]]) -> bool | None:
     """Whether the range of its latencies meets that of another finalist."""
     if identity not in timed:
         return None

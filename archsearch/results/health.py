@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
+from archsearch.results.frames import RunFrames
 from archsearch.results.proxies import useful
-from archsearch.results.run import Run
+from archsearch.results.trials import trained_trials
 from archsearch.stats.hypervolume import Indicators
 
 Status = Literal["ok", "warn", "unknown"]
@@ -33,9 +34,9 @@ class Finding:
     text: str
 
 
-def health_frame(run: Run) -> pd.DataFrame:
+def health_frame(run: RunFrames) -> pd.DataFrame:
     """One row a check: ``check``, ``status`` (ok, warn, or unknown where the run has too little to tell), ``text``."""
-    trained = run.trials[run.trials["outcome"] == "trained"]
+    trained = trained_trials(run.trials)
     rows = [
         {"check": name, "status": finding.status, "text": finding.text}
         for name, check in CHECKS.items()
@@ -44,7 +45,7 @@ def health_frame(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def front_is_no_noise(run: Run, _trained: pd.DataFrame) -> Iterator[Finding]:
+def front_is_no_noise(run: RunFrames, _trained: pd.DataFrame) -> Iterator[Finding]:
     """Accuracy along the front has to differ by more than the seeds do."""
     top1 = run.frontier["top1"].to_numpy(dtype=float)
     if len(top1) < 2:
@@ -63,7 +64,7 @@ def front_is_no_noise(run: Run, _trained: pd.DataFrame) -> Iterator[Finding]:
     yield Finding("ok" if rise > margin else "warn", text)
 
 
-def bounds_are_not_hit(run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
+def bounds_are_not_hit(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
     """A front that always takes the largest option, or lies at a limit, says that the space ends too early."""
     front = run.frontier
     if len(front) < FEWEST_AT_A_BOUND:
@@ -100,7 +101,7 @@ def limits_reached(front: pd.DataFrame) -> Iterator[str]:
             yield f"{cost} within 5 % of its limit"
 
 
-def every_kind_had_its_chance(run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
+def every_kind_had_its_chance(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
     """A kind that was proposed at a place and never trained there cannot win there."""
     kinds = [c for c in run.trials.columns if c.endswith(".kind")]
     lost = [
@@ -115,7 +116,7 @@ def every_kind_had_its_chance(run: Run, trained: pd.DataFrame) -> Iterator[Findi
         yield Finding("ok", "every family and every kind that was proposed was trained")
 
 
-def proxies_rank(run: Run, _trained: pd.DataFrame) -> Iterator[Finding]:
+def proxies_rank(run: RunFrames, _trained: pd.DataFrame) -> Iterator[Finding]:
     """Rungs that stop candidates have to rank them as the end does."""
     if not set(run.proxies["status"].dropna()) & {"on", "off"}:
         yield Finding("unknown", "too few trainings to tell how well rungs and scores rank them")
@@ -131,7 +132,7 @@ def proxies_rank(run: Run, _trained: pd.DataFrame) -> Iterator[Finding]:
         yield Finding("ok" if good else "warn", said)
 
 
-def search_beats_chance(run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
+def search_beats_chance(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
     """What the sampler proposed has to lie nearer to the final front than the first candidates, which chance drew."""
     from archsearch.search.samplers import STARTUP  # noqa: PLC0415 - samplers need torch
 
@@ -154,7 +155,7 @@ def search_beats_chance(run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
     yield Finding("ok" if p < SURELY else "warn", text)
 
 
-def latencies_are_clean(_run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
+def latencies_are_clean(_run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
     """Measurements that were disturbed say so themselves."""
     measured = trained[trained["latency_ms"].notna()]
     if measured.empty:
@@ -166,7 +167,7 @@ def latencies_are_clean(_run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
     yield Finding("warn" if share > MANY else "ok", text)
 
 
-def candidates_came_through(run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
+def candidates_came_through(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
     """Candidates that broke leave holes in the map."""
     failed = run.trials[run.trials["outcome"] == "failed"]
     share = len(failed) / max(1, len(failed) + len(trained))
@@ -176,7 +177,7 @@ def candidates_came_through(run: Run, trained: pd.DataFrame) -> Iterator[Finding
     yield Finding("warn" if share > FEW else "ok", text)
 
 
-def networks_learned(run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
+def networks_learned(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
     """Networks that are no better than a guess say nothing of their structure."""
     if trained.empty:
         yield Finding("unknown", "nothing was trained")
@@ -186,12 +187,12 @@ def networks_learned(run: Run, trained: pd.DataFrame) -> Iterator[Finding]:
     yield Finding("warn" if asleep > MANY * len(trained) else "ok", text)
 
 
-def classes_of(run: Run) -> int:
+def classes_of(run: RunFrames) -> int:
     """The number of classes, as any of its architectures has it."""
     return int(json.loads(next(iter(run.descriptions.values())))["classes"])
 
 
-Check = Callable[[Run, pd.DataFrame], Iterator[Finding]]
+Check = Callable[[RunFrames, pd.DataFrame], Iterator[Finding]]
 CHECKS: dict[str, Check] = {
     "the front is more than noise": front_is_no_noise,
     "no bound is always hit": bounds_are_not_hit,

@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.importance import get_param_importances
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from archsearch.storage.trial_record import OBJECTIVES
+from archsearch.objectives import objective_of
 
 FEWEST_TRAININGS = 10
 SHUFFLES = 20
+CHANCE = 0.95
+# A choice counts by what the best of all trials took: this share of them.
+QUANTILE = 0.1
 COLUMNS = {
     "parameter": "string",
     "objective": "string",
@@ -65,7 +68,7 @@ def reason_against(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str | 
 
 def values_of(trials: Sequence[FrozenTrial], index: int, name: str) -> dict[int, float]:
     """An objective by the number of the trial, less being better."""
-    sign = -1 if OBJECTIVES[name].direction == "maximize" else 1
+    sign = -1 if objective_of(name).direction == "maximize" else 1
     return {trial.number: sign * trial.values[index] for trial in trials}  # noqa: PD011 - a trial is no frame
 
 
@@ -88,7 +91,12 @@ def importances(study: optuna.Study, values: Mapping[int, float]) -> dict[str, f
     with warnings.catch_warnings():
         # That low values are meant, and that some value of a choice was hardly ever tried: said in the frame.
         warnings.simplefilter("ignore")
-        return get_param_importances(study, target=lambda trial: values[trial.number], normalize=False)
+        return get_param_importances(
+            study,
+            evaluator=PedAnovaImportanceEvaluator(target_quantile=QUANTILE),
+            target=lambda trial: values[trial.number],
+            normalize=False,
+        )
 
 
 def chance(study: optuna.Study, numbers: Sequence[int]) -> float:
@@ -102,4 +110,4 @@ def chance(study: optuna.Study, numbers: Sequence[int]) -> float:
         dealt = generator.permutation(len(numbers)).astype(float)
         found = importances(study, dict(zip(numbers, dealt.tolist(), strict=True)))
         largest.append(max(found.values(), default=0.0))
-    return float(np.quantile(largest, 0.95))
+    return float(np.quantile(largest, CHANCE))

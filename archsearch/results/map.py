@@ -5,19 +5,14 @@ and no objective, so the best candidate of each cell is kept whether or not anot
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from archsearch.stats.cells import Grid
 from archsearch.stats.seeds import SeedSpread
 
-# As many as a search aims at (``stats.cells``), which needs torch.
-GLOBALITY_CELLS = 5
-COST_CELLS = 5
 COLUMNS = {
     "globality_low": "Float64",
     "globality_high": "Float64",
@@ -35,35 +30,6 @@ COLUMNS = {
     "top1_high": "Float64",
     "seeds": "Int64",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """The cells: fifths of globality, and equal steps of the logarithm of cost over what was trained."""
-
-    globality: NDArray[np.float64]
-    cost: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, costs: "pd.Series[Any]") -> "Grid":
-        """The grid for trained candidates of these costs; one column of cells where they are all equal."""
-        low, high = (float(costs.min()), float(costs.max())) if len(costs) else (1.0, 1.0)
-        cells = COST_CELLS if high > low else 1
-        edges = np.geomspace(low, high, cells + 1)
-        # Rounded on the way there and back, the ends would leave the extreme candidates outside.
-        edges[0], edges[-1] = low, high
-        return cls(np.linspace(0, 1, GLOBALITY_CELLS + 1), edges)
-
-    @property
-    def cells(self) -> int:
-        """How many."""
-        return (len(self.globality) - 1) * (len(self.cost) - 1)
-
-    def place(self, globality: float, cost: float) -> tuple[int, int]:
-        """The cell of a candidate; what lies on an edge belongs to the cell above it, the last one apart."""
-        row = np.searchsorted(self.globality, globality, side="right") - 1
-        column = np.searchsorted(self.cost, cost, side="right") - 1
-        return min(int(row), len(self.globality) - 2), min(int(column), len(self.cost) - 2)
 
 
 def map_frame(
@@ -133,11 +99,6 @@ def coverage(frame: pd.DataFrame, trials: pd.DataFrame, cost: str) -> tuple[int,
     return len(frame), Grid.of(trials.loc[trials["outcome"] == "trained", cost]).cells
 
 
-def qd_score(frame: pd.DataFrame) -> float:
-    """The sum of the best accuracies over all cells, empty ones counting nothing (Pugh et al. 2016)."""
-    return float(frame["top1"].sum())
-
-
 def best_globality(frame: pd.DataFrame, spread: SeedSpread | None) -> tuple[float, float, float] | None:
     """The globality of the most accurate cell, and the range of those that the seeds do not tell from it.
 
@@ -149,13 +110,3 @@ def best_globality(frame: pd.DataFrame, spread: SeedSpread | None) -> tuple[floa
     margin = 0.0 if spread is None else spread.margin_between()
     near = frame.loc[frame["top1"] >= top["top1"] - margin, "globality"]
     return float(top["globality"]), float(near.min()), float(near.max())
-
-
-def empty_cells(frame: pd.DataFrame, trials: pd.DataFrame, cost: str) -> Iterator[tuple[float, ...]]:
-    """The cells without a trained candidate: globality from and to, cost from and to."""
-    grid = Grid.of(trials.loc[trials["outcome"] == "trained", cost])
-    taken = {grid.place(row["globality"], row["cost"]) for _, row in frame.iterrows()}
-    for row in range(len(grid.globality) - 1):
-        for column in range(len(grid.cost) - 1):
-            if (row, column) not in taken:
-                yield (*grid.globality[row : row + 2], *grid.cost[column : column + 2])

@@ -1,14 +1,15 @@
-"""The trained winners by what they really do with place, held against what their structure says."""
+"""How far the trained winners really mix, against what their structure says."""
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
+from archsearch.results.trials import trained_trials
+from archsearch.stats.intervals import mean_interval
 from archsearch.stats.rank_correlation import FEWEST, rank_correlation
-from archsearch.stats.seeds import half_interval
 from archsearch.storage.trial_record import REALISED
 
 COLUMNS = {
@@ -17,9 +18,9 @@ COLUMNS = {
     "layout": "string",
     "family": "string",
     "globality": "Float64",
-    "realised_globality": "Float64",
-    "realised_low": "Float64",
-    "realised_high": "Float64",
+    "measured_globality": "Float64",
+    "measured_low": "Float64",
+    "measured_high": "Float64",
     "attention_distance": "Float64",
     "erf_side": "Float64",
     "images": "Int64",
@@ -30,10 +31,10 @@ NOMINAL_BELOW = 0.7
 
 
 def measured_globality_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each winner that was asked, in the order of the trials; empty if none was.
+    """One row for each winner that was measured, in the order of the trials; empty if none was.
 
-    ``globality`` is the structure's, ``realised_globality`` that of the trained networks on ``images`` validation
-    images each: their mean over seeds, with its 95 % interval ``realised_low`` to ``realised_high`` (Student's t; NA
+    ``globality`` is the structure's, ``measured_globality`` that of the trained networks on ``images`` validation
+    images each: their mean over seeds, with its 95 % interval ``measured_low`` to ``measured_high`` (Student's t; NA
     for one network). ``attention_distance`` is a share of the mean distance on the grid, 1 for uniform attention, NA
     without attention. ``erf_side`` is the side of what the middle of the last map sees, as a share of the image's.
     ``source`` is ``finals`` where networks were trained anew, else ``search``. See ``archsearch.analysis``.
@@ -43,66 +44,53 @@ def measured_globality_frame(attributes: Mapping[str, Any], trials: pd.DataFrame
         for key, value in attributes.items()
         if key.startswith(f"{REALISED}:") and "realised_globality" in value
     }
-    trained = trials[trials["outcome"].fillna("") == "trained"].drop_duplicates("architecture")
+    trained = trained_trials(trials).drop_duplicates("architecture")
     rows = [
-        realised_row(trial, asked[trial["architecture"]])
+        winner_row(trial, asked[trial["architecture"]])
         for _, trial in trained.iterrows()
         if trial["architecture"] in asked
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def no_realised() -> pd.DataFrame:
+def no_measured_globality() -> pd.DataFrame:
     """The frame of a run in which nothing was asked."""
     return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def realised_row(trial: "pd.Series[Any]", entry: Mapping[str, Any]) -> dict[str, Any]:
+def winner_row(trial: "pd.Series[Any]", entry: Mapping[str, Any]) -> dict[str, Any]:
     """One winner."""
-    low, high = interval(entry["realised_globality"])
+    mean, low, high = mean_interval(entry["realised_globality"])
     distances = entry["attention_distance"]
     return {
         **{name: trial[name] for name in ("architecture", "number", "layout", "family", "globality")},
-        "realised_globality": mean(entry["realised_globality"]),
-        "realised_low": low,
-        "realised_high": high,
-        "attention_distance": mean(distances) if distances else None,
-        "erf_side": mean(entry["erf_side"]),
+        "measured_globality": mean,
+        "measured_low": None if low is None else max(0.0, low),
+        "measured_high": None if high is None else min(1.0, high),
+        "attention_distance": statistics.fmean(distances) if distances else None,
+        "erf_side": statistics.fmean(entry["erf_side"]),
         "images": entry["images"],
         "source": entry["source"],
     }
 
 
-def mean(values: Sequence[float]) -> float:
-    """The plain mean."""
-    return math.fsum(values) / len(values)
-
-
-def interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """The 95 % interval of the mean by Student's t, within [0, 1]; None below two values."""
-    if len(values) < 2:
-        return None, None
-    half = half_interval(statistics.stdev(values), len(values) - 1, len(values))
-    return max(0.0, mean(values) - half), min(1.0, mean(values) + half)
-
-
 def measured_globality_lines(frame: pd.DataFrame) -> list[str]:
     """What the frame says, in one or two sentences; none if it is empty."""
-    return list(sentences(frame)) if len(frame) else []
+    return list(describe_ranking(frame)) if len(frame) else []
 
 
-def sentences(frame: pd.DataFrame) -> Iterator[str]:
-    """Whether globality ranks the winners as they really reach; and how far their attentions look."""
+def describe_ranking(frame: pd.DataFrame) -> Iterator[str]:
+    """Whether globality ranks the winners as measured globality does; and how far their attentions look."""
     count = f"{len(frame)} trained winner{'s' if len(frame) > 1 else ''}"
-    rho = rank_correlation(frame["globality"], frame["realised_globality"], method="spearman")
+    rho = rank_correlation(frame["globality"], frame["measured_globality"], method="spearman")
     if len(frame) < FEWEST:
-        yield f"Realised globality: {count}, and a rank correlation with globality needs {FEWEST}."
+        yield f"Measured globality: {count}, and a rank correlation with globality needs {FEWEST}."
     elif math.isnan(rho.value):
-        yield f"Realised globality: {count} of one and the same globality, which nothing can be ranked by."
+        yield f"Measured globality: {count} of one and the same globality, which nothing can be ranked by."
     else:
         held = "the axis is nominal here" if rho.value < NOMINAL_BELOW else "the axis says what they do"
         yield (
-            f"Realised globality: rho with globality {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}], 95 % interval, "
+            f"Measured globality: rho with globality {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}], 95 % interval, "
             f"{count}: {held}."
         )
     looked = frame["attention_distance"].dropna()

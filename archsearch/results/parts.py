@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
 
 if TYPE_CHECKING:
     from archsearch.architecture import Architecture
@@ -11,19 +13,6 @@ if TYPE_CHECKING:
     from archsearch.shapes import FeatureShape
     from archsearch.stages import Part
 
-# Said of a part even where they have their usual value; the others only where they differ from it.
-KEY_FIELDS = (
-    "size",
-    "kernel",
-    "kernels",
-    "stride",
-    "strides",
-    "split_kernel",
-    "heads",
-    "expansion",
-    "mlp_ratio",
-    "attention",
-)
 # Said elsewhere, or of no interest to a reader.
 UNSAID = ("kind", "channels", "depth", "norm_eps")
 HEADER = ("part", "kind", "mixing", "fields", "output", "MACs", "share", "parameters", "reach")
@@ -39,11 +28,11 @@ class PartRow:
         mixing: ``local`` or ``global``; None for a head.
         depth: its blocks, one behind the other.
         fields: what else describes it, in words: ``kernel 3``.
-        output: channels x height x width behind it; of a head, its logits.
-        macs: multiply-adds for one image.
-        share: ``macs`` as a share of the network's, in [0, 1].
-        params: trainable parameters.
-        reach: mean reach of its spatial mixers, in [0, 1]; None if it has none.
+        out: channels, height and width behind it; of a head, its logits.
+        count: what it costs.
+        share: its MACs as a share of the network's, in [0, 1].
+        mixers: how many spatial mixers it has.
+        reach: their mean reach, in [0, 1]; None if it has none.
     """
 
     place: str
@@ -51,14 +40,29 @@ class PartRow:
     mixing: Literal["local", "global"] | None
     depth: int
     fields: tuple[str, ...]
-    output: str
-    macs: int
+    out: tuple[int, ...]
+    count: "PartCount"
     share: float
-    params: int
+    mixers: int
     reach: float | None
 
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one image."""
+        return self.count.macs
 
-def described(description: "str | Mapping[str, Any] | Architecture") -> "Architecture":
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+        return self.count.params
+
+    @property
+    def output(self) -> str:
+        """What leaves it, in words: ``64x8x8``, ``10 logits``."""
+        return "x".join(map(str, self.out)) if len(self.out) > 1 else f"{self.out[0]} logits"
+
+
+def read_description(description: "str | Mapping[str, Any] | Architecture") -> "Architecture":
     """The architecture that a record's JSON, the same as data, or an architecture itself describes."""
     from archsearch.architecture import Architecture  # noqa: PLC0415 - torch, only when a part is described
 
@@ -77,7 +81,9 @@ def part_rows(architecture: "Architecture") -> list[PartRow]:
     rows = [
         part_row(place, part, shape, counts[place], total) for place, part, shape in architecture.placed()
     ]
-    return [*rows, head_row(architecture, counts["head"], total)]
+    head, count = architecture.head, counts["head"]
+    share = count.macs / total
+    return [*rows, PartRow("head", head.pool, None, 1, (), (architecture.classes,), count, share, 0, None)]
 
 
 def part_row(place: str, part: "Part", shape: "FeatureShape", count: "PartCount", total: int) -> PartRow:
@@ -88,42 +94,47 @@ def part_row(place: str, part: "Part", shape: "FeatureShape", count: "PartCount"
     return PartRow(
         place=place,
         kind=part.kind,
-        mixing=part.mixing,
+        mixing=part.mixing(shape),
         depth=getattr(part, "depth", 1),
         fields=tuple(fields_of(part)),
-        output=str(part.out_shape(shape)),
-        macs=count.macs,
+        out=astuple(part.out_shape(shape)),
+        count=count,
         share=count.macs / total,
-        params=count.params,
+        mixers=len(mixers),
         reach=mean_reach(mixers) if mixers else None,
     )
 
 
-def head_row(architecture: "Architecture", count: "PartCount", total: int) -> PartRow:
-    """The head: it pools what it reads and classifies."""
-    return PartRow(
-        place="head",
-        kind=architecture.head.pool,
-        mixing=None,
-        depth=1,
-        fields=(),
-        output=f"{architecture.classes} logits",
-        macs=count.macs,
-        share=count.macs / total,
-        params=count.params,
-        reach=None,
-    )
+def cost_frames(descriptions: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Parts (``label``, ``place``, ``kind``, ``mixing``, ``params``, ``macs``) and groups (``label``, ``group``, ``macs``).
+
+    ``descriptions`` are architectures as JSON, by the label that their rows have. MACs are for one image.
+    """
+    parts = [
+        (label, row) for label, text in descriptions.items() for row in part_rows(read_description(text))
+    ]
+    names = ("place", "kind", "mixing", "params", "macs")
+    rows = [{"label": label, **{name: getattr(row, name) for name in names}} for label, row in parts]
+    amounts = [
+        {"label": label, "group": group, "macs": macs}
+        for label, row in parts
+        for group, macs in row.count.by_family.items()
+        if macs
+    ]
+    groups = pd.DataFrame(amounts, columns=["label", "group", "macs"])
+    totals = groups.groupby(["label", "group"], sort=False, as_index=False).sum()
+    return pd.DataFrame(rows, columns=["label", *names]), totals
 
 
 def fields_of(part: "Part") -> Iterator[str]:
     """Its telling fields as words."""
     unusual = part.canonical()
     for name, value in part.active().items():
-        if name not in UNSAID and (name in KEY_FIELDS or name in unusual):
-            yield words(name, value)
+        if name not in UNSAID and (name in part.summary_fields or name in unusual):
+            yield describe_field(name, value)
 
 
-def words(name: str, value: object) -> str:
+def describe_field(name: str, value: object) -> str:
     """A field as one reads it: ``split kernel 3``, ``class token``, ``no qkv bias``, ``kernels 7, 3, 3``."""
     title = name.replace("_", " ")
     if isinstance(value, bool):
@@ -139,13 +150,13 @@ def architecture_table(description: "str | Mapping[str, Any] | Architecture") ->
     Columns: place, kind with its depth, mixing, telling fields, output (C x H x W), MACs for one image and
     their share, trainable parameters, mean reach of the mixers (0 nothing, 1 the whole map).
     """
-    rows = part_rows(described(description))
+    rows = part_rows(read_description(description))
     macs, params = sum(row.macs for row in rows), sum(row.params for row in rows)
     total = ("**all**", "", "", "", "", f"**{macs:,}**", "", f"**{params:,}**", "")
-    return "\n".join(markdown([HEADER, tuple("---" for _ in HEADER), *map(cells, rows), total]))
+    return "\n".join(markdown_rows([HEADER, tuple("---" for _ in HEADER), *map(part_cells, rows), total]))
 
 
-def cells(row: PartRow) -> tuple[str, ...]:
+def part_cells(row: PartRow) -> tuple[str, ...]:
     """One part as the table shows it."""
     return (
         row.place,
@@ -160,6 +171,6 @@ def cells(row: PartRow) -> tuple[str, ...]:
     )
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def markdown_rows(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Lines of a Markdown table; a bar inside a cell stays one."""
     yield from ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -24,7 +24,8 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from archsearch.plots.frontier import families
+from archsearch.results.families import by_family
+from archsearch.results.trials import trained_trials
 from archsearch.stats.rank_correlation import Floats, Method, correlations, estimate, partial, resamples
 
 BASELINE = "macs"
@@ -103,7 +104,7 @@ def finals(trials: pd.DataFrame, final: str) -> pd.DataFrame:
 
     NaN is what a candidate lacks; what all lack is no column.
     """
-    trained = trials[trials["outcome"].fillna("") == "trained"]
+    trained = trained_trials(trials)
     rungs = sorted((int(m[1]), m[2], m[0]) for m in map(RUNG.fullmatch, trials.columns) if m)
     names = [*COSTS, *ZERO_COST, *(name for *_, name in rungs)]
     table = pd.DataFrame({"final": finite(trained[final])})
@@ -153,7 +154,9 @@ def status(everyone: ProxyRow, beside: Sequence[ProxyRow]) -> str:
 def groups(table: pd.DataFrame) -> Iterator[tuple[str, "pd.Index[int]"]]:
     """The candidates of the families, from local to global, then of the thirds by globality."""
     if "family" in table:
-        yield from ((f"{FAMILY}{name}", rows.index) for name, rows in families(table.dropna(subset="family")))
+        yield from (
+            (f"{FAMILY}{name}", rows.index) for name, rows in by_family(table.dropna(subset="family"))
+        )
     if "globality" in table:
         spread = table["globality"].dropna()
         third = np.searchsorted(spread.quantile([1 / 3, 2 / 3]), spread)
@@ -249,7 +252,7 @@ def best_line(best: ProxyRow, judged: int) -> str:
         claim = f"Best of {judged}: {best.proxy} ranks as the final training does"
     else:
         claim = f"None of {judged} surely ranks as the final training does; {best.proxy} comes nearest"
-    return f"{claim}, with tau {spread(best)}, 95 % interval, {best.candidates} candidates."
+    return f"{claim}, with tau {with_interval(best)}, 95 % interval, {best.candidates} candidates."
 
 
 def against_baseline(
@@ -266,8 +269,8 @@ def against_baseline(
         claim = f"{other.proxy} ranks better than MACs"
     elif other.kendall_high < 0:
         claim = f"MACs rank better than {other.proxy}, the next"
-    given = spread(rows[other.proxy, GIVEN], "spearman")
-    return [f"{claim}: tau differs by {spread(other)}, and at fixed MACs rho is {given}."]
+    given = with_interval(rows[other.proxy, GIVEN], "spearman")
+    return [f"{claim}: tau differs by {with_interval(other)}, and at fixed MACs rho is {given}."]
 
 
 def worst_family(best: ProxyRow, rows: Mapping[tuple[str, str], ProxyRow]) -> list[str]:
@@ -277,7 +280,7 @@ def worst_family(best: ProxyRow, rows: Mapping[tuple[str, str], ProxyRow]) -> li
         return []
     low, high = min(found, key=tau), max(found, key=tau)
     sure = "" if low.kendall_high < high.kendall_low else "; the intervals do not separate the two"
-    one, other = (f"{r.within}, {spread(r)} of {r.candidates} candidates" for r in (low, high))
+    one, other = (f"{r.within}, {with_interval(r)} of {r.candidates} candidates" for r in (low, high))
     return [f"{best.proxy} ranks worst in {one}, and best in {other}{sure}."]
 
 
@@ -295,7 +298,7 @@ def reason(row: ProxyRow | None) -> str:
     """The figure that is not surely above 0 in the row that decides."""
     if row is None:
         return "not asked, without MACs"
-    return f"rho {spread(row, 'spearman')}" if row.kendall_low > 0 else f"tau {spread(row)}"
+    return f"rho {with_interval(row, 'spearman')}" if row.kendall_low > 0 else f"tau {with_interval(row)}"
 
 
 def too_few(overall: Sequence[ProxyRow]) -> list[str]:
@@ -306,7 +309,7 @@ def too_few(overall: Sequence[ProxyRow]) -> list[str]:
     return [f"Not judged, for fewer than {FEWEST_TRAININGS} final trainings: {', '.join(names)}."]
 
 
-def spread(row: ProxyRow, method: Method = "kendall") -> str:
+def with_interval(row: ProxyRow, method: Method = "kendall") -> str:
     """Tau or rho and its interval, to be read."""
     if not row.defined:
         return "undefined"

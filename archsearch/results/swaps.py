@@ -6,19 +6,14 @@ t over the n differences, mean +- t(0.975, n - 1) sd / sqrt(n), which takes them
 so it separates only what is plain.
 """
 
-import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from archsearch.formatting import COST_WORDS
-from archsearch.stats.seeds import half_interval
+from archsearch.objectives import objective_of
+from archsearch.stats.intervals import mean_interval
 from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
 
 COLUMNS = {
@@ -49,9 +44,6 @@ COLUMNS = {
     "test_top1_from": "Float64",
     "test_top1_to": "Float64",
 }
-# Local blue, global brown, as in the drawings; shapes for who prints in grey.
-MARKS = {"conv": ("#3182bd", "s"), "mhsa": ("#a63603", "o"), "token_transformer": ("#d95f0e", "^")}
-OTHER = ("0.4", "D")
 
 Entries = Mapping[str, Mapping[str, Any]]
 
@@ -86,17 +78,21 @@ def stage_of(place: str) -> int:
 
 def swap_row(swap: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
     """One swap, and what its trainings came to."""
-    before, now = (trained(swap, f"architecture_{end}", attributes) for end in ("from", "to"))
+    before, now = (trainings_of(swap, f"architecture_{end}", attributes) for end in ("from", "to"))
     both = sorted(
         seed for seed in before.keys() & now.keys() if "top1" in before[seed] and "top1" in now[seed]
     )
     means = {
-        f"{name}_{end}": mean([entries[seed][name] for seed in both])
+        f"{name}_{end}": statistics.fmean(entries[seed][name] for seed in both) if both else None
         for name in ("top1", "test_top1")
         for end, entries in (("from", before), ("to", now))
     }
-    difference, low, high = paired([now[seed]["top1"] - before[seed]["top1"] for seed in both])
-    notes = [swap["note"], *broken(before, swap["layout_from"]), *broken(now, swap["layout_to"])]
+    difference, low, high = mean_interval([now[seed]["top1"] - before[seed]["top1"] for seed in both])
+    notes = [
+        swap["note"],
+        *describe_failures(before, swap["layout_from"]),
+        *describe_failures(now, swap["layout_to"]),
+    ]
     return {
         **{name: value for name, value in swap.items() if name in COLUMNS},
         **means,
@@ -109,7 +105,7 @@ def swap_row(swap: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str
     }
 
 
-def trained(swap: Mapping[str, Any], which: str, attributes: Mapping[str, Any]) -> Entries:
+def trainings_of(swap: Mapping[str, Any], which: str, attributes: Mapping[str, Any]) -> Entries:
     """What the trainings of one of the two networks came to, by seed; those that somebody is at are left out."""
     start = f"{SWAP_TRAINING}:{swap[which]}:{swap['samples']}:"
     return {
@@ -119,30 +115,16 @@ def trained(swap: Mapping[str, Any], which: str, attributes: Mapping[str, Any]) 
     }
 
 
-def broken(entries: Entries, layout: str | None) -> Iterator[str]:
+def describe_failures(entries: Entries, layout: str | None) -> Iterator[str]:
     """Trainings that broke, and why."""
     for seed, entry in sorted(entries.items()):
         if "error" in entry:
             yield f"{layout} from seed {seed}: {entry['error']}"
 
 
-def mean(values: Sequence[float]) -> float | None:
-    """The mean, if there is anything to take it of."""
-    return math.fsum(values) / len(values) if values else None
-
-
-def paired(differences: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Mean of paired differences and the ends of its 95 % t interval, as far as they exist."""
-    middle, count = mean(differences), len(differences)
-    if middle is None or count < 2:
-        return middle, None, None
-    half = half_interval(statistics.stdev(differences), count - 1, count)
-    return middle, middle - half, middle + half
-
-
 def swap_lines(frame: pd.DataFrame) -> list[str]:
-    """A sentence for each swap; and, where there are several intervals, what several of them mean."""
-    lines = [sentence(row) for _, row in frame.iterrows()]
+    """A sentence for each swap; and, where there are several intervals, what several of them mean together."""
+    lines = [describe_swap(row) for _, row in frame.iterrows()]
     count = int(frame["difference_low"].notna().sum())
     if count > 1:
         lines.append(
@@ -151,19 +133,19 @@ def swap_lines(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
-def sentence(row: "pd.Series[Any]") -> str:
+def describe_swap(row: "pd.Series[Any]") -> str:
     """One swap in words."""
     stage = "the stem" if stage_of(row["place"]) < 0 else f"stage {stage_of(row['place'])}"
     what = f"trial {row['number']}, {stage} as {row['kind_to']} instead of {row['kind_from']}"
-    cost = COST_WORDS.get(row["cost_name"], row["cost_name"])
+    cost = objective_of(row["cost_name"]).short
     if pd.isna(row["architecture_to"]):
         return f"{what}: refused at equal {cost}: {row['note']}"
     what += f" at equal {cost} ({100 * (row['cost_ratio'] - 1):+.1f} %)"
     also = "" if pd.isna(row["note"]) else f" ({row['note']})"
-    return f"{what}: {finding(row)}{also}"
+    return f"{what}: {describe_difference(row)}{also}"
 
 
-def finding(row: "pd.Series[Any]") -> str:
+def describe_difference(row: "pd.Series[Any]") -> str:
     """What came of a swap: the difference, with its interval if there is one."""
     if pd.isna(row["difference"]):
         return "not trained to the end"
@@ -173,49 +155,3 @@ def finding(row: "pd.Series[Any]") -> str:
     low, high = row["difference_low"], row["difference_high"]
     told = f"{change} ({low:.3f} to {high:.3f}), {row['seeds']} seeds"
     return f"{told}: not separated by the seeds" if low <= 0 <= high else told
-
-
-def save_swaps_plot(frame: pd.DataFrame, path: Path, title: str) -> None:
-    """Write the picture of the trained swaps to ``path``: a dot and its interval each; its ending decides the format."""
-    rows = frame[frame["difference"].notna()]
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(7.2, 1.5 + 0.3 * max(len(rows), 1)), layout="constrained", dpi=160)
-        axes = figure.subplots()
-        axes.axvline(0, color="0.6", linewidth=0.9)
-        for height, (_, row) in enumerate(rows.iterrows()):
-            colour, shape = MARKS.get(row["kind_to"], OTHER)
-            axes.plot(row["difference"], height, shape, color=colour, markersize=6)
-            if pd.notna(row["difference_low"]):
-                axes.hlines(
-                    height, row["difference_low"], row["difference_high"], color=colour, linewidth=1.8
-                )
-        axes.set_yticks(range(len(rows)), [label(row) for _, row in rows.iterrows()])
-        axes.invert_yaxis()
-        axes.set_xlabel("difference in top-1 accuracy (bar: 95 % over seeds)")
-        figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=10)
-        axes.grid(alpha=0.25, linewidth=0.6, axis="x")
-        name_kinds(figure, sorted(set(rows["kind_to"])))
-        figure.savefig(path)
-
-
-def name_kinds(figure: Figure, kinds: Sequence[str]) -> None:
-    """What the marks are."""
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=MARKS.get(kind, OTHER)[0],
-            marker=MARKS.get(kind, OTHER)[1],
-            linestyle="none",
-            label=kind,
-        )
-        for kind in kinds
-    ]
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-
-
-def label(row: "pd.Series[Any]") -> str:
-    """A swap on the axis."""
-    cost = COST_WORDS.get(row["cost_name"], row["cost_name"])
-    return f"trial {row['number']} {row['place']}: {row['kind_from']} to {row['kind_to']} (equal {cost})"

@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.families import read_family
+from archsearch.results.frontier import on_frontier
 from archsearch.storage.trial_record import FIELDS
 
 WHOLE_NUMBERS = (
@@ -42,16 +44,30 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     """One row a trial, in the order they were recorded.
 
     ``number``, ``state``, then the fields of ``storage.trial_record.TrialRecord``, then ``on_frontier``,
-    ``test_top1`` (frontier only), ``started``, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
+    ``test_top1`` (Pareto front only), ``started``, objectives of the user's own, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
     of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
     """
-    best = {trial.number for trial in study.best_trials} if study.trials else set()
     tested = study.user_attrs.get("test_top1", {})
-    rows = [trial_row(trial, best, tested) for trial in study.get_trials(deepcopy=False)]
-    frame = pd.DataFrame(rows, columns=columns(rows)).astype(dtypes())
-    for name in frame.columns.difference(list(dtypes())):
+    own = own_objectives(study)
+    rows = [trial_row(trial) | own_values(trial, own) for trial in study.get_trials(deepcopy=False)]
+    types = dtypes() | dict.fromkeys(own, "Float64")
+    frame = pd.DataFrame(rows, columns=columns(rows, own)).astype(types)
+    frame["on_frontier"] = on_frontier(frame, study.metric_names or ()).astype("boolean")
+    frame["test_top1"] = frame["architecture"].map(tested).where(frame["on_frontier"]).astype("Float64")
+    for name in frame.columns.difference(list(types)):
         frame[name] = frame[name].astype("Float64") if name.startswith("rung_") else tidy(frame[name])
     return frame
+
+
+def own_objectives(study: optuna.Study) -> dict[str, int]:
+    """The objectives that no field of the record has, and their places among the values."""
+    return {name: index for index, name in enumerate(study.metric_names or ()) if name not in SHOWN}
+
+
+def own_values(trial: FrozenTrial, own: Mapping[str, int]) -> dict[str, float | None]:
+    """What a trial came to in them; nothing until it is trained."""
+    complete = trial.state == TrialState.COMPLETE
+    return {name: trial.values[index] if complete else None for name, index in own.items()}  # noqa: PD011 - no frame
 
 
 def dtypes() -> dict[str, str]:
@@ -69,19 +85,17 @@ def dtypes() -> dict[str, str]:
     }
 
 
-def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -> dict[str, Any]:
+def trial_row(trial: FrozenTrial) -> dict[str, Any]:
     """One trial, flat."""
     attributes = {name: trial.user_attrs.get(name) for name in SHOWN}
     if not trial.state.is_finished():
         # Attributes are written before the trial is told: until then it has come to nothing yet.
         attributes["outcome"] = "paused" if attributes["outcome"] == "paused" else None
-    on_frontier = trial.number in best
+    attributes["family"] = attributes["family"] and read_family(attributes["family"])
     return {
         "number": trial.number,
         "state": trial.state.name,
         **attributes,
-        "on_frontier": on_frontier,
-        "test_top1": tested.get(trial.user_attrs.get("architecture", "")) if on_frontier else None,
         "started": trial.datetime_start,
         **rung_columns(trial.user_attrs.get("rungs", ())),
         **{f"excess.{name}": value for name, value in trial.constraints.items()},
@@ -96,9 +110,9 @@ def rung_columns(rungs: Sequence[Mapping[str, float]]) -> dict[str, float | None
     }
 
 
-def columns(rows: list[dict[str, Any]]) -> list[str]:
-    """The fixed columns first, then rungs, limits and choices in the order of their names."""
-    fixed = ["number", "state", *SHOWN, "on_frontier", "test_top1", "started"]
+def columns(rows: list[dict[str, Any]], own: Iterable[str] = ()) -> list[str]:
+    """The fixed columns first and the user's ``own`` objectives, then rungs, limits and choices in the order of their names."""
+    fixed = ["number", "state", *SHOWN, "on_frontier", "test_top1", "started", *own]
     rest = {name for row in rows for name in row} - set(fixed)
     return fixed + sorted(rest, key=column_order)
 
@@ -107,6 +121,11 @@ def column_order(name: str) -> tuple[int, int, str]:
     """Rungs by their number, then limits, then choices, both by name."""
     rung = re.match(r"rung_(\d+)_", name)
     return (0, int(rung[1]), name) if rung else (1 if name.startswith("excess.") else 2, 0, name)
+
+
+def trained_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``trials_frame`` that were trained to the end."""
+    return trials[trials["outcome"].fillna("") == "trained"]
 
 
 def stages_frame(study: optuna.Study) -> pd.DataFrame:

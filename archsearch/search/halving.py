@@ -1,10 +1,10 @@
-"""Who goes on from a rung: asynchronous successive halving by non-dominated rank, within strata.
+"""Who goes on from a rung: asynchronous successive halving by non-dominated rank, within families.
 
 Li et al. 2020 (A system for massively parallel hyperparameter tuning, MLSys, algorithm 2) for many
-objectives: at each rung the best share of a stratum goes on, best by non-dominated rank on (error, costs),
-within a rank by crowding distance. Costs do not change from rung to rung, the error does. A stratum is a
-family of architectures: without strata, families that start slowly would all end at the first rung. A
-random share goes on regardless: by it one can see, afterwards, how well the rungs rank.
+objectives: at each rung the best share of a family goes on, best by non-dominated rank on (error, costs),
+within a rank by crowding distance. Costs do not change from rung to rung, the error does. Compared with
+others, families that start slowly would all end at the first rung. A random share goes on regardless: by it
+one can see, afterwards, how well the rungs rank.
 """
 
 import hashlib
@@ -24,20 +24,20 @@ class SuccessiveHalving:
 
     Attributes:
         shares: of the whole training, rising, each below 1; the end of the training is no rung.
-        reduction_factor: at each rung, one in so many of a stratum goes on.
-        audit: the share of the candidates that goes on whatever its place; 0 to 1.
+        reduction_factor: at each rung, one in so many of a family goes on.
+        random_promotion: the share of the candidates that goes on whatever its place; 0 to 1.
         seed: decides which those are.
     """
 
     shares: tuple[float, ...]
     reduction_factor: int = 3
-    audit: float = 0.1
+    random_promotion: float = 0.1
     seed: int = 0
 
-    def random_promotion(self, slot: int, rung: int) -> bool:
+    def promotes_by_chance(self, slot: int, rung: int) -> bool:
         """Whether the candidate of this slot goes on from this rung by chance: a function of the seed alone."""
         digest = hashlib.sha256(f"audit:{self.seed}:{slot}:{rung}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") < self.audit * 2**64
+        return int.from_bytes(digest[:8], "big") < self.random_promotion * 2**64
 
     def quota(self, entries: int, *, complete: bool) -> int:
         """How many of so many at a rung go on: rounded up once nobody else can come, and down before."""
@@ -47,7 +47,7 @@ class SuccessiveHalving:
 
 @dataclass(frozen=True)
 class Rung:
-    """The candidates of one stratum that were read at one rung, in the order of their slots."""
+    """The candidates of one family that were read at one rung, in the order of their slots."""
 
     number: int
     entries: tuple[Observation, ...]
@@ -65,13 +65,13 @@ class Rung:
             return np.array(losses, dtype=float)
         return np.array([1 - reading.top1 for reading in readings])
 
-    def going_on(self, halving: SuccessiveHalving) -> dict[int, bool]:
+    def promotions(self, halving: SuccessiveHalving) -> dict[int, bool]:
         """The slots that go on from here, and whether by chance alone."""
         costs = np.array([entry.costs for entry in self.entries], dtype=float)
         places = positions(np.column_stack([self.errors(), costs]))
         quota = halving.quota(len(self.entries), complete=self.complete)
         by_place = {e.slot for e, place in zip(self.entries, places, strict=True) if place < quota}
-        by_chance = {e.slot for e in self.entries if halving.random_promotion(e.slot, self.number)}
+        by_chance = {e.slot for e in self.entries if halving.promotes_by_chance(e.slot, self.number)}
         return {slot: slot not in by_place for slot in sorted(by_place | by_chance)}
 
     def waiting(self, halving: SuccessiveHalving) -> dict[int, bool]:
@@ -79,22 +79,24 @@ class Rung:
         paused = {e.slot for e in self.entries if e.state == "paused" and len(e.readings) == self.number + 1}
         if not paused:
             return {}
-        return {slot: chance for slot, chance in self.going_on(halving).items() if slot in paused}
+        return {slot: chance for slot, chance in self.promotions(halving).items() if slot in paused}
 
 
-def rungs(known: Sequence[Observation], halving: SuccessiveHalving, *, more_to_come: bool) -> Iterator[Rung]:
-    """Every stratum of every rung, from the first rung up.
+def rungs(
+    observations: Sequence[Observation], halving: SuccessiveHalving, *, more_to_come: bool
+) -> Iterator[Rung]:
+    """Every family of every rung, from the first rung up.
 
     A rung is complete when no candidate can still arrive at it: none is to be started or on its way there,
     and the rung before has sent on whoever goes on.
     """
-    strata = sorted({k.stratum for k in known})
+    families = sorted({k.family for k in observations})
     complete = not more_to_come
     for number in range(len(halving.shares)):
-        complete &= not any(k.state == "running" and len(k.readings) == number for k in known)
+        complete &= not any(k.state == "running" and len(k.readings) == number for k in observations)
         sent_on = True
-        for stratum in strata:
-            entries = [k for k in known if k.stratum == stratum and arrived(k, number)]
+        for family in families:
+            entries = [k for k in observations if k.family == family and arrived(k, number)]
             if entries:
                 rung = Rung(number, tuple(sorted(entries, key=lambda k: k.slot)), complete)
                 sent_on &= not rung.waiting(halving)
@@ -102,18 +104,18 @@ def rungs(known: Sequence[Observation], halving: SuccessiveHalving, *, more_to_c
         complete &= sent_on
 
 
-def arrived(known: Observation, rung: int) -> bool:
+def arrived(candidate: Observation, rung: int) -> bool:
     """Whether it was read at this rung, and still counts: one that failed later on is nobody's rival."""
-    return len(known.readings) > rung and known.state not in ("failed", "infeasible")
+    return len(candidate.readings) > rung and candidate.state not in ("failed", "infeasible")
 
 
 def next_promotion(
-    known: Sequence[Observation], halving: SuccessiveHalving, *, more_to_come: bool
+    observations: Sequence[Observation], halving: SuccessiveHalving, *, more_to_come: bool
 ) -> tuple[int, bool] | None:
     """The slot that is to go on next, and whether by chance alone; None if nobody is to, for now.
 
     The highest rung is served first. ``more_to_come`` says whether candidates are still to be started. Once
     none is, and none is running, the paused ones that are left stay where they are.
     """
-    waiting = [rung.waiting(halving) for rung in rungs(known, halving, more_to_come=more_to_come)]
+    waiting = [rung.waiting(halving) for rung in rungs(observations, halving, more_to_come=more_to_come)]
     return next((choice for found in reversed(waiting) for choice in found.items()), None)

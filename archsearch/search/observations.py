@@ -12,11 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from archsearch.stats.pareto import frontier
-
 # Of candidates that have been read at a rung and at the end: fewer say nothing of how the two hang together.
 FEWEST_PAIRS = 3
-MEMORABLE = 2_000
 
 State = Literal["running", "paused", "trained", "stopped", "infeasible", "failed"]
 
@@ -43,7 +40,7 @@ class Observation:
         identity: the same for equal architectures, whatever answers led to them.
         answers: what was chosen, by parameter name, in the order in which it was asked.
         choices: what could have been chosen, for the same names.
-        stratum: the group within which it is compared at a rung.
+        family: the group within which it is compared at a rung; such as the family of an architecture.
         state: ``running`` in some process; ``paused`` at a rung; ``trained`` to the end; ``stopped`` at a
             rung for good; ``infeasible``; ``failed``.
         costs: the objectives beside accuracy, all minimised, in the order of the study; None where one
@@ -57,7 +54,7 @@ class Observation:
     identity: str
     answers: Mapping[str, Any]
     choices: Mapping[str, tuple[Any, ...]]
-    stratum: str
+    family: str
     state: State
     costs: tuple[float | None, ...] = ()
     readings: tuple[Reading, ...] = ()
@@ -70,6 +67,14 @@ class Observation:
         return self.readings[-1].top1 if self.state == "trained" else None
 
 
+def features_of(macs: float, params: float, activations: float, globality: float) -> tuple[float, ...]:
+    """What a model of accuracy and latency is told of an architecture beside its choices.
+
+    The logarithms of MACs, trainable parameters and activations; then globality.
+    """
+    return (math.log10(macs), math.log10(params), math.log10(activations), globality)
+
+
 @dataclass(frozen=True)
 class TrainingRow:
     """What a sampler learns from one candidate: a row without holes.
@@ -77,24 +82,22 @@ class TrainingRow:
     Attributes:
         top1: measured at the end, or expected; see ``training_rows``.
         costs: measured; the median of the others where one is not known.
-        over: the excess of the limits that are exceeded or kept, by limit; empty without limits.
-        certain: whether the candidate was trained to the end.
+        excess: cost minus limit, by limit; empty without limits.
     """
 
-    known: Observation
+    observation: Observation
     top1: float
     costs: tuple[float, ...]
-    over: Mapping[str, float]
-    certain: bool
+    excess: Mapping[str, float]
 
     @property
     def feasible(self) -> bool:
         """Whether every limit is kept."""
-        return all(excess <= 0 for excess in self.over.values())
+        return all(excess <= 0 for excess in self.excess.values())
 
 
-def training_rows(known: Sequence[Observation]) -> list[TrainingRow]:
-    """Everything that can be learned from ``known``, in the order of the slots.
+def training_rows(observations: Sequence[Observation]) -> list[TrainingRow]:
+    """Everything that can be learned from them, in the order of the slots.
 
     A trained candidate teaches its accuracy. One that was read at a rung teaches the accuracy that is to
     be expected of it (``expected``). One that is running, or infeasible, teaches its costs and the median
@@ -102,7 +105,7 @@ def training_rows(known: Sequence[Observation]) -> list[TrainingRow]:
     liar of Ginsbourger et al. 2010). One that failed teaches nothing.
     """
     # Sorted first: sums are rounded differently in another order.
-    known = sorted((k for k in known if k.state != "failed"), key=lambda k: k.slot)
+    known = sorted((k for k in observations if k.state != "failed"), key=lambda k: k.slot)
     trained = [k.readings[-1].top1 for k in known if k.state == "trained"]
     if not trained and not any(k.readings for k in known):
         return []
@@ -115,30 +118,17 @@ def training_rows(known: Sequence[Observation]) -> list[TrainingRow]:
         if k.state == "infeasible":
             top1 = middle
         costs = tuple(m if c is None else c for c, m in zip(k.costs or middles, middles, strict=True))
-        rows.append(TrainingRow(k, top1, costs, k.excess or {}, k.state == "trained"))
+        rows.append(TrainingRow(k, top1, costs, k.excess or {}))
     return rows
 
 
-def memorable(known: Sequence[Observation]) -> list[Observation]:
-    """In the order of the slots: the latest 2,000, and of those before the ones that no other beats.
-
-    A proposal must not take longer and longer; what a model needs of ten thousand candidates is fewer.
-    """
-    ordered = sorted(known, key=lambda k: (k.slot, k.identity))
-    old = [k for k in ordered[:-MEMORABLE] if k.state == "trained"]
-    if not old:
-        return ordered[-MEMORABLE:]
-    best = frontier(np.array([[-k.readings[-1].top1, *k.costs] for k in old], dtype=float))
-    return [k for k, kept in zip(old, best, strict=True) if kept] + ordered[-MEMORABLE:]
-
-
-def middle_costs(known: Sequence[Observation]) -> tuple[float, ...]:
+def middle_costs(observations: Sequence[Observation]) -> tuple[float, ...]:
     """The median of each cost, over the candidates that have it."""
-    columns = zip(*(k.costs for k in known if k.costs), strict=True)
+    columns = zip(*(k.costs for k in observations if k.costs), strict=True)
     return tuple(median([c for c in column if c is not None] or [1.0]) for column in columns)
 
 
-def expected(known: Sequence[Observation]) -> dict[int, float]:
+def expected(observations: Sequence[Observation]) -> dict[int, float]:
     """The accuracy to be expected at the end, by slot, of the candidates that were read at a rung.
 
     A straight line from what was read at the rung to the accuracy at the end, by least squares over the
@@ -146,10 +136,10 @@ def expected(known: Sequence[Observation]) -> dict[int, float]:
     was read is the accuracy or the training loss, whichever has followed the end more closely so far: on
     CIFAR-10 that is the loss, by far; elsewhere it may be the other.
     """
-    whole = [k for k in known if k.state == "trained"]
+    whole = [k for k in observations if k.state == "trained"]
     lines: dict[int, Line] = {}
     forecasts = {}
-    for k in known:
+    for k in observations:
         if k.state != "trained" and k.readings:
             rung = len(k.readings) - 1
             if rung not in lines:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from archsearch.search.draws import feasible_draws, walk
+from archsearch.search.draws import feasible_draws, feasible_points
 from archsearch.search.observations import Observation, training_rows
-from archsearch.search.samplers import SAMPLERS, STARTUP
+from archsearch.search.samplers import SAMPLERS, STARTUP, Sampler
 from archsearch.trial import Proposal, Searchable
 
 # Tries of the sampler before it is taken to be stuck on what is known already; then chance takes over.
@@ -17,7 +17,7 @@ SAMPLER_TRIES = 10
 
 @dataclass(frozen=True)
 class ProposalSeed:
-    """Where a proposal belongs: the seed of the study, the slot, and how many were turned down there."""
+    """What decides a proposal: the seed of the study, the slot, and how many were turned down there."""
 
     seed: int
     slot: int
@@ -31,36 +31,35 @@ class ProposalSeed:
 
 def propose(
     space: Searchable,
-    sampler: str,
-    known: Sequence[Observation],
-    place: ProposalSeed,
+    sampler: str | Sampler,
+    observations: Sequence[Observation],
+    seed: ProposalSeed,
     first: Iterable[Proposal] = (),
 ) -> Proposal | None:
-    """The next candidate: feasible as far as can be counted, and none of ``known``.
+    """The next candidate: feasible as far as can be counted, and none of ``observations``.
+
+    ``sampler`` is a name of ``search.samplers``, or a function of one's own (``search.samplers.sampler``).
 
     Those of ``first`` come first, as far as they are not known. Then the first ten are drawn by chance, then
     the sampler proposes; where all it has is known, or infeasible again and again, chance goes on. None
     means that the space is exhausted: every point of a small one was looked at.
     """
-    taken = {k.identity for k in known}
-    candidates = chain(first, guesses(space, sampler, known, place), draws(space, place), walk(space))
+    taken = {k.identity for k in observations}
+    by_chance = feasible_draws(space, random.Random(seed.seed_of("random")))  # noqa: S311 - nothing secret is drawn
+    candidates = chain(first, guesses(space, sampler, observations, seed), by_chance, feasible_points(space))
     return next((c for c in candidates if c.architecture.id not in taken), None)
 
 
 def guesses(
-    space: Searchable, sampler: str, known: Sequence[Observation], place: ProposalSeed
+    space: Searchable, sampler: str | Sampler, observations: Sequence[Observation], seed: ProposalSeed
 ) -> Iterator[Proposal]:
     """Feasible proposals of the sampler, once it has something to learn from."""
-    read = sum(bool(k.readings) for k in known if k.state != "failed")
-    if sampler == "random" or read < STARTUP or place.attempt >= SAMPLER_TRIES:
+    read = sum(bool(k.readings) for k in observations if k.state != "failed")
+    if sampler == "random" or read < STARTUP or seed.attempt >= SAMPLER_TRIES:
         return
-    learned = training_rows(known)
+    name, ask = (sampler, SAMPLERS[sampler]) if isinstance(sampler, str) else ("sampler", sampler)
+    rows = training_rows(observations)
     for attempt in range(SAMPLER_TRIES):
-        proposal = SAMPLERS[sampler](space, learned, place.seed_of(sampler, attempt))
-        if not space.reasons_against(proposal.architecture):
+        proposal = ask(space, rows, seed.seed_of(name, attempt))
+        if not space.violations(proposal.architecture):
             yield proposal
-
-
-def draws(space: Searchable, place: ProposalSeed) -> Iterator[Proposal]:
-    """Random feasible points: chance wastes no proposals on others."""
-    return feasible_draws(space, random.Random(place.seed_of("random")))  # noqa: S311 - nothing secret is drawn

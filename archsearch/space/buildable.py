@@ -78,7 +78,7 @@ def explore(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: s
 
 def spec_of(part: PartSpace, kind: str) -> type[Part]:
     """The description behind a kind's name."""
-    return (STEM_KINDS if part.place == "stem" else STAGE_KINDS)[kind]
+    return (STEM_KINDS if part.path == "stem" else STAGE_KINDS)[kind]
 
 
 def combinations(part: PartSpace, kind: str, params: Mapping[str, Field]) -> Iterator[dict[str, Any]]:
@@ -93,19 +93,19 @@ def unused(part: PartSpace, kind: str, findings: Findings, works: set[tuple[str,
 
     An option of a shared field is only unused if it is in ``works`` for no alternative.
     """
-    prefix = f"{part.place}.{kind}" if part.kind_is_open else part.place
+    prefix = f"{part.path}.{kind}" if part.kind_is_open else part.path
     if not findings.working:
         # Nothing arrives behind a part that cannot be built: it alone is reported.
         for problem in dict.fromkeys(findings.failing.values()):
             shared = problem.key.split(".")[0] in part.shared
-            yield problem.under(part.place if shared else prefix)
+            yield problem.under(part.path if shared else prefix)
         return
-    for name, place, content in part.fields(kind):
+    for name, path, content in part.fields(kind):
         useful = works if name in part.shared else findings.working
         for (failing, option), problem in findings.failing.items():
             if failing == name and (name, option) not in useful and isinstance(content, Choice | Reference):
                 what = f"the option {option} can never be built: {problem.what}"
-                yield Problem(place, what, problem.remedy)
+                yield Problem(path, what, problem.remedy)
 
 
 def blamed(name: str, problems: list[Problem]) -> Problem:
@@ -124,10 +124,10 @@ def head_problems(space: Space) -> Iterator[Problem]:
             yield Problem("head.pool", what, remedy)
     for stage in space.stages[:-1]:
         for kind in stage.alternatives:
-            for name, place, content in stage.fields(kind):
+            for name, path, content in stage.fields(kind):
                 if name in HEAD_READS.values() and True in values_of(content, space.params):
                     yield Problem(
-                        place, "a stage follows that has no use for it", "write it in the last stage only"
+                        path, "a stage follows that has no use for it", "write it in the last stage only"
                     )
 
 

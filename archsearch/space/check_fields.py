@@ -41,9 +41,9 @@ def part_problems(
     ]
     common = list(dict.fromkeys(n for kind in part.alternatives for n in field_names(kinds[kind])))
     for name in strangers if part.alternatives else ():
-        yield Problem(f"{part.place}.{name}", "no kind written here has such a field", one_of(common, name))
+        yield Problem(f"{part.path}.{name}", "no kind written here has such a field", one_of(common, name))
     for kind in part.alternatives:
-        fields = {name: (place, f) for name, place, f in part.fields(kind) if name not in strangers}
+        fields = {name: (path, f) for name, path, f in part.fields(kind) if name not in strangers}
         yield from field_problems(kinds[kind], fields, params, role_of(part, kind))
         yield from missing_fields(part, kind, kinds[kind], unreadable)
 
@@ -53,18 +53,18 @@ def missing_fields(
 ) -> Iterator[Problem]:
     """Fields that one alternative needs and that were not written, nor meant by a misspelt one."""
     written = [name for name, _, _ in part.fields(kind)]
-    own = f"{part.place}.{kind}" if part.kind_is_open else part.place
+    own = f"{part.path}.{kind}" if part.kind_is_open else part.path
     meant = {nearest(field_names(spec), name) for name in written if name not in spec.model_fields}
     for name in required_fields(spec):
-        places = {f"{part.place}.{name}", f"{own}.{name}"}
-        if name not in written and name not in meant and not places & set(unreadable):
+        paths = {f"{part.path}.{name}", f"{own}.{name}"}
+        if name not in written and name not in meant and not paths & set(unreadable):
             what = f"missing: {role_of(part, kind)} needs it"
             yield Problem(f"{own}.{name}", what, "write a value or {choice: [...]}")
 
 
 def role_of(part: PartSpace, kind: str) -> str:
     """What a message calls an alternative: ``a conv stage``."""
-    return f"a {kind} {part.place.split('.', maxsplit=1)[0].removesuffix('s')}"
+    return f"a {kind} {part.path.split('.', maxsplit=1)[0].removesuffix('s')}"
 
 
 def field_names(spec: type[BaseModel]) -> list[str]:
@@ -80,12 +80,12 @@ def field_problems(
 ) -> Iterator[Problem]:
     """Fields that ``spec`` does not have, and options that it does not take."""
     known = field_names(spec)
-    for name, (place, field) in fields.items():
+    for name, (path, field) in fields.items():
         if name not in known:
-            yield Problem(place, f"{role} has no such field", one_of(known, name))
+            yield Problem(path, f"{role} has no such field", one_of(known, name))
             continue
         for option in each_option(field, params):
-            yield from option_problems(spec, name, option, place)
+            yield from option_problems(spec, name, option, path)
 
 
 def required_fields(spec: type[BaseModel]) -> list[str]:
@@ -104,7 +104,7 @@ def each_option(field: Field, params: Mapping[str, Field]) -> Iterator[Value]:
             yield tuple(values[min(row, len(values) - 1)] for values in by_item)
 
 
-def option_problems(spec: type[BaseModel], name: str, option: Value, place: str) -> Iterator[Problem]:
+def option_problems(spec: type[BaseModel], name: str, option: Value, path: str) -> Iterator[Problem]:
     """What is wrong with one value of one field."""
     try:
         adapter(spec, name).validate_python(option)
@@ -114,7 +114,7 @@ def option_problems(spec: type[BaseModel], name: str, option: Value, place: str)
         for detail in [d for d in details if d["loc"]] or details:
             index = "".join(f".{step}" for step in detail["loc"] if isinstance(step, int))
             what, remedy = explain(detail, spec, name)
-            yield Problem(place + index, what, remedy)
+            yield Problem(path + index, what, remedy)
 
 
 @lru_cache(maxsize=256)
@@ -142,6 +142,8 @@ def explain(detail: ErrorDetails, spec: type[BaseModel], name: str) -> tuple[str
         return f"{text} is unknown", one_of(
             [str(word) for word in get_args(field_type(spec, name))], str(value)
         )
+    if kind == "unknown_word":
+        return f"{text} is unknown", one_of(context["known"].split(", "), str(value))
     if kind in BOUNDS:
         bound, fault, word = BOUNDS[kind]
         return f"{text} is {fault}", f"write {word} {plain_number(context[bound])}"

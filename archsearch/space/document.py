@@ -27,7 +27,7 @@ MAX_KEY_LENGTH = 64
 MAX_PLACE_LENGTH = 60
 
 Value = bool | int | float | str | None
-Place = tuple[str, ...]
+KeyPath = tuple[str, ...]
 Event = Any  # one of yaml.Event; their stubs do not know that every event has a mark, and a node an anchor and tag
 
 
@@ -189,79 +189,79 @@ class _EventReader:
             raise _FaultError(f"the file holds {kind}, not keys", "write `key: value` lines", root.line)
         return root
 
-    def node(self, event: Event, place: Place) -> Node:
-        self.refuse_anchor_and_tag(event, place)
+    def node(self, event: Event, path: KeyPath) -> Node:
+        self.refuse_anchor_and_tag(event, path)
         if isinstance(event, yaml.AliasEvent):
             return Scalar(None, _line(event))
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(self.value(event, place), _line(event))
-        if len(place) >= MAX_DEPTH:
+            return Scalar(self.value(event, path), _line(event))
+        if len(path) >= MAX_DEPTH:
             what = f"deeper than {MAX_DEPTH} levels"
-            raise _FaultError(what, "write it flatter", _line(event), _dotted(place))
+            raise _FaultError(what, "write it flatter", _line(event), _dotted(path))
         collect = self.table if isinstance(event, yaml.MappingStartEvent) else self.items
-        return collect(event, place)
+        return collect(event, path)
 
-    def items(self, start: Event, place: Place) -> Items:
+    def items(self, start: Event, path: KeyPath) -> Items:
         items: list[Node] = []
         while not isinstance(event := self.next(), yaml.SequenceEndEvent):
-            items.append(self.node(event, (*place, str(len(items)))))
+            items.append(self.node(event, (*path, str(len(items)))))
         return Items(tuple(items), _line(start))
 
-    def table(self, start: Event, place: Place) -> Table:
+    def table(self, start: Event, path: KeyPath) -> Table:
         entries: dict[str, Node] = {}
         lines: dict[str, int] = {}
         while not isinstance(event := self.next(), yaml.MappingEndEvent):
-            key = self.key(event, place, lines)
+            key = self.key(event, path, lines)
             lines.setdefault(key, _line(event))
-            entries[key] = self.node(self.next(), (*place, key))
+            entries[key] = self.node(self.next(), (*path, key))
         return Table(entries, lines, _line(start))
 
-    def key(self, event: Event, place: Place, lines: Mapping[str, int]) -> str:
+    def key(self, event: Event, path: KeyPath, lines: Mapping[str, int]) -> str:
         """The name of a key, or what stands for it in messages if it cannot be one."""
         name = _key_name(event)
         if isinstance(event, yaml.ScalarEvent):
-            self.refuse_anchor_and_tag(event, (*place, name))
+            self.refuse_anchor_and_tag(event, (*path, name))
         else:
-            self.node(event, (*place, name))
+            self.node(event, (*path, name))
         try:
             _refuse_key(event, name, lines)
         except _FaultError as fault:
-            self.report(event, (*place, name), fault.problem.what, fault.problem.remedy)
+            self.report(event, (*path, name), fault.problem.what, fault.problem.remedy)
         return name
 
-    def value(self, event: Event, place: Place) -> Value:
+    def value(self, event: Event, path: KeyPath) -> Value:
         if event.tag is not None:  # reported already, and it would change what the value means
             return None
         try:
             return _plain_value(event.value) if event.style is None else _quoted_value(event.value)
         except _FaultError as fault:
-            self.report(event, place, fault.problem.what, fault.problem.remedy)
+            self.report(event, path, fault.problem.what, fault.problem.remedy)
             return None
 
-    def refuse_anchor_and_tag(self, event: Event, place: Place) -> None:
+    def refuse_anchor_and_tag(self, event: Event, path: KeyPath) -> None:
         remedy = "write the value out, or use params and $name"
         if isinstance(event, yaml.AliasEvent):
             reason = "is not allowed" if event.anchor in self.anchors else "stands for nothing"
-            self.report(event, place, f"the alias *{shown(event.anchor)} {reason}", remedy)
+            self.report(event, path, f"the alias *{shown(event.anchor)} {reason}", remedy)
             return
         if event.anchor is not None:
             self.anchors.add(event.anchor)
-            self.report(event, place, f"the anchor &{shown(event.anchor)} is not allowed", remedy)
+            self.report(event, path, f"the anchor &{shown(event.anchor)} is not allowed", remedy)
         if event.tag is not None:
             tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!", 1))
-            self.report(event, place, f"the tag {tag} is not allowed", "leave it out")
+            self.report(event, path, f"the tag {tag} is not allowed", "leave it out")
 
-    def report(self, event: Event, place: Place, what: str, remedy: str) -> None:
-        self.problems.append(Problem(_dotted(place), what, remedy, _line(event)))
+    def report(self, event: Event, path: KeyPath, what: str, remedy: str) -> None:
+        self.problems.append(Problem(_dotted(path), what, remedy, _line(event)))
 
 
 def _line(event: Event) -> int:
     return int(event.start_mark.line) + 1
 
 
-def _dotted(place: Place) -> str:
+def _dotted(path: KeyPath) -> str:
     """``stages.0.kernel``; of a very long place the end."""
-    dotted = ".".join(place)
+    dotted = ".".join(path)
     return dotted if len(dotted) <= MAX_PLACE_LENGTH else "..." + dotted[3 - MAX_PLACE_LENGTH :]
 
 

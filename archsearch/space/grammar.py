@@ -55,7 +55,7 @@ class PartSpace:
     from) from a fixed word.
     """
 
-    place: str
+    path: str
     shared: Mapping[str, Field]
     alternatives: Mapping[str, Mapping[str, Field]]
     kind_is_open: bool
@@ -63,8 +63,8 @@ class PartSpace:
     def fields(self, kind: str) -> Iterator[tuple[str, str, Field]]:
         """Name, parameter name and content of every written field of one alternative."""
         for name, field in self.shared.items():
-            yield name, f"{self.place}.{name}", field
-        own = f"{self.place}.{kind}" if self.kind_is_open else self.place
+            yield name, f"{self.path}.{name}", field
+        own = f"{self.path}.{kind}" if self.kind_is_open else self.path
         for name, field in self.alternatives[kind].items():
             yield name, f"{own}.{name}", field
 

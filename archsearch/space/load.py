@@ -9,12 +9,13 @@ from pydantic import BaseModel
 
 from archsearch.architecture import Architecture, Image
 from archsearch.errors import Problem, SpaceError, one_of, shown
+from archsearch.objectives import MEASURED
 from archsearch.space.buildable import dead_ends
 from archsearch.space.check_fields import field_problems, part_problems, required_fields
 from archsearch.space.document import Items, Node, Scalar, Table, plain, read_document
 from archsearch.space.grammar import Field, Listing, PartSpace, Reference, Unreadable, read_field
 from archsearch.space.references import read_references
-from archsearch.space.space import COSTS, Published, Space
+from archsearch.space.space import COUNTERS, Published, Space
 from archsearch.stages import STAGE_KINDS, STEM_KINDS, Head, Part
 
 TOP_KEYS = (
@@ -57,7 +58,7 @@ def load_architecture(path: str | Path) -> Architecture:
     if "references" in document.entries:
         problems.append(Problem("references", "an architecture has none", "remove them"))
     architecture = next(space.draws(seed=0, count=1))
-    broken = space.broken_limits(architecture) if not problems else []
+    broken = space.violations(architecture) if not problems else []
     if broken:
         what, remedy = f"the architecture is beyond them: {', '.join(broken)}", "raise or remove the limit"
         problems = [Problem("limits", what, remedy)]
@@ -196,45 +197,45 @@ class Reader:
             self.read_part(f"stages.{index}", item, STAGE_KINDS) for index, item in enumerate(node.items)
         )
 
-    def read_part(self, place: str, node: Node | None, kinds: Mapping[str, type[Part]]) -> PartSpace:
+    def read_part(self, path: str, node: Node | None, kinds: Mapping[str, type[Part]]) -> PartSpace:
         """A stem or stage: shared fields, and a kind as a word or as a mapping of alternatives."""
-        nothing = PartSpace(place, {}, {}, kind_is_open=False)
+        nothing = PartSpace(path, {}, {}, kind_is_open=False)
         if node is None:
             return nothing
         if not isinstance(node, Table):
-            self.problem(place, "is a mapping with a kind", "write {kind: conv, ...}", node)
+            self.problem(path, "is a mapping with a kind", "write {kind: conv, ...}", node)
             return nothing
         kind = node.entries.get("kind")
         if kind is None:
-            self.problem(f"{place}.kind", "missing", f"write kind: and one of {', '.join(kinds)}", node)
+            self.problem(f"{path}.kind", "missing", f"write kind: and one of {', '.join(kinds)}", node)
             return nothing
         own = Table({k: v for k, v in node.entries.items() if k != "kind"}, node.key_lines, node.line)
-        fields = self.read_fields(place, own)
-        part = self.with_alternatives(place, kind, fields, kinds)
+        fields = self.read_fields(path, own)
+        part = self.with_alternatives(path, kind, fields, kinds)
         self.problems += dict.fromkeys(part_problems(part, kinds, self.params, self.unreadable))
         return part
 
     def with_alternatives(
-        self, place: str, kind: Node, fields: dict[str, Field], kinds: Mapping[str, type[Part]]
+        self, path: str, kind: Node, fields: dict[str, Field], kinds: Mapping[str, type[Part]]
     ) -> PartSpace:
         """The part, its kind read."""
         if isinstance(kind, Scalar) and isinstance(kind.value, str):
-            known = self.check_kind(f"{place}.kind", kind.value, kinds, kind)
-            return PartSpace(place, {}, {kind.value: fields} if known else {}, kind_is_open=False)
+            known = self.check_kind(f"{path}.kind", kind.value, kinds, kind)
+            return PartSpace(path, {}, {kind.value: fields} if known else {}, kind_is_open=False)
         if not isinstance(kind, Table) or not kind.entries or "choice" in kind.entries:
             remedy = f"write one of {', '.join(kinds)}, or a mapping of alternatives: {{conv: {{...}}, ...}}"
-            self.problem(f"{place}.kind", "is a word or a mapping of alternatives", remedy, kind)
-            return PartSpace(place, {}, {}, kind_is_open=False)
+            self.problem(f"{path}.kind", "is a word or a mapping of alternatives", remedy, kind)
+            return PartSpace(path, {}, {}, kind_is_open=False)
         alternatives = {
-            word: self.read_fields(f"{place}.{word}", node)
+            word: self.read_fields(f"{path}.{word}", node)
             for word, node in kind.entries.items()
-            if self.check_kind(f"{place}.kind.{word}", word, kinds, node)
+            if self.check_kind(f"{path}.kind.{word}", word, kinds, node)
         }
         for word, own in alternatives.items():
             for name in own.keys() & fields.keys():
-                what = f"is given for all alternatives already ({place}.{name})"
-                self.problem(f"{place}.{word}.{name}", what, "write it in one of the two places")
-        return PartSpace(place, fields, alternatives, kind_is_open=True)
+                what = f"is given for all alternatives already ({path}.{name})"
+                self.problem(f"{path}.{word}.{name}", what, "write it in one of the two places")
+        return PartSpace(path, fields, alternatives, kind_is_open=True)
 
     def check_kind(self, key: str, word: str, kinds: Mapping[str, type[Part]], node: Node) -> bool:
         """Whether ``word`` is a kind; if not, it is noted."""
@@ -255,9 +256,9 @@ class Reader:
         if self.refuse_open("limits.", fields, "a limit is one amount"):
             return limits
         for name, field in fields.items():
-            if name not in COSTS:
-                remedy = one_of(tuple(COSTS), name)
-                if name in ("latency_ms", "peak_memory_mib"):
+            if name not in COUNTERS:
+                remedy = one_of(tuple(COUNTERS), name)
+                if name in MEASURED:
                     remedy = "it depends on the device: write it under study: limits:"
                 self.problem(f"limits.{name}", "is no limit of a space", remedy)
                 continue
@@ -271,7 +272,7 @@ class Reader:
     def read_published(self, node: Node | None) -> Published | None:
         """What others printed about a network; a space of many has no such figures."""
         written = self.read_fields("published", node)
-        amounts = {n: parse_count(field) or field for n, field in written.items() if n in COSTS}
+        amounts = {n: parse_count(field) or field for n, field in written.items() if n in COUNTERS}
         fields = {**written, **amounts}
         self.check_spec("published", "a published network", Published, fields)
         if node is None or any(problem.key.startswith("published") for problem in self.problems):
@@ -285,38 +286,38 @@ class Reader:
         self.problem("study", "is a mapping", "write {data: digits, trials: 24}", node)
         return None
 
-    def read_fields(self, place: str, node: Node | None) -> dict[str, Field]:
+    def read_fields(self, path: str, node: Node | None) -> dict[str, Field]:
         """The entries of a mapping as fields."""
         if node is None:
             return {}
         if not isinstance(node, Table):
-            self.problem(place, f"{shown(plain(node))} is no mapping", "write {key: value, ...}", node)
+            self.problem(path, f"{shown(plain(node))} is no mapping", "write {key: value, ...}", node)
             return {}
-        fields = {name: self.read_value(f"{place}.{name}", entry) for name, entry in node.entries.items()}
+        fields = {name: self.read_value(f"{path}.{name}", entry) for name, entry in node.entries.items()}
         return {name: field for name, field in fields.items() if field is not None}
 
-    def read_value(self, place: str, node: Node) -> Field | None:
+    def read_value(self, path: str, node: Node) -> Field | None:
         """One field, or None with its problem noted."""
         try:
-            field = read_field(node, place)
+            field = read_field(node, path)
         except Unreadable as error:
             self.problems.append(error.problem)
-            self.unreadable.add(place)
+            self.unreadable.add(path)
             return None
-        self.check_references(place, field, node)
+        self.check_references(path, field, node)
         return field
 
-    def check_references(self, place: str, field: Field, node: Node) -> None:
+    def check_references(self, path: str, field: Field, node: Node) -> None:
         """Every ``$name`` is one of ``params``."""
         if isinstance(field, Listing):
             for index, item in enumerate(field.items):
-                self.check_references(f"{place}.{index}", item, node)
+                self.check_references(f"{path}.{index}", item, node)
         elif isinstance(field, Reference):
             self.used.add(field.name)
             known = field.name in self.params or f"params.{field.name}" in self.unreadable
-            if not known and not place.startswith("params."):
+            if not known and not path.startswith("params."):
                 remedy = one_of(list(self.params), field.name) if self.params else "write it under params:"
-                self.problem(place, f"${shown(field.name)} is not among params", remedy, node)
+                self.problem(path, f"${shown(field.name)} is not among params", remedy, node)
 
     def check_params(self) -> None:
         """A parameter that nothing uses is a slip of the pen."""
@@ -327,7 +328,7 @@ class Reader:
 
     def check_spec(
         self,
-        place: str,
+        path: str,
         role: str,
         spec: type[BaseModel],
         fields: Mapping[str, Field],
@@ -335,13 +336,13 @@ class Reader:
         may_be_open: bool = False,
     ) -> None:
         """``fields`` are what ``spec`` has, complete, and closed unless they may be open."""
-        if not may_be_open and self.refuse_open(f"{place}.", fields):
+        if not may_be_open and self.refuse_open(f"{path}.", fields):
             return
-        named = {name: (f"{place}.{name}", field) for name, field in fields.items()}
+        named = {name: (f"{path}.{name}", field) for name, field in fields.items()}
         self.problems += dict.fromkeys(field_problems(spec, named, self.params, role))
-        for name in required_fields(spec) if place in self.document.entries else ():
-            if name not in fields and f"{place}.{name}" not in self.unreadable:
-                self.problem(f"{place}.{name}", "missing", f"write {name}: ...")
+        for name in required_fields(spec) if path in self.document.entries else ():
+            if name not in fields and f"{path}.{name}" not in self.unreadable:
+                self.problem(f"{path}.{name}", "missing", f"write {name}: ...")
 
     def refuse_open(self, prefix: str, fields: Mapping[str, Field], why: str = "the data decides it") -> bool:
         """Whether any field is open; each is noted."""

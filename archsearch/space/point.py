@@ -44,10 +44,10 @@ class Comparison:
 
     def choices(self) -> dict[str, Any]:
         """Part by part, from the stem to the head."""
-        places = [place for place, _ in self.architecture.parts]
-        wanted = [part.place for part in self.space.parts]
-        if len(places) != len(wanted):
-            raise self.differs("stages", f"are {len(places) - 1}", [f"{len(wanted) - 1} stages"])
+        paths = [path for path, _ in self.architecture.parts]
+        wanted = [part.path for part in self.space.parts]
+        if len(paths) != len(wanted):
+            raise self.differs("stages", f"are {len(paths) - 1}", [f"{len(wanted) - 1} stages"])
         for part, (_, described) in zip(self.space.parts, self.architecture.parts, strict=True):
             self.compare_part(part, described)
         for name, value in self.architecture.head.model_dump().items():
@@ -60,17 +60,17 @@ class Comparison:
         """The kind, then its fields in the order of its description."""
         kind = described.kind
         if kind not in part.alternatives:
-            raise self.differs(f"{part.place}.kind", f"is {kind}", list(part.alternatives))
+            raise self.differs(f"{part.path}.kind", f"is {kind}", list(part.alternatives))
         if part.kind_is_open:
-            self.chosen[f"{part.place}.kind"] = kind
-        written = {name: (place, field) for name, place, field in part.fields(kind)}
+            self.chosen[f"{part.path}.kind"] = kind
+        written = {name: (path, field) for name, path, field in part.fields(kind)}
         active = described.active()
         for name, spec in type(described).model_fields.items():
             if name in active and name != "kind":
-                place, field = written.get(name, (f"{part.place}.{name}", spec.default))
-                self.compare(place, f"{part.place}.{name}", field, active[name])
+                path, field = written.get(name, (f"{part.path}.{name}", spec.default))
+                self.compare(path, f"{part.path}.{name}", field, active[name])
 
-    def compare(self, place: str, key: str, field: Field, value: Value) -> None:
+    def compare(self, path: str, key: str, field: Field, value: Value) -> None:
         """One field: what the architecture has there must be what the space says, or one of its options."""
         if isinstance(field, Reference):
             name = field.name
@@ -82,18 +82,18 @@ class Comparison:
             option = next((option for option in field.options if same(option, value)), None)
             if option is None:
                 raise self.differs(key, f"is {shown(label(value))}", field.options)
-            self.chosen[place] = label(option)
+            self.chosen[path] = label(option)
         elif isinstance(field, Listing) and isinstance(value, tuple) and len(field.items) == len(value):
             for index, (item, inner) in enumerate(zip(field.items, value, strict=True)):
-                self.compare(f"{place}.{index}", f"{key}.{index}", item, inner)
+                self.compare(f"{path}.{index}", f"{key}.{index}", item, inner)
         elif isinstance(field, Listing) or not same(field, value):
             raise self.differs(key, f"is {shown(label(value))}", list(values_of(field, self.space.params)))
 
     def fill(self) -> None:
         """Whatever is asked on the way and means nothing here: its first option."""
         for part, (_, described) in zip(self.space.parts, self.architecture.parts, strict=True):
-            for _, place, field in part.fields(described.kind):
-                for name, choice in open_choices(place, field, self.space.params):
+            for _, path, field in part.fields(described.kind):
+                for name, choice in open_choices(path, field, self.space.params):
                     self.chosen.setdefault(name, label(choice.options[0]))
 
     def differs(self, key: str, has: str, options: Sequence[object]) -> ArchitectureError:

@@ -26,17 +26,17 @@ def read_references(
         return
     seen: dict[str, str] = {}
     for index, item in enumerate(node.items):
-        place = f"references.{index}"
+        path = f"references.{index}"
         if not isinstance(item, Scalar) or not isinstance(item.value, str):
             what = f"{shown(plain(item))} is no file name"
-            yield Problem(place, what, "write the name of an architecture file", item.line)
+            yield Problem(path, what, "write the name of an architecture file", item.line)
             continue
         found = read_reference(folder / item.value, item.value, space, load)
         if isinstance(found, Architecture) and found.id in seen:
             what = f"{item.value} is the same network as {seen[found.id]}"
             found = Problem("", what, "write it once")
         if isinstance(found, Problem):
-            yield replace(found, key=place, line=item.line)
+            yield replace(found, key=path, line=item.line)
         else:
             seen[found.id] = item.value
             yield found
@@ -61,6 +61,6 @@ def read_reference(
     except InputError as error:
         problem = error.problems[0]
         return replace(problem, what=f"{name} is no point of this space: {problem.key} {problem.what}")
-    if broken := space.broken_limits(architecture):
+    if broken := space.violations(architecture):
         return Problem("", f"{name} is beyond the limits: {', '.join(broken)}", "raise them, or leave it out")
     return architecture

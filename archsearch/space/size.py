@@ -41,7 +41,7 @@ def freedom(use: tuple[str, int], params: Mapping[str, Field]) -> int:
 
 def count_part(part: PartSpace, params: Mapping[str, Field]) -> Counts:
     """The alternatives of one stem or stage, added up."""
-    kinds = STEM_KINDS if part.place == "stem" else STAGE_KINDS
+    kinds = STEM_KINDS if part.path == "stem" else STAGE_KINDS
     total: Counts = Counter()
     for kind in part.alternatives:
         fields = {name: field for name, _, field in part.fields(kind)}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +18,7 @@ from archsearch.errors import InfeasibleError
 from archsearch.space.document import Table
 from archsearch.space.grammar import Choice, Field, Listing, PartSpace, Reference, Value, label, written
 from archsearch.space.size import count_architectures
-from archsearch.trial import RandomTrial, Trial
-
-MAX_DRAWS = 1_000
+from archsearch.trial import MAX_DRAWS, RandomTrial, Trial
 
 
 def total_macs(architecture: Architecture) -> int:
@@ -27,7 +26,8 @@ def total_macs(architecture: Architecture) -> int:
     return count_macs(architecture).total
 
 
-COSTS: dict[str, Callable[[Architecture], int]] = {"params": count_params, "macs": total_macs}
+# How each objective that needs no device is counted.
+COUNTERS: dict[str, Callable[[Architecture], int]] = {"params": count_params, "macs": total_macs}
 
 
 class Published(BaseModel):
@@ -57,7 +57,7 @@ class Space:
     stem: PartSpace
     stages: tuple[PartSpace, ...]
     head: Mapping[str, Field]
-    limits: Mapping[str, int]
+    limits: Mapping[str, float]
     references: tuple[Architecture, ...] = ()
     published: Published | None = field(default=None, compare=False)
     study: Table | None = field(default=None, compare=False)
@@ -88,11 +88,9 @@ class Space:
         """The parameters that can be drawn, named by their place in the file."""
         names: list[str] = []
         for part in self.parts:
-            names += [f"{part.place}.kind"] if part.kind_is_open else []
+            names += [f"{part.path}.kind"] if part.kind_is_open else []
             for kind in part.alternatives:
-                names += [
-                    n for _, place, value in part.fields(kind) for n in asked(place, value, self.params)
-                ]
+                names += [n for _, path, value in part.fields(kind) for n in asked(path, value, self.params)]
         names += [n for name, value in self.head.items() for n in asked(f"head.{name}", value, self.params)]
         return list(dict.fromkeys(names))
 
@@ -123,16 +121,11 @@ class Space:
         Raises:
             InfeasibleError: none of 1,000 draws is feasible; says which limit failed how often.
         """
-        failures: Counter[str] = Counter()
         for architecture in self.draws(seed, MAX_DRAWS):
-            reasons_against = self.reasons_against(architecture)
-            if not reasons_against:
+            if not self.violations(architecture):
                 return architecture
-            failures.update(reasons_against)
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in failures.most_common())
         raise InfeasibleError(
-            f"{self.name}: none of {MAX_DRAWS} drawn architectures is feasible ({reasons}); "
-            "raise the limit that fails most, or open smaller options"
+            f"{self.name}: {self.explain_infeasible(seed)}; raise the limit that fails most, or open smaller options"
         )
 
     def draws(self, seed: int, count: int) -> Iterator[Architecture]:
@@ -140,18 +133,41 @@ class Space:
         trial = RandomTrial(random.Random(seed))  # noqa: S311 - nothing secret is drawn
         return (self.sample(trial) for _ in range(count))
 
-    def reasons_against(self, architecture: Architecture) -> list[str]:
-        """Why a point is not feasible: it cannot be built, or exceeds limits; empty if it is."""
-        return ["cannot be built"] if architecture.problems() else self.broken_limits(architecture)
+    def violations(self, architecture: Architecture) -> list[str]:
+        """Why a point is not feasible: ``cannot be built``, or limits such as ``macs > 40,000,000``; empty if it is."""
+        if architecture.problems():
+            return ["cannot be built"]
+        over = self.excess(architecture)
+        return [f"{name} > {self.limits[name]:,.15g}" for name, excess in over.items() if excess > 0]
 
-    def violations(self, architecture: Architecture) -> dict[str, float]:
+    def excess(self, architecture: Architecture) -> dict[str, float]:
         """Cost minus limit for every limit, by name; above 0 means too much."""
-        return {name: float(COSTS[name](architecture) - limit) for name, limit in sorted(self.limits.items())}
+        return {
+            name: float(COUNTERS[name](architecture) - limit) for name, limit in sorted(self.limits.items())
+        }
 
-    def broken_limits(self, architecture: Architecture) -> list[str]:
-        """The limits that ``architecture`` exceeds, as ``macs > 40,000,000``."""
-        over = self.violations(architecture)
-        return [f"{name} > {self.limits[name]:,}" for name, excess in over.items() if excess > 0]
+    def explain_infeasible(self, seed: int) -> str:
+        """What 1,000 random points say of the limits: how many keep them, which is nearest, which limit fails most."""
+        reasons: Counter[str] = Counter()
+        nearest: tuple[float, str] = (math.inf, "")
+        feasible = 0
+        for architecture in self.draws(seed, MAX_DRAWS):
+            against = self.violations(architecture)
+            feasible += not against
+            reasons.update(against)
+            if against and against != ["cannot be built"]:
+                nearest = min(nearest, self.distance(architecture))
+        told = [f"{feasible:,} of {MAX_DRAWS:,} drawn candidates are feasible by what can be counted"]
+        told += [f"nearest: {nearest[1]}"] if nearest[1] else []
+        failed = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
+        return "; ".join([*told, *([f"what failed most: {failed}"] if failed else [])])
+
+    def distance(self, architecture: Architecture) -> tuple[float, str]:
+        """By which factor an architecture is over its worst limit, and it in words."""
+        costs = {name: COUNTERS[name](architecture) for name in sorted(self.limits)}
+        worst = max(costs, key=lambda name: costs[name] / self.limits[name])
+        said = f"{architecture.layout} with {costs[worst]:,} {worst} (limit {self.limits[worst]:,.15g})"
+        return costs[worst] / self.limits[worst], said
 
 
 class Walk:
@@ -166,43 +182,43 @@ class Walk:
         """Kind and fields of one stem or stage."""
         kind = next(iter(part.alternatives))
         if part.kind_is_open:
-            kind = self.trial.suggest_categorical(f"{part.place}.kind", sorted(part.alternatives))
+            kind = self.trial.suggest_categorical(f"{part.path}.kind", sorted(part.alternatives))
         # By name and not as written: files of one fingerprint ask the same questions in the same order.
         fields = sorted(part.fields(kind), key=lambda entry: entry[0])
-        return {"kind": kind, **{name: self.value(place, value) for name, place, value in fields}}
+        return {"kind": kind, **{name: self.value(path, value) for name, path, value in fields}}
 
-    def value(self, place: str, field: Field) -> Value:
+    def value(self, path: str, field: Field) -> Value:
         """What stands in one field."""
         if isinstance(field, Choice):
-            return self.choose(place, field)
+            return self.choose(path, field)
         if isinstance(field, Listing):
-            return tuple(self.value(f"{place}.{index}", item) for index, item in enumerate(field.items))
+            return tuple(self.value(f"{path}.{index}", item) for index, item in enumerate(field.items))
         if isinstance(field, Reference):
             if field.name not in self.drawn:
                 self.drawn[field.name] = self.value(f"params.{field.name}", self.params[field.name])
             return self.drawn[field.name]
         return field
 
-    def choose(self, place: str, choice: Choice) -> Value:
+    def choose(self, path: str, choice: Choice) -> Value:
         """One option; lists travel as text, which is all that a study can store."""
         by_label = {label(option): option for option in choice.options}
-        return by_label[self.trial.suggest_categorical(place, list(by_label))]
+        return by_label[self.trial.suggest_categorical(path, list(by_label))]
 
 
-def asked(place: str, field: Field, params: Mapping[str, Field]) -> list[str]:
+def asked(path: str, field: Field, params: Mapping[str, Field]) -> list[str]:
     """The parameters that one field asks for."""
-    return [name for name, _ in open_choices(place, field, params)]
+    return [name for name, _ in open_choices(path, field, params)]
 
 
-def open_choices(place: str, field: Field, params: Mapping[str, Field]) -> Iterator[tuple[str, Choice]]:
+def open_choices(path: str, field: Field, params: Mapping[str, Field]) -> Iterator[tuple[str, Choice]]:
     """The choices that one field asks for, with their parameter names."""
     if isinstance(field, Choice):
-        yield place, field
+        yield path, field
     elif isinstance(field, Reference):
         yield from open_choices(f"params.{field.name}", params[field.name], params)
     elif isinstance(field, Listing):
         for index, item in enumerate(field.items):
-            yield from open_choices(f"{place}.{index}", item, params)
+            yield from open_choices(f"{path}.{index}", item, params)
 
 
 def part_as_written(part: PartSpace) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from pydantic import ValidationError
 
 from archsearch.architecture import Architecture
 from archsearch.errors import InputError, Problem, one_of, shown
+from archsearch.objectives import OBJECTIVES
 from archsearch.shapes import FeatureShape
-from archsearch.space.space import COSTS
+from archsearch.space.space import COUNTERS
 from archsearch.stages import STAGE_KINDS, Part
 
 TOLERANCE = 0.02
@@ -31,11 +32,8 @@ TOLERANCE = 0.02
 WIDEST = 8
 INNER_WIDEST = 4
 MOST_GUESSES = 10
-INNER = ("expansion", "mlp_ratio")
-UNITS = {"macs": "MACs", "params": "parameters"}
-# What means the same in every kind that has it. A norm's epsilon does not: they are different norms.
+# What every stage has. The other fields that mean the same are those that both kinds name in their swap rules.
 SHARED = ("channels", "depth", "stride")
-ALIKE = (*SHARED, "activation", "shortcut", "shortcut_activation", "heads")
 
 Examples = Mapping[tuple[int, str], Part]
 
@@ -86,7 +84,7 @@ def matched_swaps(
 
     ``examples`` say how a kind is written at a stage, by index and kind: all its fields but ``channels``,
     ``depth`` and ``stride`` are taken from there. Without one, or where it does not fit, the kind has its defaults,
-    and what means the same in both kinds stays (``ALIKE``).
+    and what means the same in both kinds stays (``SwapRules.alike``).
 
     Raises:
         InputError: there is no such cost or stage, or the tolerance is no share.
@@ -108,8 +106,8 @@ def asked_problems(
 ) -> list[Problem]:
     """What is wrong with what was asked for."""
     problems, count = [], len(architecture.stages)
-    if cost not in COSTS:
-        problems.append(Problem("--cost", f"{shown(cost)} cannot be matched", one_of(sorted(COSTS), cost)))
+    if cost not in COUNTERS:
+        problems.append(Problem("--cost", f"{shown(cost)} cannot be matched", one_of(sorted(COUNTERS), cost)))
     if not 0 < tolerance < 1:
         problems.append(Problem("--tolerance", f"{tolerance:g} is no share", "write 0.02 for 2 %"))
     if stage is not None and not 0 <= stage < count:
@@ -134,7 +132,7 @@ def swapped(architecture: Architecture, index: int, kind: str, target: "Target",
         return target.swap(kind, None, None, f"no {kind} can be built here{why}")
     cost = target.cost_of(min(tried, key=target.gap))
     note = (
-        f"no {kind} is within {100 * target.tolerance:.3g} % of {target.amount:,} {UNITS[target.name]}: "
+        f"no {kind} is within {100 * target.tolerance:.3g} % of {target.amount:,} {OBJECTIVES[target.name].unit}: "
         f"the nearest has {cost:,}"
     )
     return target.swap(kind, None, cost, note)
@@ -146,19 +144,19 @@ def forms_of(stage: Part, kind: str, example: Part | None) -> Iterator[Part]:
     if example is not None:
         yield example.model_copy(update=stays)
     spec = STAGE_KINDS[kind]
-    alike = {n: getattr(stage, n) for n in ALIKE if n in type(stage).model_fields and n in spec.model_fields}
-    # T2T's windows for a stride: 3 at 1 and 2, 7 at 4. They overlap, and keep ceil(H / stride) on even maps.
-    windows = {"split_kernel": max(3, 2 * stays["stride"] - 1)} if "split_kernel" in spec.model_fields else {}
-    plain = spec.model_validate({**alike, **windows})
+    alike = {n: getattr(stage, n) for n in spec.swap_rules.alike if n in stage.swap_rules.alike}
+    plain = spec.model_validate({**stays, **alike, **spec.fields_at_stride(stays["stride"])})
     yield plain
-    heads: int = getattr(plain, "heads", 1)
-    while (heads := heads // 2) > 0:
-        yield plain.model_copy(update={"heads": heads})
+    halved = spec.swap_rules.halved
+    value: int = getattr(plain, halved) if halved is not None else 1
+    while halved is not None and (value := value // 2) > 0:
+        yield plain.model_copy(update={halved: value})
 
 
 def changed(form: Part, found: Part) -> str:
     """What a match changed besides ``channels``, in words."""
-    names = [name for name in ("depth", "heads", *INNER) if name in found.active()]
+    rules = found.swap_rules
+    names = [name for name in ("depth", rules.halved, rules.inner_width) if name in found.active()]
     return ", ".join(
         f"{name} {getattr(found, name):.4g} instead of {getattr(form, name):.4g}"
         for name in names
@@ -186,7 +184,7 @@ class Target:
         """The cost that ``architecture`` has."""
         # The image's shape comes first, then the one behind the stem.
         arriving, leaving = architecture.shapes()[index + 1 : index + 3]
-        return cls(architecture, index, cost, COSTS[cost](architecture), tolerance, arriving, leaving)
+        return cls(architecture, index, cost, COUNTERS[cost](architecture), tolerance, arriving, leaving)
 
     def swap(self, kind: str, variant: Architecture | None, cost: int | None, note: str) -> Swap:
         """What came of it. The variant is read back from its description: it is what its file says."""
@@ -202,7 +200,7 @@ class Target:
 
     def cost_of(self, stage: Part) -> int:
         """The cost of the whole network with ``stage`` in the place."""
-        return COSTS[self.name](self.network(stage))
+        return COUNTERS[self.name](self.network(stage))
 
     def gap(self, stage: Part) -> float:
         """How far from equal, as a share of the cost."""
@@ -319,8 +317,8 @@ def validated(spec: type[Part], fields: Mapping[str, Any]) -> Part | None:
 
 def inner_of(stage: Part) -> str | None:
     """The field that sets the inner width, where the stage has one."""
-    active = stage.active()
-    return next((name for name in INNER if name in active), None)
+    name = stage.swap_rules.inner_width
+    return name if name in stage.active() else None
 
 
 def distortion(form: Part, stage: Part) -> float:

@@ -4,11 +4,12 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from archsearch.stages.base import MapAndTokens, Mixer, Mixing, Part
+from archsearch.stages.base import MapAndTokens, Mixing, Part, registry
 from archsearch.stages.conv import ConvStage
 from archsearch.stages.conv_stem import ConvStem
 from archsearch.stages.head import HEAD_READS, Head
 from archsearch.stages.mhsa import MHSAStage
+from archsearch.stages.mixers import Mixer, SpatialMixer
 from archsearch.stages.patch_stem import PatchStem
 from archsearch.stages.t2t_stem import T2TStem
 from archsearch.stages.token_transformer import TokenTransformerStage
@@ -19,10 +20,8 @@ AnyStage = ConvStage | MHSAStage | TokenTransformerStage
 TaggedStem = Annotated[AnyStem, Field(discriminator="kind")]
 TaggedStage = Annotated[AnyStage, Field(discriminator="kind")]
 
-STEM_KINDS: dict[str, type[Part]] = {stem.model_fields["kind"].default: stem for stem in get_args(AnyStem)}
-STAGE_KINDS: dict[str, type[Part]] = {
-    stage.model_fields["kind"].default: stage for stage in get_args(AnyStage)
-}
+STEM_KINDS = registry(get_args(AnyStem))
+STAGE_KINDS = registry(get_args(AnyStage))
 
 __all__ = [
     "HEAD_READS",
@@ -37,6 +36,7 @@ __all__ = [
     "Mixing",
     "Part",
     "PatchStem",
+    "SpatialMixer",
     "T2TStem",
     "TaggedStage",
     "TaggedStem",

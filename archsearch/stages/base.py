@@ -1,7 +1,7 @@
 """The contract of a part: a frozen description that checks, measures and builds its own module."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape, split_padding
+from archsearch.stages.mixers import Mixer
 
 Mixing = Literal["local", "global"]
 Channels = Annotated[int, Field(ge=1, le=16_384)]
@@ -28,18 +29,6 @@ MAX_TOKENS = 16_384
 
 
 @dataclass(frozen=True)
-class Mixer:
-    """One spatial mixer: what carries information from place to place over a ``height`` x ``width`` map.
-
-    ``kernel`` is the side of its window in positions of that map; ``None`` reaches everywhere.
-    """
-
-    height: int
-    width: int
-    kernel: int | None
-
-
-@dataclass(frozen=True)
 class InactiveWhen:
     """A field says nothing while ``field`` has one of the values ``at``: it is no part of the identity then."""
 
@@ -55,8 +44,19 @@ class CostTerm(NamedTuple):
     times: int
 
 
-class GlobalMixer(nn.Module):
-    """A module in which every place of its map, or every token, hears of every other."""
+@dataclass(frozen=True)
+class SwapRules:
+    """What a matched swap knows of a kind; see ``space.swap``.
+
+    Attributes:
+        alike: fields that mean the same in every kind that names them here, beside channels, depth and stride.
+        inner_width: the field that sets the inner width, as a ratio to the channels.
+        halved: the field that is halved where no width is near enough.
+    """
+
+    alike: tuple[str, ...] = ()
+    inner_width: str | None = None
+    halved: str | None = None
 
 
 class MapAndTokens(NamedTuple):
@@ -72,15 +72,25 @@ class MapAndTokens(NamedTuple):
 class Part(BaseModel, ABC):
     """A stem or a stage of a backbone.
 
-    A new kind is one new file with one subclass, and its name in ``stages/__init__.py``;
-    ``tests/stages/test_contract.py`` then checks it as soon as it has an example.
+    A new kind is one new file with one subclass, and its name in ``stages/__init__.py``; with an example in
+    ``tests/examples.py`` every contract test checks it.
+
+    Attributes:
+        letter: the kind in a layout; stems and stages have letters of their own.
+        summary_fields: what a table or a drawing says even where it has its usual value.
+        mark: colour and shape of the kind in pictures.
+        inactive_when: fields that say nothing while another one has some value.
+        swap_rules: what a matched swap may do with it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: str
-    mixing: ClassVar[Mixing]
+    letter: ClassVar[str]
+    summary_fields: ClassVar[tuple[str, ...]] = ()
+    mark: ClassVar[tuple[str, str]] = ("0.4", "D")
     inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {}
+    swap_rules: ClassVar[SwapRules] = SwapRules()
 
     @abstractmethod
     def problems(self, shape: FeatureShape) -> list[Problem]:
@@ -97,6 +107,15 @@ class Part(BaseModel, ABC):
     @abstractmethod
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """Its spatial mixers in order, for an input of ``shape``; 1x1 convolutions and MLPs are none."""
+
+    @classmethod
+    def fields_at_stride(cls, stride: int) -> dict[str, Any]:  # noqa: ARG003 - a kind may need it
+        """Fields whose usual value depends on the stride, with that value."""
+        return {}
+
+    def mixing(self, shape: FeatureShape) -> Mixing:
+        """Global if one of its mixers is, on the map that it has behind an input of ``shape``."""
+        return "global" if any(mixer.is_global for mixer in self.mixers(shape)) else "local"
 
     def cost_terms(self, shape: FeatureShape) -> list["CostTerm"]:
         """Simpler parts whose costs, each so many times, add up to this one's behind a map of ``shape``.
@@ -124,6 +143,23 @@ class Part(BaseModel, ABC):
     def _is_inactive(self, name: str) -> bool:
         rule = self.inactive_when[name]
         return getattr(self, rule.field) in rule.at
+
+
+def registry(kinds: Iterable[type[Part]]) -> dict[str, type[Part]]:
+    """The kinds by their names.
+
+    Raises:
+        ValueError: two of them have one name, or one letter.
+    """
+    by_name: dict[str, type[Part]] = {}
+    by_letter: dict[str, type[Part]] = {}
+    for kind in kinds:
+        name = kind.model_fields["kind"].default
+        for what, key, known in (("name", name, by_name), ("letter", kind.letter, by_letter)):
+            if key in known:
+                raise ValueError(f"{known[key].__name__} and {kind.__name__} have one {what}: {key!r}")
+            known[key] = kind
+    return by_name
 
 
 def strided(size: int, stride: int) -> int:

@@ -15,14 +15,14 @@ from archsearch.stages.base import (
     Channels,
     InactiveWhen,
     Kernel,
-    Mixer,
-    Mixing,
     Ratio,
+    SwapRules,
     centred_problems,
     expansion_problems,
     stride_problems,
     whole_width,
 )
+from archsearch.stages.mixers import Mixer
 from archsearch.stages.residual import ResidualStage, conv
 
 
@@ -34,7 +34,12 @@ class ConvStage(ResidualStage):
     """
 
     kind: Literal["conv"] = "conv"
-    mixing: ClassVar[Mixing] = "local"
+    letter: ClassVar[str] = "C"
+    summary_fields: ClassVar[tuple[str, ...]] = ("stride", "kernel", "expansion")
+    mark: ClassVar[tuple[str, str]] = ("#3182bd", "s")
+    swap_rules: ClassVar[SwapRules] = SwapRules(
+        alike=("activation", "shortcut", "shortcut_activation"), inner_width="expansion"
+    )
     inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {"expansion": InactiveWhen("block", ("basic",))}
 
     kernel: Kernel = 3

@@ -16,14 +16,13 @@ from archsearch.stages.base import (
     Channels,
     Epsilon,
     Kernel,
-    Mixer,
-    Mixing,
     Part,
     Stride,
     centred_problems,
     stride_problems,
     strided,
 )
+from archsearch.stages.mixers import Mixer
 from archsearch.stages.residual import ACTIVATIONS, Activation, conv
 
 
@@ -35,7 +34,8 @@ class ConvStem(Part):
     """
 
     kind: Literal["conv"] = "conv"
-    mixing: ClassVar[Mixing] = "local"
+    letter: ClassVar[str] = "C"
+    summary_fields: ClassVar[tuple[str, ...]] = ("kernel", "stride")
 
     channels: Channels
     kernel: Kernel = 3

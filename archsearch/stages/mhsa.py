@@ -15,18 +15,17 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import (
     MAX_TOKENS,
-    GlobalMixer,
     Heads,
     InactiveWhen,
-    Mixer,
-    Mixing,
     Ratio,
+    SwapRules,
     attention_problems,
     expansion_problems,
     heads_problems,
     stride_problems,
     whole_width,
 )
+from archsearch.stages.mixers import Mixer, SpatialMixer, softmax_weights
 from archsearch.stages.residual import ResidualStage, average_pool, conv
 
 # Positions write the logits out, for every head and image: 64 MiB each at this many tokens.
@@ -52,7 +51,14 @@ class MHSAStage(ResidualStage):
     """
 
     kind: Literal["mhsa"] = "mhsa"
-    mixing: ClassVar[Mixing] = "global"
+    letter: ClassVar[str] = "M"
+    summary_fields: ClassVar[tuple[str, ...]] = ("stride", "heads", "expansion")
+    mark: ClassVar[tuple[str, str]] = ("#a63603", "o")
+    swap_rules: ClassVar[SwapRules] = SwapRules(
+        alike=("activation", "shortcut", "shortcut_activation", "heads"),
+        inner_width="expansion",
+        halved="heads",
+    )
     inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {
         "rel_scale": InactiveWhen("position", ("article", "none"))
     }
@@ -78,8 +84,8 @@ class MHSAStage(ResidualStage):
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """One attention a block; the first one at the map before the stride."""
         inside = self.out_shape(shape)
-        inner = [Mixer(inside.height, inside.width, None)] * (self.depth - 1)
-        return [*self.shortcut_mixers(shape), Mixer(shape.height, shape.width, None), *inner]
+        inner = [Mixer(inside.height, inside.width, None, attention=True)] * (self.depth - 1)
+        return [*self.shortcut_mixers(shape), Mixer(shape.height, shape.width, None, attention=True), *inner]
 
     def branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
         """Attention between two 1x1 convolutions; there is no output projection but the second of them."""
@@ -92,7 +98,7 @@ class MHSAStage(ResidualStage):
         ]
 
 
-class MapAttention(GlobalMixer):
+class MapAttention(SpatialMixer):
     """All-to-all attention over the positions of a map: ``(B, D, H, W)`` to the same, ``D = heads * d``."""
 
     def __init__(self, stage: MHSAStage, height: int, width: int) -> None:
@@ -111,11 +117,23 @@ class MapAttention(GlobalMixer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Dot products, with the position's term as the operator's bias."""
-        split = "b (qkv heads d) y x -> qkv b heads (y x) d"
-        query, key, value = rearrange(self.qkv(x), split, qkv=3, heads=self.heads)
+        query, key, value = self.split_heads(x)
         bias = self.position(query) if self.position is not None else None
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=self.scale)
         return rearrange(mixed, "b heads (y x) d -> b (heads d) y x", y=x.shape[2])
+
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """``(B, D, H, W)`` to ``(B, heads, N, N)``."""
+        query, key, _ = self.split_heads(x)
+        bias = self.position(query) if self.position is not None else None
+        return softmax_weights(query, key, self.scale, bias)
+
+    def split_heads(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, ``(B, heads, N, d)`` each."""
+        batch, channels, height, width = x.shape
+        split = (batch, 3, self.heads, channels // self.heads, height * width)
+        parts: tuple[Tensor, ...] = self.qkv(x).reshape(split).transpose(3, 4).unbind(1)
+        return parts
 
 
 class RelativePosition(nn.Module):

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, Kernel, Mixer, Mixing, Part, kernel_problems, strided
+from archsearch.stages.base import Channels, Kernel, Part, kernel_problems, strided
+from archsearch.stages.mixers import Mixer
 
 
 class PatchStem(Part):
@@ -20,7 +21,8 @@ class PatchStem(Part):
     """
 
     kind: Literal["patch"] = "patch"
-    mixing: ClassVar[Mixing] = "local"
+    letter: ClassVar[str] = "P"
+    summary_fields: ClassVar[tuple[str, ...]] = ("size",)
 
     channels: Channels
     size: Kernel

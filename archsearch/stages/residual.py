@@ -13,7 +13,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, Mixer, Part, Stride, strided
+from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, Part, Stride, strided
+from archsearch.stages.mixers import Mixer
 
 Activation = Literal["relu", "silu", "gelu"]
 ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {

@@ -19,17 +19,15 @@ from archsearch.shapes import FeatureShape, split_padding, windows
 from archsearch.stages.base import (
     Channels,
     Epsilon,
-    GlobalMixer,
     InactiveWhen,
     Kernel,
-    Mixer,
-    Mixing,
     Part,
     Stride,
     attention_problems,
     split_problems,
 )
-from archsearch.stages.tokens import MLP, SoftSplit, linear, projected_split
+from archsearch.stages.mixers import Mixer, SpatialMixer, softmax_weights
+from archsearch.stages.tokens import MLP, ProjectedSplit, SoftSplit, linear
 
 Splits = Annotated[tuple[Kernel, ...], Field(min_length=2, max_length=6)]
 Strides = Annotated[tuple[Stride, ...], Field(min_length=2, max_length=6)]
@@ -45,7 +43,8 @@ class T2TStem(Part):
     """
 
     kind: Literal["t2t"] = "t2t"
-    mixing: ClassVar[Mixing] = "global"
+    letter: ClassVar[str] = "T"
+    summary_fields: ClassVar[tuple[str, ...]] = ("kernels", "strides", "attention")
     inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {
         "features": InactiveWhen("attention", ("softmax",))
     }
@@ -91,7 +90,7 @@ class T2TStem(Part):
         for kernel, grid in zip(self.kernels, self.grids(shape), strict=True):
             if kernel > 1:
                 mixers.append(Mixer(shape.height, shape.width, kernel))
-            mixers.append(Mixer(grid.height, grid.width, None))
+            mixers.append(Mixer(grid.height, grid.width, None, attention=True))
             shape = grid
         return mixers[:-1]
 
@@ -120,7 +119,7 @@ class TokensToToken(nn.Module):
             TokenLayer(stem, arriving * kernel**2)
             for arriving, (kernel, _) in zip(channels, windows[:-1], strict=False)
         )
-        self.split = projected_split(channels[-1], *windows[-1], stem.channels)
+        self.split = ProjectedSplit(channels[-1], *windows[-1], stem.channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """Split, mix, fold back to a map; split a last time and project."""
@@ -155,7 +154,7 @@ class TokenLayer(nn.Module):
         return out
 
 
-class SoftmaxMixer(GlobalMixer):
+class SoftmaxMixer(SpatialMixer):
     """Scaled dot products, ``(B, N, window_width)`` to values and mixed values, ``(B, N, width)`` each."""
 
     def __init__(self, window_width: int, width: int) -> None:
@@ -165,12 +164,17 @@ class SoftmaxMixer(GlobalMixer):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled by the width that arrives, as the published code does."""
-        query, key, value = rearrange(self.qkv(tokens), "b n (qkv d) -> qkv b 1 n d", qkv=3)
+        query, key, value = self.qkv(tokens)[:, None].chunk(3, dim=-1)
         mixed = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
         return value[:, 0], mixed[:, 0]
 
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """``(B, N, window_width)`` to ``(B, 1, N, N)``."""
+        query, key, _ = self.qkv(x)[:, None].chunk(3, dim=-1)
+        return softmax_weights(query, key, self.scale)
 
-class PerformerMixer(GlobalMixer):
+
+class PerformerMixer(SpatialMixer):
     """Linear attention by ``m`` positive random features; shapes as SoftmaxMixer.
 
     The features' directions are a parameter that is never trained, as in the published T2T-ViT.
@@ -189,6 +193,12 @@ class PerformerMixer(GlobalMixer):
         norm = query @ key.sum(dim=1)[:, :, None]
         mixed = (query @ (key.transpose(1, 2) @ value)) / (norm + 1e-8)
         return value, mixed
+
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """Its kernel ``phi(q) . phi(k)``, normalised: ``(B, N, window_width)`` to ``(B, 1, N, N)``."""
+        key, query, _ = self.kqv(x).chunk(3, dim=-1)
+        kernel = self.phi(query) @ self.phi(key).transpose(1, 2)
+        return (kernel / kernel.sum(dim=-1, keepdim=True))[:, None]
 
     def phi(self, x: Tensor) -> Tensor:
         """``exp(w x - |x|^2 / 2) / sqrt(m)``: ``(B, N, d)`` to ``(B, N, m)``, positive."""

@@ -5,7 +5,7 @@ T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from einops import rearrange, repeat
@@ -22,17 +22,17 @@ from archsearch.stages.base import (
     InactiveWhen,
     Kernel,
     MapAndTokens,
-    Mixer,
-    Mixing,
     Part,
     Ratio,
     Stride,
+    SwapRules,
     attention_problems,
     heads_problems,
     split_problems,
     whole_width,
 )
-from archsearch.stages.tokens import TransformerBlock, projected_split, sinusoid
+from archsearch.stages.mixers import Mixer
+from archsearch.stages.tokens import ProjectedSplit, TransformerBlock, sinusoid
 
 
 class TokenTransformerStage(Part):
@@ -46,7 +46,10 @@ class TokenTransformerStage(Part):
     """
 
     kind: Literal["token_transformer"] = "token_transformer"
-    mixing: ClassVar[Mixing] = "global"
+    letter: ClassVar[str] = "T"
+    summary_fields: ClassVar[tuple[str, ...]] = ("stride", "split_kernel", "heads", "mlp_ratio")
+    mark: ClassVar[tuple[str, str]] = ("#d95f0e", "^")
+    swap_rules: ClassVar[SwapRules] = SwapRules(alike=("heads",), inner_width="mlp_ratio", halved="heads")
     inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {"split_kernel": InactiveWhen("entry", ("direct",))}
 
     channels: Channels
@@ -62,6 +65,11 @@ class TokenTransformerStage(Part):
     distillation_token: bool = False
     norm_eps: Epsilon = 1e-6
     gelu: Literal["exact", "tanh"] = "exact"
+
+    @classmethod
+    def fields_at_stride(cls, stride: int) -> dict[str, Any]:
+        """T2T's windows: 3 at strides 1 and 2, 7 at 4. They overlap, and keep ceil(H / stride) on even maps."""
+        return {"split_kernel": max(3, 2 * stride - 1)}
 
     @property
     def own_tokens(self) -> int:
@@ -99,7 +107,7 @@ class TokenTransformerStage(Part):
         inside = self.out_shape(shape)
         splits = self.entry == "split" and self.split_kernel > 1
         split = [Mixer(shape.height, shape.width, self.split_kernel)] if splits else []
-        return split + [Mixer(inside.height, inside.width, None)] * self.depth
+        return split + [Mixer(inside.height, inside.width, None, attention=True)] * self.depth
 
     def build(self, shape: FeatureShape) -> nn.Module:
         """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, tokens, channels)`` beside it if it has its own."""
@@ -222,4 +230,4 @@ def entry(stage: TokenTransformerStage, in_channels: int) -> nn.Module:
     """How the map becomes tokens of the stage's width."""
     if stage.entry == "direct":
         return Flatten()
-    return projected_split(in_channels, stage.split_kernel, stage.stride, stage.channels)
+    return ProjectedSplit(in_channels, stage.split_kernel, stage.stride, stage.channels)

@@ -13,10 +13,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from archsearch.shapes import split_padding
-from archsearch.stages.base import GlobalMixer
+from archsearch.stages.mixers import SpatialMixer, softmax_weights
 
 
-class Attention(GlobalMixer):
+class Attention(SpatialMixer):
     """Multi-head self-attention with an output projection: ``(B, N, D)`` to the same."""
 
     def __init__(self, width: int, heads: int, *, qkv_bias: bool) -> None:
@@ -27,11 +27,22 @@ class Attention(GlobalMixer):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Every token asks every token."""
-        split = "b n (qkv heads d) -> qkv b heads n d"
-        query, key, value = rearrange(self.qkv(tokens), split, qkv=3, heads=self.heads)
+        query, key, value = self.split_heads(tokens)
         mixed = F.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.project(rearrange(mixed, "b heads n d -> b n (heads d)"))
         return out
+
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """``(B, N, D)`` to ``(B, heads, N, N)``."""
+        query, key, _ = self.split_heads(x)
+        return softmax_weights(query, key)
+
+    def split_heads(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, ``(B, heads, N, d)`` each."""
+        batch, count, width = tokens.shape
+        split = (batch, count, 3, self.heads, width // self.heads)
+        parts: tuple[Tensor, ...] = self.qkv(tokens).reshape(split).permute(2, 0, 3, 1, 4).unbind(0)
+        return parts
 
 
 class MLP(nn.Sequential):
@@ -70,7 +81,7 @@ class TransformerBlock(nn.Module):
         return out
 
 
-class SoftSplit(nn.Module):
+class SoftSplit(SpatialMixer):
     """Overlapping windows, unfolded: ``(B, C, H, W)`` to tokens ``(B, H' * W', C * kernel^2)``.
 
     Features are ordered (channel, row, column) with the channel slowest, tokens row by row.
@@ -78,6 +89,7 @@ class SoftSplit(nn.Module):
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
+        self.window = kernel
         self.unfold = nn.Unfold(kernel, stride=stride, padding=split_padding(kernel, stride))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,9 +98,12 @@ class SoftSplit(nn.Module):
         return tokens
 
 
-def projected_split(in_channels: int, kernel: int, stride: int, width: int) -> nn.Sequential:
+class ProjectedSplit(SpatialMixer, nn.Sequential):
     """A soft split and its projection: ``(B, C, H, W)`` to tokens ``(B, H' * W', width)``."""
-    return nn.Sequential(SoftSplit(kernel, stride), linear(in_channels * kernel**2, width))
+
+    def __init__(self, in_channels: int, kernel: int, stride: int, width: int) -> None:
+        super().__init__(SoftSplit(kernel, stride), linear(in_channels * kernel**2, width))
+        self.window = kernel
 
 
 def linear(in_width: int, out_width: int, *, bias: bool = True) -> nn.Linear:

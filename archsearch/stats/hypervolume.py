@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archsearch.storage.trial_record import OBJECTIVES
+from archsearch.objectives import objective_of
+from archsearch.stats.pareto import front
 
 Floats = NDArray[np.float64]
 
@@ -97,7 +98,7 @@ def cost_matrix(candidates: pd.DataFrame, objectives: Sequence[str]) -> Floats:
         ValueError: a value is missing, or a cost is not above 0.
     """
     values = candidates[list(objectives)].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    maximised = [OBJECTIVES[name].direction == "maximize" for name in objectives]
+    maximised = [objective_of(name).direction == "maximize" for name in objectives]
     with np.errstate(divide="ignore", invalid="ignore"):
         costs: Floats = np.where(maximised, 1 - values, np.log10(values))
     if not np.isfinite(costs).all():
@@ -106,12 +107,6 @@ def cost_matrix(candidates: pd.DataFrame, objectives: Sequence[str]) -> Floats:
             f"a candidate with {', '.join(objectives)} of {wrong} cannot be ranked; costs are above 0"
         )
     return costs
-
-
-def front(points: Floats) -> Floats:
-    """The points (n, m) that no other one dominates, equal ones once."""
-    kept: Floats = moocore.filter_dominated(points)
-    return kept
 
 
 def volume(points: Floats) -> float:

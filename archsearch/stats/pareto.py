@@ -1,75 +1,45 @@
-"""Which of several candidates are better than others where better means on every objective.
+"""The Pareto front, and what follows from it: ranks, crowding, places.
 
-Everything here is minimised: rows are candidates, columns objectives.
+Everything here is minimised: rows are candidates, columns objectives. Dominance itself is computed by moocore
+(https://multi-objective.github.io/moocore/python/): exactly, in C, for any number of objectives.
 """
 
+import moocore  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 from numpy.typing import NDArray
 
 Costs = NDArray[np.float64]
 
 
-def frontier(costs: Costs) -> NDArray[np.bool_]:
-    """Whether each row is dominated by no other; equal rows are, or are not, together."""
-    rows, place = np.unique(costs, axis=0, return_inverse=True)
-    kept = staircase(rows) if rows.shape[1] <= 2 else undominated(rows)
-    return kept[place.reshape(-1)]
+def is_efficient(costs: Costs) -> NDArray[np.bool_]:
+    """Whether each row is on the Pareto front: no other row is as good everywhere and better somewhere.
 
+    Equal rows are, or are not, on it together.
 
-def staircase(rows: Costs) -> NDArray[np.bool_]:
-    """The frontier of distinct rows in rising order of one or two objectives: the last one is below all before it."""
-    before = np.minimum.accumulate(np.append(np.inf, rows[:-1, -1]))
-    return np.asarray(rows[:, -1] < before)
-
-
-def undominated(rows: Costs) -> NDArray[np.bool_]:
-    """The frontier of distinct rows in rising order of the first objective, then of the next.
-
-    None is dominated by a later one, so each is compared with the frontier so far alone (Kung et al. 1975,
-    J. ACM 22:469).
+    Raises:
+        ValueError: a value is NaN, so that nothing can be said of its row.
     """
-    kept = np.zeros(len(rows), dtype=bool)
-    front = np.empty_like(rows)
-    count = 0
-    for index, row in enumerate(rows):
-        if not dominated(row, front[:count]):
-            kept[index] = True
-            front[count] = row
-            count += 1
+    return np.asarray(moocore.is_nondominated(refuse_nan(costs), keep_weakly=True), dtype=bool)
+
+
+def refuse_nan(costs: Costs) -> Costs:
+    """The same rows, if all have all values."""
+    if np.isnan(costs).any():
+        raise ValueError("a candidate without a value cannot be ranked")
+    return costs
+
+
+def front(costs: Costs) -> Costs:
+    """The rows (n, m) on the Pareto front, in their order; of equal ones the first."""
+    rows = costs[is_efficient(costs)]
+    first = np.unique(rows, axis=0, return_index=True)[1]
+    kept: Costs = rows[np.sort(first)]
     return kept
 
 
-def dominated(row: NDArray[np.float64], others: Costs) -> bool:
-    """Whether any of ``others`` is at least as good everywhere and better somewhere."""
-    return bool(((others <= row).all(axis=1) & (others < row).any(axis=1)).any())
-
-
-def ranks(costs: Costs, enough: int | None = None) -> NDArray[np.int64]:
-    """The non-dominated rank of each row, from 0 (Deb et al. 2002, IEEE TEVC 6:182, section III.A).
-
-    Ranks beyond the first ``enough`` rows are not told apart: they all get the next one.
-    """
-    if costs.shape[1] == 1:
-        return ranks_of_one(costs[:, 0], enough)
-    rank = np.zeros(len(costs), dtype=np.int64)
-    left = np.arange(len(costs))
-    level = 0
-    while len(left) and (enough is None or len(costs) - len(left) < enough):
-        front = frontier(costs[left])
-        rank[left[front]] = level
-        left = left[~front]
-        level += 1
-    rank[left] = level
-    return rank
-
-
-def ranks_of_one(costs: NDArray[np.float64], enough: int | None) -> NDArray[np.int64]:
-    """The same of one objective: each distinct value is a rank."""
-    rank = np.unique(costs, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    if enough is not None:
-        levels = int(np.searchsorted(np.cumsum(np.bincount(rank)), enough)) + 1 if enough > 0 else 0
-        rank = np.minimum(rank, levels)
-    return rank
+def ranks(costs: Costs) -> NDArray[np.int64]:
+    """The non-dominated rank of each row, from 0 (Deb et al. 2002, IEEE TEVC 6:182, section III.A); refuses NaN too."""
+    return np.asarray(moocore.pareto_rank(refuse_nan(costs)), dtype=np.int64)
 
 
 def crowding(costs: Costs) -> NDArray[np.float64]:

@@ -53,6 +53,16 @@ def rank_correlation(
     return estimate(correlations(x, y, weights, given=given, method=method))
 
 
+def rho(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's rho of two columns (n,), without an interval; NaN where one of them does not vary.
+
+    Raises:
+        ValueError: columns of different lengths, or values that are not finite.
+    """
+    everyone = resamples(np.size(x), times=0)
+    return float(spearman(ranked(x, everyone), ranked(y, everyone), everyone)[0])
+
+
 def difference(
     a: ArrayLike, b: ArrayLike, y: ArrayLike, *, method: Method = "kendall", seed: int = 0
 ) -> Estimate:

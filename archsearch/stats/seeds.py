@@ -1,56 +1,11 @@
-"""How much an accuracy owes to the seed: what trainings of one architecture from several seeds came to."""
+"""How much an accuracy owes to the seed: what trainings of one architecture from several seeds differ by."""
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
-from scipy.special import stdtrit
 
-from archsearch.storage.trial_record import FINAL, SWAP_TRAINING
-
-COLUMNS = {
-    "architecture": "string",
-    "seed": "Int64",
-    "samples": "Int64",
-    "top1": "Float64",
-    "test_top1": "Float64",
-    "source": "string",
-}
-CONFIDENCE = 0.95
-# The keys of the record, ``final:ARCHITECTURE:SEED`` and ``swap_training:ARCHITECTURE:SAMPLES:SEED``.
-SOURCES = {FINAL: "finals", SWAP_TRAINING: "swaps"}
-
-
-def repeats_frame(attributes: Mapping[str, Any]) -> pd.DataFrame:
-    """One row for each finished training beside the search: of finalists, and of swapped networks.
-
-    ``architecture``, ``seed`` (0, 1, ...), ``samples`` (training images shown), ``top1`` (validation),
-    ``test_top1``, ``source`` (``finals`` or ``swaps``).
-    """
-    frame = pd.DataFrame(list(repeats(attributes)), columns=list(COLUMNS)).astype(COLUMNS)
-    order = ["architecture", "samples", "seed", "source"]
-    return frame.sort_values(order, kind="stable").reset_index(drop=True)
-
-
-def repeats(attributes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The trainings that came to an accuracy."""
-    for key, entry in attributes.items():
-        kind, *names = key.split(":")
-        if kind not in SOURCES or "top1" not in entry:
-            continue
-        yield {
-            "architecture": names[0],
-            "seed": int(names[-1]),
-            "source": SOURCES[kind],
-            **{name: entry.get(name) for name in ("samples", "top1", "test_top1")},
-        }
-
-
-def half_interval(deviation: float, degrees: int, count: int) -> float:
-    """Half the 95 % interval of a mean of ``count`` values, by Student's t with the degrees that ``deviation`` has."""
-    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(count)
+from archsearch.stats.intervals import half_interval
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The record as the search knows it: a recorded trial becomes a ``search.Known``."""
+"""The record as the search knows it: a recorded trial becomes a ``search.Observation``."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from archsearch.search import Observation, Reading, State
-from archsearch.study.feasible_space import features_of
+from archsearch.families import read_family
+from archsearch.search import Observation, Reading, State, features_of
 
 ENDED: Mapping[str, State] = {
     "trained": "trained",
@@ -59,7 +59,7 @@ class ObservationCache:
             identity=attributes["architecture"],
             answers=trial.params,
             choices=self.choices[questions],
-            stratum=stratum_of(attributes["family"]),
+            family=rung_family(read_family(attributes["family"])),
             state=state,
             costs=tuple(attributes.get(name) for name in self.costs),
             readings=tuple(readings),
@@ -98,6 +98,6 @@ def state_of(trial: FrozenTrial) -> State | None:
     return ENDED.get(outcome)
 
 
-def stratum_of(family: str) -> str:
+def rung_family(family: str) -> str:
     """The family within which candidates are compared at a rung: ``global-from`` for all ``global-from-K``."""
     return "global-from" if family.startswith("global-from") else family

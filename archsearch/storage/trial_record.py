@@ -16,27 +16,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-Direction = Literal["maximize", "minimize"]
+from archsearch.families import read_family
+
 Outcome = Literal["running", "paused", "trained", "stopped", "infeasible", "failed", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A quantity that can be optimised: its unit, its direction and how an axis is labelled."""
-
-    unit: str
-    direction: Direction
-    label: str
-
-
-OBJECTIVES: Mapping[str, Objective] = {
-    "top1": Objective("share of images", "maximize", "top-1 accuracy (validation)"),
-    "latency_ms": Objective("ms a batch", "minimize", "latency (ms)"),
-    "macs": Objective("multiply-adds an image", "minimize", "MACs"),
-    "params": Objective("parameters", "minimize", "parameters"),
-    "peak_memory_mib": Objective("MiB", "minimize", "peak memory (MiB)"),
-}
-COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.direction == "minimize")
 
 
 @dataclass(frozen=True)
@@ -49,7 +31,7 @@ class TrialRecord:
         architecture: its id; ``description`` is the architecture itself as JSON.
         reference: its name, if it is one of the space's references.
         layout: one letter a part, such as ``P-CMT``.
-        family: ``all-conv``, ``all-token``, ``global-from-K`` or ``mixed``.
+        family: ``all-local``, ``global-from-K``, ``all-global`` or ``mixed``.
         globality: mean reach of its spatial mixers, in [0, 1].
         global_depth: where the global mixers sit, 0 first to 1 last.
         global_tokens: tokens of the first grid that is mixed globally.
@@ -129,6 +111,7 @@ class TrialRecord:
         lacking = [name for name in COUNTED if known[name] is None]
         if lacking:
             raise ValueError(f"a recorded candidate has no {', '.join(lacking)}")
+        known["family"] = read_family(known["family"])
         return cls(**{**known, "rungs": tuple(known["rungs"]) if known["rungs"] else None})
 
     def attributes(self) -> dict[str, Any]:

@@ -5,14 +5,18 @@ claimed in one transaction, and what says that it has come to something is writt
 """
 
 from collections.abc import Callable, Mapping
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from archsearch.search import Observation
+from archsearch.stats.pareto import is_efficient
 from archsearch.storage.observation_cache import ObservationCache
 from archsearch.storage.trial_record import USED, TrialRecord
 from archsearch.trial import Proposal
@@ -159,6 +163,20 @@ class TrialStore:
         """Candidates for this slot that turned out to be over a limit."""
         outcomes = (t.user_attrs for t in self.trials() if t.state == TrialState.PRUNED)
         return sum(a.get("slot") == slot and a.get("outcome") == "infeasible" for a in outcomes)
+
+
+def frontier_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trained trials within all limits on the study's Pareto front, in the order of their numbers."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trained = [
+        trial
+        for trial in complete
+        if trial.user_attrs.get("outcome") == "trained"
+        and all(excess <= 0 for excess in trial.constraints.values())
+    ]
+    signs = [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in study.directions]
+    costs = np.array([trial.values for trial in trained], dtype=float).reshape(-1, len(signs)) * signs
+    return list(compress(trained, is_efficient(costs)))
 
 
 def used(trial: FrozenTrial) -> bool:

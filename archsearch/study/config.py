@@ -6,20 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from archsearch.data.sources import forbids_mirroring
 from archsearch.errors import Problem, StudyFileError, one_of, shown
+from archsearch.objectives import COSTS, COUNTED, OBJECTIVES
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
-from archsearch.search import SuccessiveHalving
+from archsearch.search import SAMPLER_NAMES, SuccessiveHalving
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
-from archsearch.storage.trial_record import COSTS, OBJECTIVES
 
 OBJECTIVE_NAMES = tuple(OBJECTIVES)
 
@@ -34,6 +35,13 @@ BUDGETS = (
     "candidate_seconds",
     "candidate_memory_mib",
 )
+
+
+def known_sampler(name: str) -> str:
+    """The name, if it is one of ``search.samplers``."""
+    if name not in SAMPLER_NAMES:
+        raise PydanticCustomError("unknown_word", "use one of {known}", {"known": ", ".join(SAMPLER_NAMES)})
+    return name
 
 
 class StudyConfig(BaseModel):
@@ -51,13 +59,12 @@ class StudyConfig(BaseModel):
             there; all go on if it is left out. See ``search.halving``.
         audit: share of the candidates that goes on from a rung by chance; 0 to 1.
         trials: candidates to start; infeasible proposals cost nothing and do not count.
-        fill_map: so many candidates more, aimed at cells of the map (globality, MACs) that hold few or none.
+        fill_map: so many candidates more, aimed at cells of the map (globality, cost) that hold few or none.
         finalists: candidates of the frontier that are trained anew at the end, from several seeds.
         finalist_seeds: how many seeds.
         finalist_samples: training images shown to each; as many as in the search if it is left out.
         realised: whether the winners are asked at the end how far they really reach; see ``study.measure_globality``.
-        sampler: how candidates are proposed: ``auto``, ``gp``, ``tpe``, ``nsga2``, ``evolution``, ``macs``,
-            ``map`` or ``random``; see ``search.samplers``.
+        sampler: how candidates are proposed: a name of ``search.samplers``.
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         threads: CPU threads of an operator in training; torch's own choice if it is left out.
@@ -85,7 +92,7 @@ class StudyConfig(BaseModel):
     finalist_seeds: Annotated[int, Field(ge=1, le=100)] = 3
     finalist_samples: Annotated[int, Field(ge=1)] | None = None
     realised: bool = True
-    sampler: Literal["auto", "gp", "tpe", "nsga2", "evolution", "macs", "map", "random"] = "auto"
+    sampler: Annotated[str, AfterValidator(known_sampler)] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     device: str = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -301,7 +308,7 @@ def limit_problems(limits: object) -> list[Problem]:
 
 def read_limit(name: str, value: Any) -> float | None:
     """A bound as a number; counts may be written as ``5M``."""
-    if name in ("params", "macs"):
+    if name in COUNTED:
         count = parse_count(value)
         return None if count is None else float(count)
     return float(value) if is_number(value) and value > 0 else None

@@ -17,6 +17,7 @@ from archsearch.stats.pareto import positions
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import FINAL, TIMED
+from archsearch.storage.trial_store import frontier_trials
 from archsearch.storage.weights import load_network, save_weights
 from archsearch.study.context import TrialContext, phase
 from archsearch.study.evaluate_candidate import profile_candidate
@@ -37,7 +38,7 @@ def evaluate_frontier_on_test(study: optuna.Study, folder: RunFolder, context: T
     known: dict[str, float] = dict(study.user_attrs.get("test_top1", {}))
     waiting = [
         trial
-        for trial in study.best_trials
+        for trial in frontier_trials(study)
         if trial.user_attrs["architecture"] not in known
         and folder.weights_of(trial.user_attrs["architecture"]).exists()
     ]
@@ -105,7 +106,7 @@ def claim_finalist(loop: Loop) -> Finalist | None:
     """The next training that nobody is at, claimed."""
     study, config = loop.store.study, loop.context.config
     known: Mapping[str, Any] = study.user_attrs
-    for trial in choose_finalists(study.best_trials, config.finalists):
+    for trial in choose_finalists(frontier_trials(study), config.finalists):
         architecture = Architecture.model_validate_json(trial.user_attrs["description"])
         for seed in range(config.finalist_seeds):
             final = Finalist(architecture, trial.user_attrs["slot"], seed)
@@ -164,7 +165,7 @@ def remeasure_latencies(loop: Loop) -> None:
     study, context = loop.store.study, loop.context
     waiting = {
         trial.user_attrs["architecture"]: Architecture.model_validate_json(trial.user_attrs["description"])
-        for trial in choose_finalists(study.best_trials, context.config.finalists)
+        for trial in choose_finalists(frontier_trials(study), context.config.finalists)
         if f"{TIMED}:{trial.user_attrs['architecture']}" not in study.user_attrs
     }
     found: dict[str, list[float]] = {identity: [] for identity in waiting}

@@ -17,10 +17,10 @@ from archsearch.architecture import Architecture
 from archsearch.errors import ArchsearchError, InfeasibleError
 from archsearch.search import Observation, ProposalSeed, next_promotion, propose
 from archsearch.space import choices_for
-from archsearch.storage.optuna_storage import retry_while_down
+from archsearch.storage.faults import retry_while_down
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.storage.trial_store import TrialStore, used
+from archsearch.storage.trial_store import TrialStore, frontier_trials, used
 from archsearch.storage.weights import save_weights
 from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import Candidate, evaluate_candidate, new_record
@@ -184,7 +184,7 @@ class Loop:
                 if excess > 0:
                     over[limit] = min(excess, over.get(limit, excess))
         judged = [f"{limit} is exceeded by {excess:.4g} or more" for limit, excess in sorted(over.items())]
-        said = "; ".join([self.searched.why_none(), *judged])
+        said = "; ".join([self.searched.explain_infeasible(), *judged])
         return f"{name}: no candidate is within the limits ({said}); raise the limit that fails most"
 
     def settle(self, job: Job, candidate: Candidate) -> None:
@@ -226,7 +226,7 @@ class Loop:
 
     def keep_frontier_weights(self) -> None:
         """Weights of candidates that are dominated by now are let go."""
-        wanted = {t.user_attrs["architecture"] for t in self.store.study.best_trials}
+        wanted = {t.user_attrs["architecture"] for t in frontier_trials(self.store.study)}
         for path in self.folder.weights.glob("*.safetensors"):
             if path.stem not in wanted:
                 path.unlink()

@@ -23,6 +23,7 @@ from archsearch.architecture import Architecture
 from archsearch.errors import FailedTrialError
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import FINAL, REALISED
+from archsearch.storage.trial_store import frontier_trials
 from archsearch.storage.weights import load_network
 from archsearch.study.context import TrialContext, phase
 from archsearch.study.loop import Loop
@@ -83,7 +84,7 @@ def next_winner(loop: Loop) -> Winner | None:
 def winning(loop: Loop) -> Iterator[FrozenTrial]:
     """The trials on the frontier, and those that were trained anew."""
     study = loop.store.study
-    best = {trial.number for trial in study.best_trials}
+    best = {trial.number for trial in frontier_trials(study)}
     anew = {key.split(":")[1] for key in study.user_attrs if key.startswith(f"{FINAL}:")}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if trial.number in best or trial.user_attrs["architecture"] in anew:

@@ -10,6 +10,7 @@ import torch
 from archsearch.data import ImageData, load_data
 from archsearch.errors import InputError, Problem, RunFolderError
 from archsearch.files import disk_faults, write_atomically
+from archsearch.objectives import measured_among, objective_of
 from archsearch.profiling import (
     Conditions,
     LatencyPredictor,
@@ -19,7 +20,8 @@ from archsearch.profiling import (
     read_predictor,
 )
 from archsearch.space import Space
-from archsearch.storage.optuna_storage import close, open_study, retry_while_down, storage_faults
+from archsearch.storage.faults import retry_while_down, storage_faults
+from archsearch.storage.open import close, open_for_work
 from archsearch.storage.run_folder import RunFolder, study_name
 from archsearch.storage.trial_store import TrialStore
 from archsearch.study.callbacks import Callback
@@ -70,7 +72,7 @@ def search(
             with locks.turn():
                 predictor = predictor_of(folder, space, conditions)
                 folder.claim(belongs, device_name(device), storage)
-                study = open_study(storage or folder.database, name, config.objectives)
+                study = open_for_work(storage or folder.database, name, config.objectives)
                 same_device(study, config, device_name(device))
                 return predictor, study
 
@@ -98,12 +100,12 @@ def same_device(study: optuna.Study, config: StudyConfig, device: str) -> None:
         RunFolderError: the study has begun on another kind.
     """
     begun = study.user_attrs.get("device")
-    measured = {"latency_ms", "peak_memory_mib"} & {*config.objectives, *config.limits}
+    measured = measured_among((*config.objectives, *config.limits))
     if begun is None:
         study.set_user_attr("device", device)
     elif begun != device and measured:
         raise RunFolderError(
-            f"{study.study_name} was begun on {begun}, and this is {device}, where {' and '.join(sorted(measured))} "
+            f"{study.study_name} was begun on {begun}, and this is {device}, where {' and '.join(measured)} "
             "cannot be compared; use the same kind of device, or start another study"
         )
 
@@ -138,10 +140,12 @@ def predictor_of(folder: RunFolder, space: Space, conditions: Conditions) -> Lat
 
 
 def refuse_unmeasurable(config: StudyConfig, device: torch.device) -> None:
-    """A CPU does not tell how much memory a network takes."""
-    if device.type != "cuda" and "peak_memory_mib" in (*config.objectives, *config.limits):
-        what, remedy = "cannot be measured on a CPU", "use a GPU (--device cuda), or leave it out"
-        raise InputError("study", [Problem("peak_memory_mib", what, remedy)])
+    """InputError for objectives and limits that only a GPU tells, on another device."""
+    asked = dict.fromkeys((*config.objectives, *config.limits))
+    what, remedy = "cannot be measured on a CPU", "use a GPU (--device cuda), or leave it out"
+    problems = [Problem(name, what, remedy) for name in asked if objective_of(name).needs_gpu]
+    if problems and device.type != "cuda":
+        raise InputError("study", problems)
 
 
 def load_images(space: Space, config: StudyConfig) -> ImageData:

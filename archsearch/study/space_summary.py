@@ -1,6 +1,5 @@
 """What a space holds and what a study of it will take, before any of it is trained for real."""
 
-import math
 import statistics
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from archsearch.data import ImageData, Normalisation, Split
 from archsearch.profiling import LatencyPredictor, profile_architecture
 from archsearch.proxy import train_proxy, zero_cost_scores
 from archsearch.space import Space
+from archsearch.stats.intervals import wilson
 from archsearch.study.config import StudyConfig
 from archsearch.study.train_candidate import SCORED_IMAGES
 
@@ -67,7 +67,7 @@ def summarize_space(
     failures: Counter[str] = Counter()
     feasible: list[Architecture] = []
     for architecture in space.draws(seed, draws):
-        reasons = space.reasons_against(architecture)
+        reasons = space.violations(architecture)
         failures.update(reasons)
         feasible += [] if reasons else [architecture]
     by_family: dict[str, list[Architecture]] = {}
@@ -94,15 +94,6 @@ def summarize_space(
 def spread(amounts: Sequence[float]) -> Spread:
     """Smallest, median, largest."""
     return Spread(min(amounts), statistics.median(amounts), max(amounts))
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
-    z = 1.96
-    share, scale = hits / n, 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / scale
-    margin = z / scale * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - margin), min(1.0, middle + margin)
 
 
 @dataclass(frozen=True)

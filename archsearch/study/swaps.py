@@ -24,9 +24,10 @@ from archsearch.space import Space
 from archsearch.space.grammar import PartSpace
 from archsearch.space.swap import TOLERANCE, Swap, matched_swaps
 from archsearch.stages import Part
-from archsearch.storage.optuna_storage import storage_faults
+from archsearch.storage.faults import storage_faults
 from archsearch.storage.run_folder import RunFolder, differing
 from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
+from archsearch.storage.trial_store import frontier_trials
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.context import TrialContext
@@ -82,7 +83,7 @@ def plan_swaps(study: optuna.Study, asked: SwapOptions) -> list[Swap]:
     trial = next((trial for trial in trials if trial.number == asked.number), None)
     if trial is None:
         what = f"{asked.number} is no trained trial of this run"
-        known = ", ".join(str(trial.number) for trial in study.best_trials) or "none"
+        known = ", ".join(str(trial.number) for trial in frontier_trials(study)) or "none"
         raise InputError("archsearch swap", [Problem("--trial", what, f"on the frontier are: {known}")])
     return matched_swaps(
         described_by(trial),

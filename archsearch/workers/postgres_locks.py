@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import URL
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.optuna_storage import CONNECTION, RESUME, retry_while_down, storage_fault
+from archsearch.storage.faults import RESUME, retry_while_down, storage_fault
+from archsearch.storage.open import CONNECTION
 from archsearch.storage.storage_url import driver, shown_place
 from archsearch.workers.worker_lock import WorkerLock
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.optuna_storage import RESUME
+from archsearch.storage.faults import RESUME
 
 TURN_TIMEOUT_S = 600
 

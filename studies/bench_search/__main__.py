@@ -30,7 +30,7 @@ from rich.table import Table
 from archsearch.architecture import Architecture
 from archsearch.counting import count_macs
 from archsearch.space import load_space
-from archsearch.storage.optuna_storage import close, open_study
+from archsearch.storage.open import close, open_for_work
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_store import TrialStore
 from archsearch.study.callbacks import Callback
@@ -68,7 +68,7 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
     slot, store = len(loop.store.used()), loop.store
     while slot < until:
         proposal = proposal_of(loop.searched, RandomTrial(generator))
-        if loop.searched.reasons_against(proposal.architecture):
+        if loop.searched.violations(proposal.architecture):
             continue
         top1 = table(proposal.architecture, None)
         record = new_record(proposal.architecture, slot, loop.context.space)
@@ -112,7 +112,7 @@ def measure(where: str | None, sizes: list[int], sampler: str) -> list[dict[str,
         name = f"bench-{sampler}-{os.getpid()}"
         locks = folder_locks(folder.path) if where is None else postgres_locks(where, name)
         with locks as held:
-            study = open_study(where or folder.database, name, OBJECTIVES)
+            study = open_for_work(where or folder.database, name, OBJECTIVES)
             context = TrialContext(space, config, torch.device("cpu"), None, table, Callback(), None, folder)
             loop = Loop(TrialStore(study, OBJECTIVES, held.worker), folder, context, held)
             before = memory_mib()

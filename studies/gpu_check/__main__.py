@@ -161,7 +161,7 @@ def memory(device: torch.device) -> list[dict[str, Any]]:
 def predictor(device: torch.device) -> list[dict[str, Any]]:
     """The latency predictor of the hybrid space, 40 candidates, eager and captured."""
     space = load_space(ROOT / "spaces" / "hybrid.yaml")
-    candidates = [a for a in space.draws(3, 400) if not space.reasons_against(a)][:40]
+    candidates = [a for a in space.draws(3, 400) if not space.violations(a)][:40]
     rows = []
     for mode in ("eager", "cuda_graph") if device.type == "cuda" else ("eager",):
         for batch in (1, 64):

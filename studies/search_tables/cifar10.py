@@ -56,12 +56,12 @@ class FairSpace:
         self.space = space
 
     def sample(self, trial: Trial) -> Point:
-        """The family is the stratum."""
+        """The architecture, and its family."""
         return point(self.space.sample(trial))
 
-    def reasons_against(self, point: Point) -> list[str]:
+    def violations(self, point: Point) -> list[str]:
         """Those of the space, and what is smaller than anything that was trained."""
-        reasons = self.space.reasons_against(point.chosen)
+        reasons = self.space.violations(point.chosen)
         if not reasons and count_macs(point.chosen).total < LEAST_MACS:
             return [f"macs < {LEAST_MACS:,}"]
         return reasons
@@ -170,7 +170,7 @@ class Curves:
 
     def draw(self, point: Point, final: float, seed: int) -> list[float]:
         """Readings in the order of ``LATER``."""
-        expected = causes(final, point.stratum, count_macs(point.chosen).total) @ self.weights
+        expected = causes(final, point.family, count_macs(point.chosen).total) @ self.weights
         return list(expected + self.root @ normals(f"{point.id} way {seed}", len(LATER)))
 
 

@@ -73,7 +73,7 @@ def search_by_optuna(table: Table, sampler: BaseSampler, seed: int, budget: floa
     while repeats < REPEATS * budget / table.full_samples:
         trial = study.ask()
         point = table.space.sample(trial)
-        if table.space.reasons_against(point):
+        if table.space.violations(point):
             study.tell(trial, state=TrialState.PRUNED)
             continue
         samples = (len(trace) + 1) * table.full_samples

@@ -60,7 +60,7 @@ class CurvesSpace:
         places = [options.index(chosen[name]) for name, options in QUESTIONS.items()]
         return Point("".join(map(str, places)), f"{chosen['num_layers']:.0f} layers", tuple(chosen.values()))
 
-    def reasons_against(self, _: Point) -> list[str]:
+    def violations(self, _: Point) -> list[str]:
         """The surrogate answers everything."""
         return []
 

@@ -33,7 +33,7 @@ class MacroSpace:
             "".join(trial.suggest_categorical(f"blocks.{place}", list(BLOCKS)) for place in range(PLACES))
         )
 
-    def reasons_against(self, _: Point) -> list[str]:
+    def violations(self, _: Point) -> list[str]:
         """Every point was trained."""
         return []
 

@@ -8,6 +8,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.stats.pareto import is_efficient
 from studies.search_tables.tables import Point, Table
 
 REFERENCE = 1.1
@@ -48,7 +49,7 @@ class Scale:
 def scale_of(table: Table) -> Scale:
     """Ideal and nadir of the front of what is known."""
     objectives = np.array([objectives_of(table, point) for point in table.known()])
-    front = objectives[moocore.is_nondominated(objectives)]
+    front = objectives[is_efficient(objectives)]
     return Scale(front.min(axis=0), front.max(axis=0))
 
 

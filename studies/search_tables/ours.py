@@ -25,7 +25,7 @@ METHODS: dict[str, tuple[str, str | None]] = {
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchableTable:
     """The space of a table as ``archsearch.search`` wants it."""
 
     table: Table
@@ -34,9 +34,9 @@ class Searched:
         """The point that ``trial`` chooses."""
         return self.table.space.sample(trial)
 
-    def reasons_against(self, point: Point, /) -> list[str]:
+    def violations(self, point: Point, /) -> list[str]:
         """Why it cannot be trained."""
-        return self.table.space.reasons_against(point)
+        return self.table.space.violations(point)
 
     def costs(self, point: Point, /) -> tuple[float, ...]:
         """Known before any training."""
@@ -57,7 +57,7 @@ class Search:
     halving: SuccessiveHalving | None
     by_loss: bool
     samples: float = 0.0
-    known: list[Observation] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     trace: list[Finished] = field(default_factory=list)
 
@@ -68,7 +68,7 @@ class Search:
 
     def move(self) -> bool:
         """Train somebody from one reading to the next; False if nobody is left."""
-        goes_on = self.halving and next_promotion(self.known, self.halving, more_to_come=True)
+        goes_on = self.halving and next_promotion(self.observations, self.halving, more_to_come=True)
         slot = goes_on[0] if goes_on else self.start()
         if slot is None:
             return False
@@ -77,24 +77,26 @@ class Search:
 
     def start(self) -> int | None:
         """A new candidate, unread."""
-        slot = len(self.known)
-        proposal = propose(Searched(self.table), self.sampler, self.known, ProposalSeed(self.seed, slot))
+        slot = len(self.observations)
+        proposal = propose(
+            SearchableTable(self.table), self.sampler, self.observations, ProposalSeed(self.seed, slot)
+        )
         if proposal is None:
             return None
         self.points.append(proposal.architecture)
-        self.known.append(unread(slot, proposal, self.table.costs(proposal.architecture)))
+        self.observations.append(unread(slot, proposal, self.table.costs(proposal.architecture)))
         return slot
 
     def train(self, slot: int) -> None:
         """To the next rung or to the end, and pay for it."""
-        candidate, point = self.known[slot], self.points[slot]
+        candidate, point = self.observations[slot], self.points[slot]
         number = len(candidate.readings)
         share, before = self.shares[number], self.shares[number - 1] if number else 0.0
         self.samples += (share - before) * self.table.full_samples
         read = self.table.read(point, share, self.seed)
         reading = Reading(read.top1, read.train_loss if self.by_loss else None)
         state = "trained" if share == 1.0 else "paused"
-        self.known[slot] = replace(candidate, readings=(*candidate.readings, reading), state=state)
+        self.observations[slot] = replace(candidate, readings=(*candidate.readings, reading), state=state)
         if share == 1.0:
             self.trace.append(finish(self.table, point, self.samples))
 
@@ -102,7 +104,7 @@ class Search:
 def unread(slot: int, proposal: Proposal, costs: tuple[float, ...]) -> Observation:
     """A proposal as the search will know it."""
     point = proposal.architecture
-    return Observation(slot, point.id, proposal.params, proposal.choices, point.stratum, "running", costs)
+    return Observation(slot, point.id, proposal.params, proposal.choices, point.family, "running", costs)
 
 
 def ours(table: Table, method: str, seed: int, budget: float) -> list[Finished]:

@@ -15,7 +15,7 @@ class Point:
     """One point of a table: its identity, its family, and what the table needs to find it again."""
 
     id: str
-    stratum: str
+    family: str
     chosen: Any
 
 
@@ -37,7 +37,7 @@ class TableSpace(Protocol):
     def sample(self, trial: Trial, /) -> Point:
         """The point that ``trial`` chooses."""
 
-    def reasons_against(self, point: Point, /) -> list[str]:
+    def violations(self, point: Point, /) -> list[str]:
         """Why it cannot be trained; empty if it can."""
 
 
@@ -76,7 +76,7 @@ def feasible_draws(space: TableSpace, generator: random.Random) -> Iterator[Poin
     trial = RandomTrial(generator)
     while True:
         point = space.sample(trial)
-        if not space.reasons_against(point):
+        if not space.violations(point):
             yield point
 
 

@@ -19,10 +19,9 @@ from torch import nn
 
 from archsearch.analysis import attention_distance as module
 from archsearch.analysis import mean_attention_distance
-from archsearch.analysis.attention_distance import attention_weights, pixel_distances
+from archsearch.analysis.attention_distance import head_distances, pixel_distances
 from archsearch.analysis.mixer_sites import arrivals, mixer_sites
-from archsearch.stages import PatchStem
-from archsearch.stages.base import GlobalMixer
+from archsearch.stages import PatchStem, SpatialMixer
 
 every = pytest.mark.parametrize("parts", every_part().values(), ids=every_part().keys())
 
@@ -50,7 +49,7 @@ def test_the_weights_are_those_that_the_network_mixes_its_values_by(parts, monke
     assert len(softmax) == len(mixed)
     for attention, (value, result) in zip(softmax, mixed, strict=True):
         with torch.no_grad():
-            torch.testing.assert_close(attention_weights(attention, arriving[attention]) @ value, result)
+            torch.testing.assert_close(attention.attention_weights(arriving[attention]) @ value, result)
 
 
 def test_a_performers_weights_are_those_of_its_kernel():
@@ -60,7 +59,7 @@ def test_a_performers_weights_are_those_of_its_kernel():
     tokens = arrivals(network, images(network), [performer])[performer]
 
     value, mixed = performer(tokens)
-    weights = attention_weights(performer, tokens)[:, 0]
+    weights = performer.attention_weights(tokens)[:, 0]
     torch.testing.assert_close(weights @ value, mixed, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:2]))
 
@@ -126,7 +125,7 @@ def test_every_kind_has_a_distance_exactly_if_it_attends(parts):
     network = awake(*parts)
     found = mean_attention_distance(network, images(network, 2))
 
-    layers = [place for place, mixer in network.architecture.mixers() if mixer.kernel is None]
+    layers = [place for place, mixer in network.architecture.mixers() if mixer.window is None]
     assert [layer.place for layer in found.layers] == layers if layers else found is None
     if found is not None:
         assert 0 < found.share < 2
@@ -149,5 +148,5 @@ def test_images_that_are_weighed_one_by_one_come_to_the_same(monkeypatch):
 
 
 def test_an_attention_that_nobody_described_is_refused():
-    with pytest.raises(TypeError, match="the weights of a GlobalMixer are not known"):
-        attention_weights(GlobalMixer(), torch.zeros(1))
+    with pytest.raises(TypeError, match="the weights of a SpatialMixer are not known"):
+        head_distances(SpatialMixer(), torch.zeros(1, 1, 1), torch.zeros(1, 1))

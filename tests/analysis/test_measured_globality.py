@@ -32,7 +32,7 @@ from archsearch.analysis.mixer_sites import Operator, arrivals, mixer_sites, win
 from archsearch.counting import reach
 from archsearch.stages import ConvStage, ConvStem, Mixer, PatchStem, TokenTransformerStage
 from archsearch.stages.residual import conv
-from archsearch.stages.tokens import projected_split
+from archsearch.stages.tokens import ProjectedSplit
 
 ALL = 10_000
 every = pytest.mark.parametrize("parts", every_part().values(), ids=every_part().keys())
@@ -226,7 +226,7 @@ def test_one_random_sign_a_place_estimates_the_exact_jacobian(stage):
 
 def test_many_signs_give_the_norm_itself():
     """Of a split's projection: ``|W_v|`` of each pixel of the window."""
-    split = projected_split(2, 3, 1, 5)
+    split = ProjectedSplit(2, 3, 1, 5)
     x = torch.randn(1, 2, 3, 3, requires_grad=True)
     out = split(x).transpose(1, 2).reshape(1, 5, 3, 3)
     middle = torch.tensor([1])
@@ -246,7 +246,7 @@ def test_every_kind_has_a_reach_and_a_weight_for_each_of_its_mixers(parts, size)
     network = awake(*parts, height=size[0], width=size[1])
     found = measured_globality(network, images(network, 2), positions=4)
 
-    structure = [(place, mixer.kernel, reach(mixer)) for place, mixer in network.architecture.mixers()]
+    structure = [(place, mixer.window, reach(mixer)) for place, mixer in network.architecture.mixers()]
     assert [(mixer.place, mixer.kernel, mixer.structural) for mixer in found.mixers] == structure
     assert all(0 < mixer.realised <= 1 and 0 < mixer.weight <= 1 for mixer in found.mixers)
     assert 0 <= found.mean <= 1

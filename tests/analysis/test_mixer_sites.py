@@ -49,14 +49,14 @@ def test_what_arrives_at_a_site_is_the_map_of_its_mixer_and_each_place_behind_it
         assert out.ndim == 4
         for length, across in zip(out.shape[2:], (site.mixer.height, site.mixer.width), strict=True):
             last = site.operator.window.stride * (length - 1) + site.operator.window.offset
-            assert abs(last - (across - 1)) < max(site.operator.window.stride, site.mixer.kernel or 1)
+            assert abs(last - (across - 1)) < max(site.operator.window.stride, site.mixer.window or 1)
 
 
 @every
 def test_only_what_has_queries_and_keys_is_an_attention(parts):
     found = mixer_sites(awake(*parts))
 
-    assert all((site.operator.attention is not None) == (site.mixer.kernel is None) for site in found)
+    assert all((site.operator.attention is not None) == (site.mixer.window is None) for site in found)
 
 
 def test_both_parts_of_a_residual_sum_add_up_to_it():

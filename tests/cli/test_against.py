@@ -160,5 +160,5 @@ def test_a_lost_manifest_is_a_fault_of_the_environment(searched):
 def test_results_without_against_are_the_frontier(searched):
     done = searched.here("results", ZERO)
 
-    assert "Frontier" in done.stdout
+    assert "Pareto front" in done.stdout
     assert "hypervolume" not in done.stdout

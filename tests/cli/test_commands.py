@@ -33,7 +33,7 @@ def test_run_ends_with_the_frontier(searched):
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = without_terminal(done.stdout)
-    heading = lines.index("Frontier (top1 on validation, test seen by no search)")
+    heading = lines.index("Pareto front (top1 on validation; the search saw no test images)")
     run = load_run(searched.folder / RUN)
     shown = [line.split()[0] for line in lines[heading + 2 : heading + 2 + len(run.frontier)]]
     assert shown == list(run.frontier["architecture"])
@@ -90,7 +90,7 @@ def test_results_come_back_when_they_are_lost(searched):
     assert (done.returncode, done.stderr) == (0, "")
     assert (searched.folder / RUN / "trials.csv").read_bytes() == before
     assert (searched.folder / RUN / "frontier.png").stat().st_size > 10_000
-    assert "Frontier" in done.stdout
+    assert "Pareto front" in done.stdout
 
 
 def test_results_as_json_are_the_frontier(searched):

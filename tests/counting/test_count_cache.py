@@ -320,7 +320,7 @@ def test_a_user_without_a_home_costs_nothing(monkeypatch):
 PROCESSES, EACH = 4, 200
 APPEND = f"""{IMPORT}
 name, file = sys.argv[1:]
-memory = cache.Memory(cache.Path(file))
+memory = cache.CountCache(cache.Path(file))
 print(flush=True)
 sys.stdin.readline()
 for number in range({EACH}):

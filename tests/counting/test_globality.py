@@ -183,7 +183,7 @@ def test_every_figure_keeps_its_range(stem, stages):
     depth, tokens = global_depth(architecture), global_tokens(architecture)
 
     assert 0 <= globality(architecture) <= 1
-    assert (depth is None) == (tokens is None) == (family(architecture) == "all-conv")
+    assert (depth is None) == (tokens is None) == (family(architecture) == "all-local")
     assert depth is None or 0 <= depth <= 1
 
 
@@ -232,10 +232,10 @@ def test_a_network_without_global_mixers_has_no_global_tokens():
 @pytest.mark.parametrize(
     ("stages", "name"),
     [
-        ([CONV, CONV], "all-conv"),
-        ([TOKENS, TOKENS], "all-token"),
-        ([MHSA, MHSA], "global-from-0"),
-        ([MHSA, TOKENS], "global-from-0"),
+        ([CONV, CONV], "all-local"),
+        ([TOKENS, TOKENS], "all-global"),
+        ([MHSA, MHSA], "all-global"),
+        ([MHSA, TOKENS], "all-global"),
         ([CONV, MHSA], "global-from-1"),
         ([CONV, CONV, MHSA, TOKENS], "global-from-2"),
         ([MHSA, CONV], "mixed"),
@@ -251,4 +251,4 @@ def test_a_family_is_named_by_where_the_global_stages_stand(stages, name):
     "stem", [CONV_STEM, PatchStem(channels=8, size=2), T2TStem(channels=8, kernels=(3, 3), strides=(2, 2))]
 )
 def test_a_stem_changes_no_family(stem):
-    assert family(network(stem, CONV)) == "all-conv"
+    assert family(network(stem, CONV)) == "all-local"

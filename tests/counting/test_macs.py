@@ -5,8 +5,10 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+import examples
 import pytest
 import torch
+from examples import one_of_each
 from fvcore.nn import ActivationCountAnalysis
 from fvcore.nn.jit_handles import generic_activation_jit
 from hypothesis import assume, given, settings
@@ -69,6 +71,14 @@ NETWORKS = {
         TokenTransformerStage(channels=16, depth=1, class_token=True, distillation_token=True, gelu="tanh"),
         head=Head(pool="distilled"),
     ),
+    **{
+        name: architecture(examples.STEMS["point"], stage)
+        for name, stage in one_of_each(examples.STAGES).items()
+    },
+    **{
+        f"stem {name}": architecture(stem, examples.STAGES["1x1"])
+        for name, stem in one_of_each(examples.STEMS).items()
+    },
 }
 SPACES = Path(__file__).parents[2] / "spaces"
 
@@ -564,6 +574,7 @@ def test_an_architecture_that_cannot_be_is_refused_before_it_is_counted():
 # --- blocks behind the first ----------------------------------------------------------------------
 
 DEEP = {
+    **one_of_each(examples.STAGES),
     "conv": ConvStage(channels=16, depth=1),
     "conv, stride 2": ConvStage(channels=16, depth=1, stride=2, groups=2, expansion=0.5),
     "conv, basic": ConvStage(channels=16, depth=1, stride=2, kernel=5, block="basic", activation="gelu"),

@@ -1,20 +1,23 @@
 import pytest
 import torch
+import torch.nn.functional as F
+from examples import STAGES, STEMS
+from torch import nn
 
 from archsearch import count_macs, count_params, globality
 from archsearch.architecture import Architecture, Image
 from archsearch.counting import global_shares, reach
-from archsearch.counting.meta_trace import Recorder, meta_trace
+from archsearch.counting.meta_trace import MixerCosts, Recorder, meta_trace, trace_costs
+from archsearch.errors import UncountedOperationError
+from archsearch.shapes import FeatureShape
 from archsearch.stages import (
     ConvStage,
     ConvStem,
     MHSAStage,
     Mixer,
-    PatchStem,
-    T2TStem,
+    SpatialMixer,
     TokenTransformerStage,
 )
-from archsearch.stages.mixing import mixer_of
 
 IMAGE = Image(channels=3, height=32, width=24)
 
@@ -73,44 +76,106 @@ def test_mixers_of_equal_macs_weigh_as_in_the_plain_mean():
     assert global_shares(architecture).globality_macs == pytest.approx(globality(architecture), abs=1e-5)
 
 
-class Listener(Recorder):
-    """Notes the outermost mixers in the order in which they run."""
+@pytest.mark.parametrize("part", [*STEMS.values(), *STAGES.values()], ids=[*STEMS, *STAGES])
+def test_the_modules_that_mix_are_the_mixers_that_a_part_declares(part):
+    """A count refuses other mixers than were promised: it would not know how far they reach."""
+    shape = FeatureShape(8, 32, 24)
 
-    def __init__(self):
-        super().__init__()
-        self.met = []
+    _, work, mixed = trace_costs(lambda: part.build(shape), shape, part.mixers(shape))
 
-    def _end(self, module, arguments, out):
-        if len(self.mixing) == 1:
-            self.met.append(mixer_of(module, arguments[0]))
-        super()._end(module, arguments, out)
+    assert mixed.macs <= sum(costs.macs for costs in work.values())
+    assert (mixed.macs > 0) == (part.mixers(shape) != [])
+    assert (mixed.global_macs > 0) == (part.mixing(shape) == "global")
+
+
+CONV, MHSA = ConvStage(channels=8, depth=1), MHSAStage(channels=8, depth=1, heads=2)
 
 
 @pytest.mark.parametrize(
-    "part",
+    ("promised", "why"),
     [
-        ConvStem(channels=8, kernel=5, stride=2, hidden_channels=(4,)),
-        PatchStem(channels=8, size=4),
-        T2TStem(channels=8, kernels=(7, 3, 3), strides=(2, 2, 1), token_channels=4, attention="softmax"),
-        T2TStem(channels=8, kernels=(7, 3), strides=(2, 2), token_channels=4, attention="performer"),
-        ConvStage(channels=8, depth=2, stride=2, kernel=5, expansion=0.5),
-        ConvStage(channels=8, depth=2, kernel=3, block="basic", shortcut="conv3x3"),
-        ConvStage(channels=8, depth=2, kernel=3, groups=2, expansion=0.5),
-        MHSAStage(channels=8, depth=2, stride=2, heads=2, expansion=0.5),
-        TokenTransformerStage(channels=8, depth=2, stride=2, split_kernel=3, heads=2, mlp_ratio=2),
-        TokenTransformerStage(channels=8, depth=1, split_kernel=1, heads=2, mlp_ratio=2, class_token=True),
+        (CONV.mixers(IMAGE.shape) * 2, "a Sequential has no mixer of window 3, and mixers() promises one"),
+        ([], "a Conv2d is a mixer of window 3, and mixers() promises no such one more"),
+        (MHSA.mixers(IMAGE.shape), "a Conv2d is a mixer of window 3, and mixers() promises no such one more"),
     ],
-    ids=lambda part: f"{part.kind}-{part.model_dump(exclude_defaults=True)}"[:60],
+    ids=["one too many", "none", "another"],
 )
-def test_the_modules_that_mix_are_the_mixers_that_a_part_declares(part):
-    shape = IMAGE.shape
-    listener = Listener()
+def test_other_mixers_than_were_promised_are_refused(promised, why):
+    with pytest.raises(UncountedOperationError) as raised:
+        trace_costs(lambda: CONV.build(IMAGE.shape), IMAGE.shape, promised)
 
-    meta_trace(lambda: part.build(shape), shape, listener)
+    assert raised.value.lines() == [why]
 
-    # An attention over tokens sees no map; where it stands is the business of its part.
-    reached = sorted(reach(mixer) for mixer in listener.met)
-    assert reached == pytest.approx(sorted(reach(mixer) for mixer in part.mixers(shape)))
+
+def test_tokens_of_a_single_place_reach_nowhere():
+    """A token of the stage's own stands beside the place; it is no place of the map."""
+    stem, stage = (
+        ConvStem(channels=8, kernel=1, stride=8),
+        TokenTransformerStage(channels=8, depth=1, entry="direct", class_token=True),
+    )
+    architecture = Architecture(
+        image=Image(channels=3, height=8, width=8), classes=10, stem=stem, stages=(stage,)
+    )
+
+    assert global_shares(architecture).globality_macs == globality(architecture) == 0
+
+
+# --- what mixes and belongs to no mixer -----------------------------------------------------------
+
+
+class Outside(nn.Module):
+    """A module that is one function, and no mixer."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.weight = nn.Parameter(torch.ones(24, 24))
+
+    def forward(self, x):
+        return self.function(x, self.weight)
+
+
+class Inside(SpatialMixer, Outside):
+    """The same as a mixer."""
+
+
+MIXING = {
+    "scaled_dot_product_attention": lambda x, _: F.scaled_dot_product_attention(x, x, x),
+    "matmul": lambda x, _: x @ x.transpose(2, 3),
+    "bmm": lambda x, _: torch.bmm(x[0], x[0].transpose(1, 2)),
+    "conv2d": lambda x, _: F.conv2d(x, torch.ones(3, 3, 3, 3)),
+    "unfold": lambda x, _: F.unfold(x, 3),
+    "matmul from the left": lambda x, weight: weight @ x.transpose(2, 3),
+}
+POINTWISE = {
+    "a product with a parameter": lambda x, weight: x @ weight,
+    "a product with a view of one": lambda x, weight: x @ weight.T[:, :5],
+    "a linear layer": F.linear,
+    "a pointwise convolution": lambda x, _: F.conv2d(x, torch.ones(3, 3, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_work_that_mixes_in_no_mixer_is_refused_with_its_module(name):
+    function = MIXING[name]
+    with pytest.raises(UncountedOperationError) as raised:
+        trace_costs(lambda: nn.Sequential(nn.Identity(), Outside(function)), IMAGE.shape)
+
+    (line,) = raised.value.lines()
+    assert line.startswith(f"{name.split()[0]} in 1 (Outside): mixes places, and no mixer says how far; ")
+    assert "archsearch.stages.SpatialMixer" in line
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_the_same_work_in_a_mixer_counts_as_mixing(name):
+    _, work, mixed = trace_costs(lambda: Inside(MIXING[name]), IMAGE.shape)
+
+    assert mixed.macs == mixed.global_macs == sum(costs.macs for costs in work.values())
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_work_at_each_place_alone_needs_no_mixer(name):
+    assert trace_costs(lambda: Outside(POINTWISE[name]), IMAGE.shape)[2] == MixerCosts()
 
 
 def test_watching_leaves_no_hooks_behind():

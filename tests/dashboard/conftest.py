@@ -40,7 +40,7 @@ def searched(tmp_path_factory):
     (folder / "space.yaml").write_text(SPACE)
     with pytest.MonkeyPatch.context() as patch:
         # As with a limit that has to be measured: it is known when the candidate is judged, and not before.
-        patch.setattr(FeasibleSpace, "reasons_against", lambda self, point: self.space.reasons_against(point))
+        patch.setattr(FeasibleSpace, "violations", lambda self, point: self.space.violations(point))
         run_study(load_space(folder / "space.yaml"), STUDY, folder / "run", evaluate=accuracy)
     add(folder / "run", rungs=RUNGS, samples=400, train_loss=0.9, val_loss=1.0)
     return folder / "run"

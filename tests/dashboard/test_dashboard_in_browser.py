@@ -54,7 +54,7 @@ def test_the_front_names_the_objectives(study_page):
 
 
 def test_our_figures_are_drawn(study_page):
-    assert ">Frontier</text>" in study_page
+    assert ">Pareto front</text>" in study_page
     assert ">Map: best accuracy (trained candidates)</text>" in study_page
     assert "globality (0 local, 1 global)</text>" in study_page
 

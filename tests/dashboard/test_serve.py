@@ -1,4 +1,4 @@
-"""Where the dashboard listens: this machine alone, unless the user says to know better."""
+"""Where the dashboard listens: this machine alone, unless the user allows more."""
 
 import re
 import socket
@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from archsearch.cli.app import app
-from archsearch.dashboard import bound, refuse_open, serve, url_of
+from archsearch.dashboard import bind_server, refuse_open, serve, url_of
 from archsearch.errors import EnvironmentFaultError, InputError
 
 
@@ -24,31 +24,31 @@ def taken():
 def test_a_usual_port_that_is_taken_is_replaced_by_a_free_one(taken, monkeypatch):
     monkeypatch.setattr(serve, "PORT", taken)
 
-    with bound("127.0.0.1", None) as server:
+    with bind_server("127.0.0.1", None) as server:
         assert server.server_port != taken
         assert url_of(server) == f"http://127.0.0.1:{server.server_port}"
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_refused(taken):
     with pytest.raises(EnvironmentFaultError, match=f"--port {taken} on 127.0.0.1: .*in use; give another"):
-        bound("127.0.0.1", taken)
+        bind_server("127.0.0.1", taken)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
 def test_this_machine_needs_no_flag(host):
-    refuse_open(host, known=False)
+    refuse_open(host, insecure=False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "somewhere.example"])
 def test_others_are_let_in_only_with_a_flag(host):
-    refuse_open(host, known=True)
+    refuse_open(host, insecure=True)
 
     with pytest.raises(InputError) as caught:
-        refuse_open(host, known=False)
+        refuse_open(host, insecure=False)
 
     assert str(caught.value) == (
         f"archsearch dashboard: --host: {host} can be reached from other machines, and the dashboard asks for no "
-        "password; leave it out and reach 127.0.0.1 through ssh -L, or add --i-know-it-is-open"
+        "password; leave it out and reach 127.0.0.1 through ssh -L, or add --insecure"
     )
 
 
@@ -84,7 +84,7 @@ def test_the_command_serves_until_it_is_stopped(searched, visited, capsys):
 
 def test_the_command_warns_loudly_of_an_open_door(searched, visited, capsys):
     app(
-        ["dashboard", str(searched), "--host", "0.0.0.0", "--i-know-it-is-open", "--writable"],
+        ["dashboard", str(searched), "--host", "0.0.0.0", "--insecure", "--writable"],
         standalone_mode=False,
     )
 

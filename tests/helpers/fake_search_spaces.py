@@ -41,7 +41,7 @@ def blind(*costs, **settings):
 
 
 @dataclass(frozen=True)
-class Point:
+class Answered:
     """Answers, by question."""
 
     answers: tuple[tuple[str, Any], ...]
@@ -71,9 +71,9 @@ class Made:
             return answers[name]
 
         self.questions(ask)
-        return Point(tuple(answers.items()))
+        return Answered(tuple(answers.items()))
 
-    def reasons_against(self, point):
+    def violations(self, point):
         return self.against(point)
 
     def costs(self, point):
@@ -112,19 +112,19 @@ def lever_top1(point):
     return sum(point[f"stages.{n}.channels"] * 2**n for n in LEVERS) / sum(4 * 2**n for n in LEVERS)
 
 
-def known(slot, state="trained", top1=(0.5,), **settings):
+def observation(slot, state="trained", top1=(0.5,), **settings):
     """A candidate that was read as often as there are numbers."""
-    usual = {"identity": f"number {slot}", "answers": {}, "choices": {}, "stratum": "all"}
+    usual = {"identity": f"number {slot}", "answers": {}, "choices": {}, "family": "all"}
     readings = tuple(Reading(share) for share in top1)
     return Observation(slot=slot, state=state, readings=readings, **{**usual, **settings})
 
 
-def known_of(space, slot, proposal, state="trained", top1=(0.5,), **settings):
+def observation_of(space, slot, proposal, state="trained", top1=(0.5,), **settings):
     """The same of a point."""
     point = proposal.architecture
     usual = {"costs": space.costs(point), "features": space.features(point)}
     usual |= {"identity": point.id, "answers": proposal.params, "choices": proposal.choices}
-    return known(slot, state, top1, **{**usual, **settings})
+    return observation(slot, state, top1, **{**usual, **settings})
 
 
 def history(space, count, top1=lambda point: int.from_bytes(point.id.encode()) % 97 / 97, seed=0):
@@ -133,12 +133,12 @@ def history(space, count, top1=lambda point: int.from_bytes(point.id.encode()) %
     drawn = {}
     for _ in range(50 * count):
         proposal = proposal_of(space, trial)
-        if not space.reasons_against(proposal.architecture):
+        if not space.violations(proposal.architecture):
             drawn.setdefault(proposal.architecture.id, proposal)
         if len(drawn) == count:
             break
     return [
-        known_of(space, slot, proposal, top1=(top1(proposal.architecture),))
+        observation_of(space, slot, proposal, top1=(top1(proposal.architecture),))
         for slot, proposal in enumerate(drawn.values())
     ]
 

@@ -18,7 +18,7 @@ def searched(tmp_path_factory):
     (folder / "mixed.yaml").write_text(MIXED)
     with pytest.MonkeyPatch.context() as patch:
         # As with a limit that has to be measured: it is known when the candidate is judged, and not before.
-        patch.setattr(FeasibleSpace, "reasons_against", lambda self, point: self.space.reasons_against(point))
+        patch.setattr(FeasibleSpace, "violations", lambda self, point: self.space.violations(point))
         run_study(load_space(folder / "mixed.yaml"), STUDY, folder / "run", evaluate=table)
     return folder / "run"
 

@@ -5,26 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+from fake_search_spaces import NINETY_SIX
 
 from archsearch.proxy import Recipe
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import search
 
-# 4 channels of the stem x 3 channels x 2 depths x (2 kernels + 2 numbers of heads) = 96 architectures.
-TINY = """\
-name: tiny
-image: {channels: 1, height: 8, width: 8}
-classes: 10
-stem: {kind: conv, channels: {choice: [4, 6, 8, 10]}, kernel: 3, stride: 2}
-stages:
-  - channels: {choice: [8, 12, 16]}
-    depth: {range: [1, 2]}
-    stride: 1
-    kind:
-      conv: {kernel: {choice: [1, 3]}, expansion: 0.5}
-      mhsa: {heads: {choice: [2, 4]}, expansion: 0.5, position: none}
-"""
+# 96 architectures, of which four heads in six channels cannot be built.
+TINY = NINETY_SIX.replace("ninety-six", "tiny").replace("heads: {choice: [1, 2]}", "heads: {choice: [2, 4]}")
 # 2 x 3 = 6 architectures.
 SIX = """\
 name: six

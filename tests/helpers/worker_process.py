@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from archsearch.storage.optuna_storage import close, open_study
+from archsearch.storage.open import close, open_for_work
 from archsearch.workers.locks import folder_locks, postgres_locks
 
 
@@ -46,7 +46,7 @@ def join(_locks, where):
     """One more worker of a record that may be empty."""
     with locks_of(where) as locks:
         with locks.turn():
-            study = open_study(where, "one", ("top1", "macs"))
+            study = open_for_work(where, "one", ("top1", "macs"))
             number = study.ask().number
         close(study)
     print(number, flush=True)

@@ -1,16 +1,14 @@
-"""An architecture as a drawing and as a table: every part is there, with what it costs and how it mixes."""
+"""An architecture as a drawing: every part is there, with what it costs and how it mixes."""
 
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from matplotlib.image import imread
 
-from archsearch.counting import count_macs, count_params
-from archsearch.errors import InputError
-from archsearch.plots.architecture import WIDTH, Box, Label, architecture_svg, drawn, save_drawing
-from archsearch.results.parts import architecture_table, described, part_rows, words
+from archsearch.counting import count_macs
+from archsearch.plots.architecture import WIDTH, Box, Label, architecture_svg, lay_out
+from archsearch.results.parts import architecture_table, read_description
 from archsearch.space import load_architecture, load_space
 
 SPACES = Path(__file__).parent.parent.parent / "spaces"
@@ -63,7 +61,7 @@ def test_local_and_global_parts_differ_in_grey_print_too(mixed):
 
 
 def test_the_strip_shares_the_macs_out(mixed):
-    strip = [mark for mark in drawn(mixed).marks if isinstance(mark, Box) and mark.edge == "#ffffff"]
+    strip = [mark for mark in lay_out(mixed).marks if isinstance(mark, Box) and mark.edge == "#ffffff"]
     total = sum(box.width for box in strip)
     macs = count_macs(mixed)
 
@@ -81,7 +79,7 @@ def test_json_data_and_architecture_are_drawn_alike(mixed):
 
 
 def test_nothing_is_drawn_outside(published):
-    drawing = drawn(published)
+    drawing = lay_out(published)
     boxes = [mark for mark in drawing.marks if isinstance(mark, Box)]
     labels = [mark for mark in drawing.marks if isinstance(mark, Label)]
 
@@ -110,64 +108,9 @@ def test_a_drawing_refers_to_nothing(mixed):
     assert names == {"svg", "title", "rect", "text", "path"}
 
 
-def test_it_is_written_as_svg_and_as_png(mixed, tmp_path):
-    save_drawing(mixed, tmp_path / "a.svg")
-    save_drawing(mixed, tmp_path / "a.png")
-
-    assert (tmp_path / "a.svg").read_text(encoding="utf-8") == architecture_svg(mixed)
-    assert imread(tmp_path / "a.png").shape[1] == 1400
-    assert {path.name for path in tmp_path.iterdir()} == {"a.svg", "a.png"}
-
-
-def test_another_ending_is_refused(mixed, tmp_path):
-    with pytest.raises(InputError) as caught:
-        save_drawing(mixed, tmp_path / "a.gif")
-
-    assert (
-        str(caught.value) == f"{tmp_path}/a.gif: a drawing cannot be written as .gif; use one of .svg, .png"
-    )
-
-
-def test_the_table_adds_up(published):
-    rows = part_rows(published)
-
-    assert sum(row.macs for row in rows) == count_macs(published).total
-    assert sum(row.params for row in rows) == count_params(published)
-    assert sum(row.share for row in rows) == pytest.approx(1)
-    assert [row.place for row in rows] == [*(place for place, _ in published.parts), "head"]
-
-
-def test_the_table_is_markdown(mixed):
-    header, rule, *rows = architecture_table(mixed).splitlines()
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-
-    assert header.startswith("| part | kind | mixing | fields | output | MACs |")
-    assert {len(row) for row in cells} == {9}
-    assert set(rule) <= set("|- ")
-    assert cells[1][:5] == ["stages.0", "conv x 2", "local", "stride 1, kernel 5, expansion 0.25", "32x8x8"]
-    assert cells[2][8] == "1.00"
-    assert cells[-1][5] == f"**{count_macs(mixed).total:,}**"
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("kernel", 3, "kernel 3"),
-        ("mlp_ratio", 4.0, "mlp ratio 4"),
-        ("kernels", (7, 3, 3), "kernels 7, 3, 3"),
-        ("hidden_channels", (), "hidden channels none"),
-        ("class_token", True, "class token"),
-        ("qkv_bias", False, "no qkv bias"),
-        ("pool", "max", "pool max"),
-    ],
-)
-def test_fields_are_said_in_words(name, value, said):
-    assert words(name, value) == said
-
-
 def test_random_points_of_a_space_can_be_drawn():
     space = load_space(SPACES / "hybrid.yaml")
     for seed in range(5):
         architecture = space.draw(seed)
         assert architecture.layout in texts(architecture_svg(architecture))[0]
-        assert described(architecture.model_dump_json()).id == architecture.id
+        assert read_description(architecture.model_dump_json()).id == architecture.id

@@ -7,7 +7,7 @@ from torch import nn
 from archsearch.profiling import conditions_of
 from archsearch.profiling.shares import Stopwatch, global_latency_share
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import GlobalMixer
+from archsearch.stages import SpatialMixer
 
 CPU, IMAGE = conditions_of("cpu"), FeatureShape(1, 4, 4)
 
@@ -22,7 +22,7 @@ class Sleeps(nn.Module):
         return x
 
 
-class SleepsGlobally(Sleeps, GlobalMixer):
+class SleepsGlobally(Sleeps, SpatialMixer):
     pass
 
 
@@ -57,9 +57,9 @@ def test_listening_ends_with_its_context():
     watch = Stopwatch(torch.device("cpu"))
 
     with watch.on(network):
-        watch.share(lambda: network(torch.zeros(1)))
+        watch.share(lambda: network(torch.zeros(1, 1, 4, 4)))
     heard = len(watch.marks)
-    network(torch.zeros(1))
+    network(torch.zeros(1, 1, 4, 4))
 
     assert heard == len(watch.marks) == 2
 
@@ -67,7 +67,7 @@ def test_listening_ends_with_its_context():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_a_gpu_tells_it_by_its_events():
-    class Multiplies(GlobalMixer):
+    class Multiplies(SpatialMixer):
         def forward(self, x):
             big = torch.ones(2048, 2048, device=x.device)
             for _ in range(10):

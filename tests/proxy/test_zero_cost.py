@@ -4,8 +4,10 @@ import dataclasses
 import math
 from pathlib import Path
 
+import examples
 import pytest
 import torch
+from examples import one_of_each
 from torch import nn
 
 from archsearch import load_space
@@ -42,6 +44,7 @@ CPU = torch.device("cpu")
 SPACES = sorted((Path(__file__).parents[2] / "spaces").glob("*.yaml"))
 DOT = FeatureShape(2, 1, 1)
 STEMS = {
+    **one_of_each(examples.STEMS),
     "conv": ConvStem(channels=16, stride=2, pool="max"),
     "patch": PatchStem(channels=16, size=4),
     "t2t": T2TStem(channels=16, kernels=(3, 3), strides=(2, 2), token_channels=8),
@@ -50,6 +53,7 @@ STEMS = {
     ),
 }
 STAGES = {
+    **one_of_each(examples.STAGES),
     "conv": ConvStage(channels=32, depth=2, stride=2),
     "conv, basic": ConvStage(channels=16, depth=2, block="basic", shortcut="avgpool_conv1x1"),
     "conv, silu": ConvStage(

@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from run_fixtures import copy, run, searched  # noqa: F401
 
 from archsearch.api import run_study
 from archsearch.report import write_report
-from archsearch.results.measured_globality import COLUMNS as REALISED
+from archsearch.results.measured_globality import COLUMNS as MEASURED
 from archsearch.results.proxies import proxy_report
 from archsearch.results.swaps import COLUMNS as SWAPS
 from archsearch.space import load_space
@@ -33,7 +34,7 @@ IMAGE, SCRIPT, FORMULA = (
     "</script><script>alert(2)</script>",
     "$\\frac{$ & 'x\"",
 )
-FAMILIES = ["all-conv", "global-from-1", "global-from-2", "mixed", "all-token"]
+FAMILIES = ["all-local", "global-from-1", "global-from-2", "mixed", "all-global"]
 
 
 def table(architecture, recipe):
@@ -66,7 +67,11 @@ def hostile(small, tmp_path_factory):
     (folder / "run.json").write_text(json.dumps(manifest))
     trials = thousand(small)
     made = dataclasses.replace(
-        small, folder=folder, trials=trials, swaps=swaps(trials), realised=realised(trials)
+        small,
+        folder=folder,
+        trials=trials,
+        swaps=swaps(trials),
+        measured_globality=measured_globality(trials),
     )
     made.__dict__["importance"] = importance()
     made.__dict__["proxies"] = proxy_report(trials.head(40))  # of a thousand, its resamples take a while
@@ -137,11 +142,11 @@ def swaps(trials):
     return pd.DataFrame(rows, columns=list(SWAPS)).astype(SWAPS)
 
 
-def realised(trials):
-    """Four winners that were asked."""
+def measured_globality(trials):
+    """Four winners that were measured."""
     chosen = trials.iloc[10:14][["architecture", "number", "layout", "family", "globality"]]
-    frame = chosen.assign(realised_globality=0.3, realised_low=0.2, realised_high=0.4, erf_side=0.5, images=8)
-    return frame.reindex(columns=list(REALISED)).astype(REALISED)
+    frame = chosen.assign(measured_globality=0.3, measured_low=0.2, measured_high=0.4, erf_side=0.5, images=8)
+    return frame.reindex(columns=list(MEASURED)).astype(MEASURED)
 
 
 def importance():

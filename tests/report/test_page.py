@@ -21,7 +21,7 @@ FIGURES = (
     "price",
     "disagreement",
     "swaps",
-    "realised",
+    "measured_globality",
     "importance",
     "proxies",
     "rungs",

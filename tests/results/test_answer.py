@@ -1,12 +1,13 @@
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from trial_frames import trials_of
 
-from archsearch.results.answer import with_unit
+from archsearch.results.answer import explain_codes
+from archsearch.results.repeats import repeats_frame
 from archsearch.results.run import Run
-from archsearch.stats.seeds import repeats_frame
 
 LOCAL = {"latency_ms": 2.0, "top1": 0.50}
 GLOBAL = {"latency_ms": 2.0, "family": "global-from-1", "layout": "C-CTT", "globality": 0.6}
@@ -52,7 +53,7 @@ def test_a_difference_that_seeds_do_not_explain_stands_with_its_interval():
     # Deviation 0.001 with two degrees of freedom.
     (line,) = told(
         run_of(LOCAL, {**GLOBAL, "latency_ms": 1.9, "top1": 0.61}, repeats=seeds(0.5, 0.501, 0.499)),
-        "global-from-1 against all-conv",
+        "global-from-1 against all-local",
     )
 
     assert "best against best +0.110 top-1 for 0.1 ms less" in line
@@ -73,7 +74,7 @@ def test_where_seeds_hide_a_difference_the_sentence_says_so():
         {**GLOBAL, "top1": 0.51},
         repeats=seeds(0.50, 0.52, 0.48),
     )
-    (line,) = told(run, "global-from-1 against all-conv")
+    (line,) = told(run, "global-from-1 against all-local")
 
     assert "+0.010 top-1 at equal latency (-" in line
     assert "not separated by the seeds" in line
@@ -88,7 +89,7 @@ def test_without_repeated_seeds_it_says_that_nobody_knows():
         {**GLOBAL, "top1": 0.61},
     )
 
-    assert "(what seeds make of it is not known)" in told(run, "against all-conv")[0]
+    assert "(how much of it is due to seeds is not known)" in told(run, "against all-local")[0]
     assert "how far that is the seed's doing is not known" in told(run, "best cell of the map")[0]
     assert run.answer[-1].startswith("No architecture was trained from several seeds")
 
@@ -105,8 +106,8 @@ def test_the_map_names_the_cells_that_the_seeds_do_not_tell_from_the_best():
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([GLOBAL], "No all-conv network was trained"),
-        ([LOCAL], "Only all-conv networks were trained"),
+        ([GLOBAL], "No all-local network was trained"),
+        ([LOCAL], "Only all-local networks were trained"),
     ],
 )
 def test_a_side_that_was_never_tried_is_named(rows, words):
@@ -129,14 +130,27 @@ def test_the_last_sentence_says_what_the_intervals_are_made_of():
     assert line.startswith("Seeds deviate by 0.0100 (2 degrees of freedom, trainings of 512 images)")
 
 
-@pytest.mark.parametrize(
-    ("value", "cost", "written"),
-    [
-        (6.837, "latency_ms", "6.84 ms"),
-        (2_700_000, "macs", "2.7M MACs"),
-        (999, "params", "999 parameters"),
-        (4.1e9, "macs", "4.1G MACs"),
-    ],
-)
-def test_amounts_are_written_as_one_reads_them(value, cost, written):
-    assert with_unit(value, cost) == written
+def test_the_letters_and_families_of_this_run_are_explained():
+    run = run_of(
+        {**LOCAL, "layout": "P-CC"},
+        {**GLOBAL, "layout": "P-CM"},
+        {**GLOBAL, "outcome": "failed", "family": "mixed"},
+    )
+    parts = {"a0": ("patch", "conv", "conv"), "a1": ("patch", "conv", "mhsa")}
+    for name, (stem, *stages) in parts.items():
+        described = {"stem": {"kind": stem}, "stages": [{"kind": kind} for kind in stages]}
+        run.descriptions[name] = json.dumps(described)
+
+    assert explain_codes(run) == (
+        "A layout has a letter for each part, the stem first: C conv, M mhsa and P patch. Families (stages count from "
+        "0): all-local: every stage mixes locally; global-from-1: stages before stage 1 mix locally, the others globally."
+    )
+
+
+def test_a_cost_of_the_users_own_is_told_by_its_name():
+    rows = [{**LOCAL, "top1": 0.6}, GLOBAL]
+    run = run_of(*rows, objectives=("top1", "energy_mj"))
+    run.trials["energy_mj"] = [3.5, 2.5]
+
+    assert "with top-1 0.600 (one training) at 3.5; globality" in run.answer[0]
+    assert told(run, "global-from-1 against all-local: ")

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import matplotlib as mpl
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,8 +12,10 @@ from hypothesis import strategies as st
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, InputError
-from archsearch.results import Run, compare, comparison_lines, load_run, save_comparison_plot
-from archsearch.results.compare import SAME, SAME_MEASURED, spent
+from archsearch.plots.comparison import comparison_figure
+from archsearch.plots.style import save_figure
+from archsearch.results import Run, compare, comparison_lines, load_run
+from archsearch.results.compare import SAME, SAME_MEASURED, add_spent
 from archsearch.results.trials import columns, dtypes
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig
@@ -77,7 +78,7 @@ def refusal(runs):
 
 
 def sums(*rows):
-    ended = spent(table_of(*rows))
+    ended = add_spent(table_of(*rows))
     return list(zip(ended["trials"], ended["samples"], ended["seconds"], strict=True))
 
 
@@ -127,7 +128,7 @@ def test_trials_count_in_the_order_of_their_ends():
     slow = trial(SMALL, seconds=9.0, started=MIDNIGHT)
     quick = trial(LARGE, seconds=2.0, samples=7, started=MIDNIGHT + pd.Timedelta(seconds=1))
 
-    assert list(spent(table_of(slow, quick))["number"]) == [1, 0]
+    assert list(add_spent(table_of(slow, quick))["number"]) == [1, 0]
     assert sums(slow, quick) == [(1, 7, 2.0), (2, 107, 11.0)]
 
 
@@ -445,8 +446,7 @@ def test_the_picture_has_a_line_a_run_and_units(two, seeds, tmp_path, axis):
     unmeasured = {name: replace(run, trials=without_samples(run)) for name, run in seeds.items()}
     comparison = two if axis.startswith("training") else compare(unmeasured)
     picture = tmp_path / "against.svg"
-    with mpl.rc_context({"svg.fonttype": "none"}):
-        save_comparison_plot(comparison, picture)
+    save_figure(comparison_figure(comparison), picture)
 
     words = [axis, "hypervolume (share of the space of all runs)", "top1, macs", *comparison.final["run"]]
     assert all(word in picture.read_text() for word in words)

@@ -27,9 +27,9 @@ LOCAL = [
     {"latency_ms": 4.0, "top1": 0.30},
 ]
 TOKENS = [
-    {"latency_ms": 2.0, "top1": 0.45, "family": "all-token", "layout": "P-TTT", "globality": 0.9},
-    {"latency_ms": 4.0, "top1": 0.65, "family": "all-token", "layout": "P-TTT", "globality": 0.9},
-    {"latency_ms": 5.0, "top1": 0.60, "family": "all-token", "layout": "P-TTT", "globality": 0.8},
+    {"latency_ms": 2.0, "top1": 0.45, "family": "all-global", "layout": "P-TTT", "globality": 0.9},
+    {"latency_ms": 4.0, "top1": 0.65, "family": "all-global", "layout": "P-TTT", "globality": 0.9},
+    {"latency_ms": 5.0, "top1": 0.60, "family": "all-global", "layout": "P-TTT", "globality": 0.8},
 ]
 TRIALS = trials_of(*LOCAL, *TOKENS)
 
@@ -41,9 +41,9 @@ def families():
 
 def test_a_row_is_a_family_from_local_to_global(families):
     assert list(families.columns) == list(FAMILY_COLUMNS)
-    assert families["family"].tolist() == ["all-conv", "all-token"]
-    four = trials_of(*({"family": name} for name in ("mixed", "all-token", "global-from-1", "all-conv")))
-    assert [name for name, _ in members(four)] == ["all-conv", "global-from-1", "mixed", "all-token"]
+    assert families["family"].tolist() == ["all-local", "all-global"]
+    four = trials_of(*({"family": name} for name in ("mixed", "all-global", "global-from-1", "all-local")))
+    assert [name for name, _ in members(four)] == ["all-local", "global-from-1", "mixed", "all-global"]
 
 
 def test_trained_and_its_share_count_candidates_trained_to_the_end(families):
@@ -52,7 +52,7 @@ def test_trained_and_its_share_count_candidates_trained_to_the_end(families):
 
 
 def test_on_frontier_counts_the_points_of_the_common_front(families):
-    # 1 ms 0.40 and 2 ms 0.50 of all-conv; 4 ms 0.65 of all-token.
+    # 1 ms 0.40 and 2 ms 0.50 of all-local; 4 ms 0.65 of all-global.
     assert families["on_frontier"].tolist() == [2, 1]
 
 
@@ -119,7 +119,7 @@ def test_fronts_have_the_points_that_no_other_of_the_family_beats_cheapest_first
     frame = fronts_frame(TRIALS, "latency_ms")
 
     assert list(frame.columns) == list(FRONT_COLUMNS)
-    assert frame["family"].tolist() == ["all-conv"] * 3 + ["all-token"] * 2
+    assert frame["family"].tolist() == ["all-local"] * 3 + ["all-global"] * 2
     assert frame["number"].tolist() == [0, 1, 2, 4, 5]
     assert frame["architecture"].tolist() == ["a0", "a1", "a2", "a4", "a5"]
     assert frame["layout"].tolist() == ["C-CCC"] * 3 + ["P-TTT"] * 2
@@ -134,7 +134,7 @@ def price():
 
 
 def test_price_is_the_best_of_the_family_against_the_best_of_all_conv(price):
-    assert (price["family"], price["number"], price["against"]) == ("all-token", 5, 2)
+    assert (price["family"], price["number"], price["against"]) == ("all-global", 5, 2)
     assert (price["cost"], price["cost_against"]) == (4.0, 4.0)
     assert (price["top1"], price["top1_against"]) == (0.65, 0.55)
     assert price["gain"] == pytest.approx(0.10)

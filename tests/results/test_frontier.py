@@ -1,12 +1,19 @@
 """The frontier: what no other trial beats on every objective. By hand on small tables, then by its definition."""
 
+import warnings
+
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState, create_trial
 
 from archsearch.results.frontier import frontier_frame, non_dominated
+from archsearch.results.trials import trials_frame
+from archsearch.storage.trial_store import frontier_trials
 
 BOTH = ("top1", "macs")
 
@@ -113,8 +120,85 @@ tables = st.integers(1, 4).flatmap(lambda width: st.lists(st.tuples(*[few] * wid
 @given(rows=tables)
 def test_the_frontier_is_what_nothing_dominates(rows):
     names = ("top1", "latency_ms", "macs", "params")[: len(rows[0])]
-    directions = {name: "maximize" if name == "top1" else "minimize" for name in names}
 
-    kept = non_dominated(pd.DataFrame(rows, columns=list(names)), directions)
+    kept = non_dominated(pd.DataFrame(rows, columns=list(names)))
 
     assert list(kept) == [not any(dominates(other, row) for other in rows) for row in rows]
+
+
+OUTCOMES = ("trained", "trained", "trained", "infeasible", "failed", "stopped", "paused", "running")
+STATES = {
+    "trained": TrialState.COMPLETE,
+    "infeasible": TrialState.PRUNED,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "paused": TrialState.RUNNING,
+    "running": TrialState.RUNNING,
+}
+
+
+def study_of(rows, names):
+    """A study in memory with a trial a row: outcome, excess over a limit, values; None where nothing was measured."""
+    study = optuna.create_study(
+        directions=["maximize" if name == "top1" else "minimize" for name in names], sampler=RandomSampler()
+    )
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names(list(names))
+    for outcome, excess, *values in rows:
+        attributes = {"outcome": outcome, "architecture": "abc"} | dict(zip(names, values, strict=True))
+        trained = STATES[outcome] == TrialState.COMPLETE
+        study.add_trial(
+            create_trial(
+                state=STATES[outcome],
+                values=values if trained else None,
+                user_attrs=attributes,
+                constraints=None if excess is None else {"macs": excess},
+            )
+        )
+    return study
+
+
+@st.composite
+def recorded(draw):
+    """Trials in every state: few values, so that many tie, and holes in those that were not trained."""
+    names = ("top1", "latency_ms", "macs")[: draw(st.integers(1, 3))]
+    rows = []
+    for outcome in draw(st.lists(st.sampled_from(OUTCOMES), max_size=10)):
+        value = few if outcome == "trained" else st.none() | few
+        excess = draw(st.sampled_from([None, -1.0, 0.0, 1.0]))
+        rows.append((outcome, excess, *(draw(value) for _ in names)))
+    return rows, names
+
+
+@given(recorded())
+def test_the_column_the_frontier_and_the_trials_that_a_search_keeps_are_the_same(found):
+    rows, names = found
+    study = study_of(rows, names)
+    frame = trials_frame(study)
+    on = frame.loc[frame["on_frontier"], "number"].tolist()
+
+    assert sorted(frontier_frame(frame, names)["number"]) == on
+    assert [trial.number for trial in frontier_trials(study)] == on
+    within = {
+        number: row
+        for number, (outcome, excess, *row) in enumerate(rows)
+        if outcome == "trained" and (excess or 0) <= 0
+    }
+    assert on == [n for n, row in within.items() if not any(dominates(o, row) for o in within.values())]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_trained_trial_that_lacks_a_value_is_refused_when_the_record_is_read(missing):
+    study = study_of([("trained", None, 0.5, 10.0), ("trained", None, 0.6, 5.0)], BOTH)
+    trial = study.get_trials(deepcopy=False)[1]
+    trial.user_attrs["macs"] = missing
+
+    with pytest.raises(ValueError, match="trials 1 are trained and lack a value of top1, macs"):
+        trials_frame(study)
+
+
+def test_an_empty_study_has_no_frontier():
+    study = study_of([], BOTH)
+
+    assert trials_frame(study)["on_frontier"].tolist() == []
+    assert frontier_trials(study) == []

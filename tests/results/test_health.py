@@ -5,8 +5,8 @@ import pandas as pd
 from trial_frames import trials_of
 
 from archsearch.results.health import CHECKS, health_lines
+from archsearch.results.repeats import repeats_frame
 from archsearch.results.run import Run
-from archsearch.stats.seeds import repeats_frame
 
 DESCRIPTION = json.dumps({"classes": 10})
 
@@ -97,12 +97,12 @@ def test_a_limit_that_the_whole_front_uses_up_is_named():
 
 def test_a_kind_or_a_family_that_was_never_trained_is_named():
     name = "every family had its chance"
-    rows = [{}, {"outcome": "infeasible", "family": "all-token"}]
+    rows = [{}, {"outcome": "infeasible", "family": "all-global"}]
     kinds = {"stages.0.kind": pd.array(["conv", "mhsa"], dtype="string")}
     ((status, text),) = checked(name, *rows, extra=kinds)
 
     assert status == "warn"
-    assert text == "proposed and never trained: all-token, mhsa at stages.0"
+    assert text == "proposed and never trained: all-global, mhsa at stages.0"
     assert checked(name, {}, {})[0][0] == "ok"
 
 

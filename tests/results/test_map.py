@@ -1,28 +1,23 @@
 import math
 
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from trial_frames import trials_of
 
 from archsearch.results.map import (
     COLUMNS,
-    Grid,
     best_globality,
     coverage,
-    empty_cells,
     map_frame,
-    qd_score,
 )
-from archsearch.stats.seeds import SeedSpread, repeats_frame, seed_spread
+from archsearch.results.repeats import repeats_frame
+from archsearch.stats.seeds import SeedSpread, seed_spread
 
 # 1 to 32 ms in five steps of a factor of two.
 TRIALS = trials_of(
     {"globality": 0.05, "latency_ms": 1.0, "top1": 0.40},
     {"globality": 0.10, "latency_ms": 1.5, "top1": 0.45, "layout": "C-CCM", "family": "global-from-2"},
     {"globality": 0.10, "latency_ms": 3.0, "top1": 0.60},
-    {"globality": 0.90, "latency_ms": 32.0, "top1": 0.70, "family": "all-token"},
+    {"globality": 0.90, "latency_ms": 32.0, "top1": 0.70, "family": "all-global"},
     {"globality": 0.50, "latency_ms": 4.5, "top1": 0.99, "outcome": "stopped"},
 )
 SPREAD = SeedSpread(deviation=0.01, degrees=4, samples=512)
@@ -98,11 +93,6 @@ def test_seeds_of_a_candidate_of_its_own_make_its_interval_narrower():
 
 def test_coverage_counts_cells_with_and_without_a_candidate(frame):
     assert coverage(frame, TRIALS, "latency_ms") == (3, 25)
-    assert len(list(empty_cells(frame, TRIALS, "latency_ms"))) == 22
-
-
-def test_the_quality_diversity_score_is_the_sum_of_the_best(frame):
-    assert qd_score(frame) == pytest.approx(0.45 + 0.60 + 0.70)
 
 
 def test_the_best_globality_is_that_of_the_most_accurate_cell_with_what_seeds_do_not_tell_from_it(frame):
@@ -118,26 +108,3 @@ def test_an_empty_run_has_an_empty_map():
     assert frame.empty
     assert list(frame.columns) == list(COLUMNS)
     assert best_globality(frame, SPREAD) is None
-
-
-def test_candidates_of_one_cost_share_a_column():
-    grid = Grid.of(pd.Series([5.0, 5.0]))
-
-    assert grid.cells == 5
-    assert grid.place(0.5, 5.0) == (2, 0)
-
-
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 1), st.floats(0.01, 1e9)),
-        min_size=1,
-        max_size=20,
-    )
-)
-def test_every_candidate_lies_in_the_cell_whose_edges_hold_it(points):
-    grid = Grid.of(pd.Series([cost for _, cost in points]))
-    for globality, cost in points:
-        row, column = grid.place(globality, cost)
-
-        assert grid.globality[row] <= globality <= grid.globality[row + 1]
-        assert grid.cost[column] <= cost <= grid.cost[column + 1]

@@ -1,4 +1,4 @@
-"""The winners' realised reach as a frame, as a file, and in sentences."""
+"""The winners' measured globality as a frame, as a file, and in sentences."""
 
 import math
 
@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from archsearch.results import load_run, measured_globality_frame, measured_globality_lines, write_results
-from archsearch.results.measured_globality import COLUMNS, interval, no_realised
+from archsearch.results import load_run, measured_globality_frame, measured_globality_lines, write_tables
+from archsearch.results.measured_globality import COLUMNS, no_measured_globality
 
 
 def entry(*values, distance=None, source="search"):
@@ -31,7 +31,7 @@ def trained(count, globality=None):
             "architecture": [f"a{number}" for number in range(count)],
             "number": range(count),
             "layout": "P-C",
-            "family": "all-conv",
+            "family": "all-local",
             "globality": values,
             "outcome": "trained",
         }
@@ -45,7 +45,7 @@ def asked(realised, **settings):
 
 
 def test_it_has_the_documented_columns_and_types_even_if_it_is_empty():
-    for frame in (no_realised(), measured_globality_frame({}, trained(2)), asked([0.1])):
+    for frame in (no_measured_globality(), measured_globality_frame({}, trained(2)), asked([0.1])):
         assert {name: str(kind) for name, kind in frame.dtypes.items()} == COLUMNS
 
 
@@ -57,8 +57,8 @@ def test_several_seeds_come_to_their_mean_and_student_s_interval():
 
     (row,) = frame.to_dict("records")
     low, high = stats.t.interval(0.95, 2, loc=0.3, scale=stats.sem(values))
-    assert row["realised_globality"] == pytest.approx(0.3)
-    assert (row["realised_low"], row["realised_high"]) == pytest.approx((low, high))
+    assert row["measured_globality"] == pytest.approx(0.3)
+    assert (row["measured_low"], row["measured_high"]) == pytest.approx((low, high))
     assert row["attention_distance"] == pytest.approx(0.6)
     assert (row["source"], row["images"], row["erf_side"]) == ("finals", 32, 0.25)
 
@@ -66,11 +66,13 @@ def test_several_seeds_come_to_their_mean_and_student_s_interval():
 def test_one_seed_has_no_interval_and_a_network_without_attention_no_distance():
     (row,) = asked([0.2]).to_dict("records")
 
-    assert all(pd.isna(row[name]) for name in ("realised_low", "realised_high", "attention_distance"))
+    assert all(pd.isna(row[name]) for name in ("measured_low", "measured_high", "attention_distance"))
 
 
 def test_an_interval_stays_within_what_a_reach_can_be():
-    assert interval([0.0, 0.5]) == (0.0, 1.0)
+    (row,) = measured_globality_frame({"realised:a0": entry(0.0, 0.5)}, trained(1)).to_dict("records")
+
+    assert (row["measured_low"], row["measured_high"]) == (0.0, 1.0)
 
 
 def test_who_is_being_asked_or_broke_has_no_row():
@@ -85,14 +87,14 @@ def test_who_is_being_asked_or_broke_has_no_row():
 
 
 def test_no_winners_no_sentence():
-    assert measured_globality_lines(no_realised()) == []
+    assert measured_globality_lines(no_measured_globality()) == []
 
 
 def test_fewer_than_five_winners_rank_nothing():
-    said = ["Realised globality: 4 trained winners, and a rank correlation with globality needs 5."]
+    said = ["Measured globality: 4 trained winners, and a rank correlation with globality needs 5."]
 
     assert measured_globality_lines(asked([0.1, 0.2, 0.3, 0.4])) == said
-    assert measured_globality_lines(asked([0.1]))[0].startswith("Realised globality: 1 trained winner,")
+    assert measured_globality_lines(asked([0.1]))[0].startswith("Measured globality: 1 trained winner,")
 
 
 def test_where_globality_ranks_as_the_networks_do_the_axis_says_so():
@@ -126,17 +128,19 @@ def test_the_attentions_are_said_to_look_so_far():
 
 
 def test_a_run_in_which_nobody_was_asked_has_an_empty_frame_and_no_file(run):
-    assert run.realised.empty
-    assert not (run.folder / "realised.csv").exists()
+    assert run.measured_globality.empty
+    assert not (run.folder / "measured_globality.csv").exists()
 
 
 def test_the_frame_is_written_with_the_results(copy):
     run = load_run(copy)
     rows = run.trials[run.trials["outcome"] == "trained"]
     frame = measured_globality_frame({f"realised:{rows['architecture'].iloc[0]}": entry(0.25)}, run.trials)
-    object.__setattr__(run, "realised", frame)
-    write_results(run)
+    object.__setattr__(run, "measured_globality", frame)
+    (copy / "realised.csv").write_text("of an older version")
+    write_tables(run)
 
-    written = pd.read_csv(copy / "realised.csv")
-    assert list(written["realised_globality"]) == [0.25]
+    written = pd.read_csv(copy / "measured_globality.csv")
+    assert list(written["measured_globality"]) == [0.25]
+    assert not (copy / "realised.csv").exists()
     assert math.isnan(written["attention_distance"][0])

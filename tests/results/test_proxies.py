@@ -142,7 +142,7 @@ def test_a_final_column_that_there_is_not_is_told():
 
 
 def test_columns_have_their_types():
-    report = proxy_report(trials(family="all-conv", globality=0.1))
+    report = proxy_report(trials(family="all-local", globality=0.1))
 
     assert report.dtypes.astype(str).to_dict() == {
         **dict.fromkeys(["proxy", "within", "status"], "string"),
@@ -221,7 +221,7 @@ def test_a_column_of_nothing_has_no_rows(nothing):
 
 
 def test_row_labels_that_come_twice_do_no_harm():
-    frame = trials(nwot=SWAPPED, family=["all-conv"] * 16 + ["all-token"] * 16)
+    frame = trials(nwot=SWAPPED, family=["all-local"] * 16 + ["all-global"] * 16)
     twice = frame.set_index(np.arange(COUNT) % 16)
 
     assert proxy_report(twice).equals(proxy_report(frame))
@@ -232,33 +232,33 @@ def test_macs_have_no_rows_beside_themselves():
 
 
 def test_families_come_from_local_to_global():
-    names = ["all-token", "mixed", "global-from-1", "all-conv"]
+    names = ["all-global", "mixed", "global-from-1", "all-local"]
     report = proxy_report(trials(nwot=SWAPPED, family=np.resize(names, COUNT)))
 
     assert within(report, "nwot") == [
         *("all", "given macs", "minus macs"),
-        *("family all-conv", "family global-from-1", "family mixed", "family all-token"),
+        *("family all-local", "family global-from-1", "family mixed", "family all-global"),
     ]
 
 
 def test_a_family_is_ranked_within_itself():
     # Convolutions in order, token networks in reverse.
     proxy = np.concatenate([np.arange(16), -np.arange(16)])
-    report = proxy_report(trials(nwot=proxy, family=["all-conv"] * 16 + ["all-token"] * 16))
+    report = proxy_report(trials(nwot=proxy, family=["all-local"] * 16 + ["all-global"] * 16))
 
-    assert entry(report, "nwot", "family all-conv")["kendall"] == 1
-    assert entry(report, "nwot", "family all-token")["kendall"] == -1
-    assert entry(report, "nwot", "family all-token")["candidates"] == 16
+    assert entry(report, "nwot", "family all-local")["kendall"] == 1
+    assert entry(report, "nwot", "family all-global")["kendall"] == -1
+    assert entry(report, "nwot", "family all-global")["candidates"] == 16
 
 
 def test_a_single_family_ranks_as_all_do():
-    report = proxy_report(trials(nwot=SWAPPED, family="all-conv"))
+    report = proxy_report(trials(nwot=SWAPPED, family="all-local"))
 
-    assert numbers(entry(report, "nwot", "family all-conv")).equals(numbers(entry(report, "nwot")))
+    assert numbers(entry(report, "nwot", "family all-local")).equals(numbers(entry(report, "nwot")))
 
 
 def test_a_family_of_four_is_counted_but_not_ranked():
-    report = proxy_report(trials(nwot=SWAPPED, family=["mixed"] * 4 + ["all-conv"] * 28))
+    report = proxy_report(trials(nwot=SWAPPED, family=["mixed"] * 4 + ["all-local"] * 28))
     found = entry(report, "nwot", "family mixed")
 
     assert found["candidates"] == 4
@@ -266,9 +266,9 @@ def test_a_family_of_four_is_counted_but_not_ranked():
 
 
 def test_a_family_that_lacks_a_proxy_has_no_row_of_it():
-    frame = trials(nwot=[np.nan] * 16 + [*range(16)], family=["all-conv"] * 16 + ["all-token"] * 16)
+    frame = trials(nwot=[np.nan] * 16 + [*range(16)], family=["all-local"] * 16 + ["all-global"] * 16)
 
-    assert "family all-conv" not in within(proxy_report(frame), "nwot")
+    assert "family all-local" not in within(proxy_report(frame), "nwot")
 
 
 def test_thirds_by_globality_state_what_they_hold():
@@ -315,7 +315,7 @@ def test_thirty_final_trainings_are_enough_and_29_are_not(count, status):
 
 
 def test_the_status_is_that_of_the_proxy_and_stands_in_its_first_row():
-    report = proxy_report(trials(nwot=SWAPPED, family="all-conv"))
+    report = proxy_report(trials(nwot=SWAPPED, family="all-local"))
 
     assert (report["status"].notna() == (report["within"] == "all")).all()
 
@@ -375,7 +375,7 @@ def test_useful_are_those_that_are_on():
 
 
 def test_a_report_that_was_a_file_is_as_good(tmp_path):
-    report = proxy_report(noisy(macs=1, nwot=1).assign(synflow=1.0, family="all-conv"))
+    report = proxy_report(noisy(macs=1, nwot=1).assign(synflow=1.0, family="all-local"))
     report.to_csv(tmp_path / "proxies.csv", index=False)
     report.to_parquet(tmp_path / "proxies.parquet")
 
@@ -478,15 +478,15 @@ def families_of(frame, worse):
     noise = np.where(np.arange(len(frame)) % 2, worse, 0.0)
     drawn = np.random.default_rng(7).normal(size=len(frame))
     return frame.assign(
-        family=np.resize(["all-conv", "all-token"], len(frame)), nwot=frame["nwot"] + noise * drawn
+        family=np.resize(["all-local", "all-global"], len(frame)), nwot=frame["nwot"] + noise * drawn
     )
 
 
 def test_the_family_in_which_the_best_proxy_ranks_worst_is_told():
     lines = told(families_of(noisy(120, macs=9, nwot=0.1), 3))
 
-    assert "nwot ranks worst in family all-token, " in lines[2]
-    assert " of 60 candidates, and best in family all-conv, " in lines[2]
+    assert "nwot ranks worst in family all-global, " in lines[2]
+    assert " of 60 candidates, and best in family all-local, " in lines[2]
     assert "do not separate" not in lines[2]
 
 
@@ -497,7 +497,7 @@ def test_families_that_the_intervals_do_not_separate_are_told_so():
 
 
 def test_a_single_family_is_not_the_worst_one():
-    assert not any("worst" in line for line in told(noisy(macs=9, nwot=1).assign(family="all-conv")))
+    assert not any("worst" in line for line in told(noisy(macs=9, nwot=1).assign(family="all-local")))
 
 
 def test_what_is_switched_off_is_told_with_its_figure():

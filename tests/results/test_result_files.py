@@ -4,18 +4,15 @@ import sqlite3
 import subprocess
 import sys
 
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
 from archsearch.api import run_study, write_all
 from archsearch.errors import EnvironmentFaultError, InputError
-from archsearch.plots.frontier import save_frontier_plot
-from archsearch.results import load_run, write_results
+from archsearch.results import load_run, write_tables
 from archsearch.space import load_space
-from archsearch.storage.optuna_storage import open_study
+from archsearch.storage.open import open_for_work
 from archsearch.study.config import StudyConfig
 
 FILES = ("trials.parquet", "stages.parquet", "trials.csv", "frontier.csv", "frontier.png")
@@ -97,8 +94,8 @@ def test_the_frontier_is_a_picture(run):
     picture = (run.folder / "frontier.png").read_bytes()
 
     assert picture.startswith(PNG)
-    # 7.2 x 4.4 inches of 160 dots each; more than a blank sheet.
-    assert [int.from_bytes(picture[start : start + 4], "big") for start in (16, 20)] == [1152, 704]
+    # 9 x 4.9 inches of 160 dots each; more than a blank sheet.
+    assert [int.from_bytes(picture[start : start + 4], "big") for start in (16, 20)] == [1440, 784]
     assert len(picture) > 15_000
 
 
@@ -107,7 +104,7 @@ def test_a_lost_file_comes_back(copy, name):
     before = (copy / name).read_bytes()
     (copy / name).unlink()
 
-    write_results(load_run(copy))
+    write_all(copy)
 
     assert (copy / name).read_bytes() == before
 
@@ -117,7 +114,7 @@ def test_a_spoilt_file_is_replaced(copy, name):
     before = (copy / name).read_bytes()
     (copy / name).write_text("spoilt")
 
-    write_results(load_run(copy))
+    write_all(copy)
 
     assert (copy / name).read_bytes() == before
 
@@ -136,18 +133,18 @@ def test_looking_at_a_run_changes_nothing(copy):
 
 
 def test_a_run_that_is_going_on_can_be_looked_at(copy):
-    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    study = open_for_work(copy / "study.db", "mixed", ("top1", "macs"))
     study.ask()
 
     run = load_run(copy)
-    write_results(run)
+    write_tables(run)
 
     assert run.trials.iloc[-1]["state"] == "RUNNING"
     assert pd.isna(run.trials.iloc[-1]["outcome"])
 
 
 def test_a_run_whose_first_trial_is_going_on_can_be_looked_at(tmp_path):
-    open_study(tmp_path / "study.db", "new", ("top1", "macs")).ask()
+    open_for_work(tmp_path / "study.db", "new", ("top1", "macs")).ask()
 
     run = load_run(tmp_path)
 
@@ -155,7 +152,7 @@ def test_a_run_whose_first_trial_is_going_on_can_be_looked_at(tmp_path):
 
 
 def test_a_run_without_trials_has_empty_tables_of_the_same_columns(tmp_path, run):
-    open_study(tmp_path / "study.db", "new", ("top1", "macs"))
+    open_for_work(tmp_path / "study.db", "new", ("top1", "macs"))
 
     empty = load_run(tmp_path)
 
@@ -191,34 +188,8 @@ def test_the_accuracy_of_a_single_objective_is_shown_against_macs(searched, tmp_
     assert (tmp_path / "frontier.png").read_bytes().startswith(PNG)
 
 
-@pytest.mark.parametrize("ending", ["svg", "pdf"])
-def test_the_ending_of_a_picture_decides_its_format(run, tmp_path, ending):
-    picture = tmp_path / f"frontier.{ending}"
-    save_frontier_plot(run.trials, run.frontier, "macs", picture, "a title")
-
-    assert picture.read_bytes().startswith({"svg": b"<?xml", "pdf": b"%PDF"}[ending])
-
-
-def test_every_family_can_be_drawn(run, tmp_path):
-    names = ["all-conv", "mixed", "all-token", *(f"global-from-{stage}" for stage in range(12))]
-    trained = run.trials[run.trials["outcome"] == "trained"].head(1)
-    trials = pd.concat([trained] * len(names)).assign(family=names, macs=np.arange(1, len(names) + 1))
-    picture = tmp_path / "families.svg"
-    with mpl.rc_context({"svg.fonttype": "none"}):
-        save_frontier_plot(trials, trials.head(1), "macs", picture, "all families")
-
-    assert all(name in picture.read_text() for name in names)
-
-
-def test_drawing_leaves_the_settings_of_others_alone(run, tmp_path):
-    before = dict(mpl.rcParams)
-    save_frontier_plot(run.trials, run.frontier, "macs", tmp_path / "a.png", "a title")
-
-    assert dict(mpl.rcParams) == before
-
-
 def test_an_interrupted_trial_is_in_the_table_and_not_on_the_frontier(copy):
-    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    study = open_for_work(copy / "study.db", "mixed", ("top1", "macs"))
     trial = study.ask()
     trial.set_user_attr("outcome", "interrupted")
     study.tell(trial, state=TrialState.FAIL)
@@ -229,16 +200,21 @@ def test_an_interrupted_trial_is_in_the_table_and_not_on_the_frontier(copy):
     assert trial.number not in set(run.frontier["number"])
 
 
-def test_results_need_no_torch():
-    code = "import sys, archsearch.results; print('torch' in sys.modules)"
+def test_results_need_no_torch_and_no_matplotlib():
+    code = "import sys, archsearch.results; print({'torch', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "False\n"
+    assert done.stdout == "set()\n"
+
+
+def test_a_notebook_asks_a_run_for_its_answer_and_its_health(run):
+    assert run.answer[0].startswith("Most accurate: trial ")
+    assert set(run.health["status"]) <= {"ok", "warn", "unknown"}
 
 
 def test_a_run_is_read_without_torch(searched):
     code = (
-        "import sys; from archsearch.results import load_run, write_results\n"
+        "import sys; from archsearch.results import load_run, write_tables\n"
         f"print(len(load_run({str(searched)!r}).frontier) > 0, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,9 @@
 """Each documented column of ``run.trials``, held against its definition."""
 
 import math
+import warnings
 
+import optuna
 import pandas as pd
 import pytest
 from two_family_run import STUDY, table
@@ -17,7 +19,7 @@ from archsearch.counting import (
     global_tokens,
     globality,
 )
-from archsearch.results.trials import SHOWN
+from archsearch.results.trials import SHOWN, trials_frame
 
 # What a table in the place of training cannot know, and what this CPU cannot.
 UNKNOWN = ["val_loss", "train_loss", "nwot", "nwot_per_image", "synflow", "trainability", "score_seconds"]
@@ -47,7 +49,7 @@ MEASURED = {
     "device": lambda row: row["device"] != "",
     "global_latency_share": lambda row: (
         row["global_latency_share"] == 0
-        if row["family"] == "all-conv"
+        if row["family"] == "all-local"
         else 0 < row["global_latency_share"] <= 1
     ),
     "profile_seconds": lambda row: 0 < row["profile_seconds"] <= row["seconds"],
@@ -128,3 +130,20 @@ def test_on_frontier_is_not_to_be_beaten(run):
 def test_started_is_the_time_by_the_clock_of_the_machine(run):
     assert math.isfinite(run.trials["started"].max().timestamp())
     assert run.trials["started"].is_monotonic_increasing
+
+
+def test_an_objective_of_the_users_own_has_a_column_and_is_minimised():
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study.set_metric_names(["top1", "energy_mj"])
+    for top1, energy in ((0.5, 2.0), (0.6, 3.0), (0.4, 4.0)):
+        trial = study.ask()
+        for name, value in {"outcome": "trained", "top1": top1, "architecture": f"a{energy}"}.items():
+            trial.set_user_attr(name, value)
+        study.tell(trial, [top1, energy])
+
+    frame = trials_frame(study)
+
+    assert list(frame["energy_mj"]) == [2.0, 3.0, 4.0]
+    assert list(frame["on_frontier"]) == [True, True, False]

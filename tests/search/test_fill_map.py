@@ -1,27 +1,16 @@
 from collections import Counter
+from dataclasses import replace
 
-from fake_search_spaces import Made, history, known_of, stages
+import numpy as np
+import pytest
+from fake_search_spaces import Made, history, observation_of, stages
+from trial_frames import trials_of
 
-from archsearch.results import map as results_map
+from archsearch.results.map import map_frame
 from archsearch.search import ProposalSeed, propose, training_rows
-from archsearch.search.samplers.fill_map import fill_cells
-from archsearch.stats.cells import GLOBALITY_CELLS, cells_of
+from archsearch.search.samplers.fill_map import axes, fill_cells, filled_in
+from archsearch.stats.cells import Grid
 from archsearch.trial import FixedTrial, proposal_of
-
-
-def test_the_search_aims_at_the_cells_that_the_map_shows():
-    assert GLOBALITY_CELLS == results_map.GLOBALITY_CELLS
-
-
-def test_cells_are_fifths_of_globality_and_of_the_logarithm_of_size():
-    points = [(4.0, 0.0), (4.9, 0.19), (5.1, 0.2), (9.0, 1.0), (8.9, 0.99)]
-
-    assert cells_of(points) == [(0, 0), (0, 0), (1, 1), (4, 4), (4, 4)]
-
-
-def test_points_of_one_size_share_a_column():
-    assert cells_of([(4.0, 0.5), (4.0, 0.1)]) == [(2, 0), (0, 0)]
-
 
 # Points of one size, whose globality is their only answer: five cells in a row.
 STRIP = Made(
@@ -36,7 +25,7 @@ STAGES = Made(stages)
 def crowd(space, places):
     """Known candidates at these stages, each of them trained."""
     return [
-        known_of(space, slot, proposal_of(space, FixedTrial({"stages.0.channels": stage})), top1=(0.5,))
+        observation_of(space, slot, proposal_of(space, FixedTrial({"stages.0.channels": stage})), top1=(0.5,))
         for slot, stage in enumerate(places)
     ]
 
@@ -53,8 +42,9 @@ def test_candidates_one_after_another_fill_the_cells_evenly():
     found = crowd(STRIP, range(10))
     for slot in range(10, 58):
         proposal = propose(STRIP, "map", found, ProposalSeed(1, slot))
-        found.append(known_of(STRIP, slot, proposal, top1=(0.5,)))
-    counts = Counter(cell for cell, _ in cells_of([k.features for k in found]))
+        found.append(observation_of(STRIP, slot, proposal, top1=(0.5,)))
+    grid = Grid.of([1.0])
+    counts = Counter(grid.place(k.features[-1], 1.0) for k in found)
 
     assert max(counts.values()) - min(counts.values()) <= 1
 
@@ -70,3 +60,64 @@ def test_where_points_have_no_features_chance_draws():
     proposal = fill_cells(STAGES, training_rows(history(STAGES, 12)), 3)
 
     assert STAGES.sample(FixedTrial(proposal.params)) == proposal.architecture
+
+
+# Points of one globality, that take 1 to 10 ms by a formula of their first feature.
+TIMED = Made(
+    lambda ask: ask("stages.0.channels", *range(100)),
+    cost=lambda point: (None,),
+    told=lambda point: (point["stages.0.channels"] / 25, 0.5),
+)
+
+
+def latency(stage):
+    return 10 ** (stage / 100)
+
+
+def timed(stages):
+    """Trained candidates at these stages, measured."""
+    return [replace(k, costs=(latency(k.answers["stages.0.channels"]),)) for k in crowd(TIMED, stages)]
+
+
+def test_a_cost_that_has_to_be_measured_is_the_axis_all_the_same():
+    # Of the fifths of 1 to 10 ms the third is empty.
+    found = timed([0, *range(1, 38, 2), *range(62, 99, 2), 99])
+
+    for slot in range(40, 50):
+        proposal = propose(TIMED, "map", found, ProposalSeed(0, slot))
+        assert 40 <= proposal.architecture["stages.0.channels"] < 60
+
+
+def test_it_aims_at_the_cells_of_the_map_that_would_be_shown():
+    rows = training_rows(timed(range(0, 100, 9)))
+    pool = [proposal_of(TIMED, FixedTrial({"stages.0.channels": 50}))]
+    features, costs = axes(TIMED, pool, rows)
+    trials = trials_of(
+        *(
+            {"globality": k.features[-1], "latency_ms": k.costs[0], "top1": 0.5}
+            for k in timed(range(0, 100, 9))
+        )
+    )
+    shown = map_frame(trials, "latency_ms")
+    places = [Grid.of(costs[1:]).place(0.5, cost) for cost in costs[1:]]
+
+    assert shown["trials"].tolist() == list(Counter(places).values())
+    assert features[0].tolist() == [2.0, 0.5]
+    assert costs[0] == pytest.approx(latency(50), rel=0.05)
+
+
+def test_a_study_without_costs_is_filled_by_macs_as_its_map_is():
+    _, costs = axes(STRIP, [proposal_of(STRIP, FixedTrial({"stages.0.channels": 3}))], [])
+
+    assert costs == pytest.approx([1e6])
+
+
+def test_costs_are_filled_in_by_what_the_features_say():
+    features = np.array([[1.0, 0.5], [2.0, 0.5], [3.0, 0.5], [4.0, 0.5]])
+    told = filled_in([10.0, 100.0, 1000.0, None], features)
+
+    # Steps of one feature are steps of the logarithm, but for the ridge: of three points, a fourth is drawn in.
+    assert told[:3].tolist() == [1, 2, 3]
+    assert 3 < told[3] < 4
+    # Nothing was measured: MACs, whose logarithm comes first, give the order.
+    assert filled_in([None] * 4, features).tolist() == [1, 2, 3, 4]

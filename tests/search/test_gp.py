@@ -7,7 +7,7 @@ from dataclasses import replace
 import moocore
 import numpy as np
 import pytest
-from fake_search_spaces import Made, among, history, known_of, lever_cost, lever_top1, levers, stages
+from fake_search_spaces import Made, among, history, lever_cost, lever_top1, levers, observation_of, stages
 from scipy.stats import norm
 
 from archsearch.search import training_rows
@@ -248,7 +248,7 @@ def test_the_elite_is_offered_children():
     found = history(wide, 30, top1=lambda point: 0.1)
     for slot, numbers in enumerate(best, start=30):
         told = {f"stages.{n}.channels": number for n, number in enumerate(numbers)}
-        found.append(known_of(wide, slot, proposal_of(wide, FixedTrial(told)), top1=(0.9,)))
+        found.append(observation_of(wide, slot, proposal_of(wide, FixedTrial(told)), top1=(0.9,)))
     offers = offered(wide, training_rows(found), random.Random(0), set())
     alike = [o for o in offers if [o.params[f"stages.{n}.channels"] for n in range(4)].count(0) >= 3]
 

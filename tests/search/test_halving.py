@@ -3,21 +3,21 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
-from fake_search_spaces import known
+from fake_search_spaces import observation
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archsearch.search import Reading, SuccessiveHalving, next_promotion
 
 # Nobody goes on by chance, unless a test says so.
-LADDER = SuccessiveHalving((0.1, 0.3), audit=0.0)
+LADDER = SuccessiveHalving((0.1, 0.3), random_promotion=0.0)
 NUMBERS = st.integers(0, 4)
 
 
 def entry(slot, top1, *costs, state="paused", **settings):
     """A candidate at its first rung, or at the rung of its latest reading."""
     top1 = top1 if isinstance(top1, tuple) else (top1,)
-    return known(slot, state, top1, costs=tuple(map(float, costs)), **settings)
+    return observation(slot, state, top1, costs=tuple(map(float, costs)), **settings)
 
 
 def with_losses(found, losses):
@@ -40,12 +40,12 @@ def sent_on(found, halving=LADDER, *, more_to_come=False):
 
 
 def field_of(top1s, **settings):
-    """One stratum at its first rung, of one objective."""
+    """One family at its first rung, of one objective."""
     return [entry(slot, top1, **settings) for slot, top1 in enumerate(top1s)]
 
 
 def entered(rows, order=None):
-    """Candidates of one stratum at a full rung, that came in this order."""
+    """Candidates of one family at a full rung, that came in this order."""
     slots = order or range(len(rows))
     return [entry(slot, top1 / 10, *costs) for slot, (top1, *costs) in zip(slots, rows, strict=True)]
 
@@ -76,7 +76,7 @@ factors = st.integers(2, 4)
 def test_one_in_so_many_goes_on_rounded_down_while_candidates_may_come_and_then_up(
     entries, factor, before, after
 ):
-    halving = SuccessiveHalving((0.5,), factor, audit=0.0)
+    halving = SuccessiveHalving((0.5,), factor, random_promotion=0.0)
     found = field_of([slot / 10 for slot in range(entries)])
 
     assert halving.quota(entries, complete=False) == before
@@ -89,7 +89,7 @@ def test_one_in_so_many_goes_on_rounded_down_while_candidates_may_come_and_then_
 def test_one_in_three_goes_on_and_one_in_ten_by_chance_unless_it_is_said_otherwise():
     assert (
         SuccessiveHalving(()).reduction_factor,
-        SuccessiveHalving(()).audit,
+        SuccessiveHalving(()).random_promotion,
         SuccessiveHalving(()).seed,
     ) == (3, 0.1, 0)
 
@@ -100,9 +100,11 @@ def test_the_candidate_of_the_lowest_slot_goes_first():
 
 def test_nobody_goes_on_from_no_rung():
     assert next_promotion([], LADDER, more_to_come=False) is None
-    assert next_promotion([known(0, "running", ())], LADDER, more_to_come=False) is None
+    assert next_promotion([observation(0, "running", ())], LADDER, more_to_come=False) is None
     assert (
-        next_promotion(field_of([0.1, 0.2, 0.3]), SuccessiveHalving((), audit=0.0), more_to_come=False)
+        next_promotion(
+            field_of([0.1, 0.2, 0.3]), SuccessiveHalving((), random_promotion=0.0), more_to_come=False
+        )
         is None
     )
 
@@ -115,7 +117,7 @@ def test_a_place_belongs_to_a_candidate_and_not_to_the_order_of_their_ranks():
 def test_on_a_front_it_is_the_room_that_decides():
     # None dominates another. By room: both ends, then (4, 2); by hand in test_dominance.
     found = [entry(0, 0.6, 4), entry(1, 0.2, 0), entry(2, 0.8, 8), entry(3, 0.4, 3)]
-    halving = SuccessiveHalving((0.5,), 2, audit=0.0)
+    halving = SuccessiveHalving((0.5,), 2, random_promotion=0.0)
 
     assert sorted(sent_on(found, halving)) == [1, 2]
 
@@ -148,9 +150,9 @@ def test_who_is_on_the_way_to_a_rung_keeps_it_open():
     found = field_of([0.1, 0.2, 0.3, 0.4])
 
     assert sorted(sent_on(found)) == [2, 3]
-    assert sorted(sent_on([*found, known(4, "running", ())])) == [3]
+    assert sorted(sent_on([*found, observation(4, "running", ())])) == [3]
     # Who left the rung, was stopped or failed before it keeps nothing open.
-    assert sorted(sent_on([*found, known(4, "failed", ())])) == [2, 3]
+    assert sorted(sent_on([*found, observation(4, "failed", ())])) == [2, 3]
 
 
 def test_a_rung_is_open_as_long_as_anybody_waits_to_be_sent_there():
@@ -165,7 +167,7 @@ def test_a_rung_is_open_as_long_as_anybody_waits_to_be_sent_there():
 def test_a_rung_is_open_as_long_as_anybody_is_on_the_way_to_an_earlier_one():
     second = [entry(slot, (0.5, 0.1 * slot)) for slot in range(4)]
 
-    assert sent_on([*second, known(4, "running", ())]).keys() == {3}
+    assert sent_on([*second, observation(4, "running", ())]).keys() == {3}
     assert sent_on([*second, entry(4, 0.5, state="running")]).keys() == {3}
     assert sent_on(second, more_to_come=True).keys() == {3}
 
@@ -184,9 +186,9 @@ def test_candidates_are_compared_at_the_rung_where_they_are_with_all_that_were_t
     assert sent_on(found) == {0: False}
 
 
-def test_each_stratum_sends_its_own_best():
-    bad = [entry(slot, 0.01 * slot, 9, stratum="global") for slot in range(3)]
-    good = [entry(slot, 0.1 * slot, 1, stratum="local") for slot in range(3, 9)]
+def test_each_family_sends_its_own_best():
+    bad = [entry(slot, 0.01 * slot, 9, family="global") for slot in range(3)]
+    good = [entry(slot, 0.1 * slot, 1, family="local") for slot in range(3, 9)]
 
     assert sorted(sent_on([*bad, *good])) == [2, 7, 8]
     assert sorted(sent_on([*good, *bad], more_to_come=True)) == [2, 7, 8]
@@ -200,33 +202,39 @@ def test_training_loss_counts_where_every_candidate_has_one():
     assert sent_on(with_losses(found, [None, None, None])) == {0: False}
 
 
-def test_the_loss_of_another_stratum_decides_nothing():
+def test_the_loss_of_another_family_decides_nothing():
     told = with_losses(field_of([0.9, 0.5, 0.1]), [3.0, 2.0, 1.0])
-    untold = [entry(slot, top1, stratum="other") for slot, top1 in ((3, 0.9), (4, 0.5), (5, 0.1))]
+    untold = [entry(slot, top1, family="other") for slot, top1 in ((3, 0.9), (4, 0.5), (5, 0.1))]
 
     assert sorted(sent_on([*told, *untold])) == [2, 3]
 
 
 def test_chance_sends_on_whoever_it_wants_and_says_so():
-    halving = SuccessiveHalving((0.5,), 3, audit=1.0)
+    halving = SuccessiveHalving((0.5,), 3, random_promotion=1.0)
 
     assert sent_on(field_of([0.1, 0.9, 0.2]), halving) == {0: True, 1: False, 2: True}
 
 
 def test_the_audited_share_is_that_of_the_ladder():
     halving = SuccessiveHalving((0.5,), seed=3)
-    share = sum(halving.random_promotion(slot, 0) for slot in range(10_000)) / 10_000
+    share = sum(halving.promotes_by_chance(slot, 0) for slot in range(10_000)) / 10_000
 
     # 0.1, give or take three standard deviations of 0.003.
     assert 0.091 < share < 0.109
-    assert not any(SuccessiveHalving((), audit=0.0).random_promotion(slot, 0) for slot in range(1000))
-    assert all(SuccessiveHalving((), audit=1.0).random_promotion(slot, 0) for slot in range(1000))
+    assert not any(
+        SuccessiveHalving((), random_promotion=0.0).promotes_by_chance(slot, 0) for slot in range(1000)
+    )
+    assert all(
+        SuccessiveHalving((), random_promotion=1.0).promotes_by_chance(slot, 0) for slot in range(1000)
+    )
 
 
 def test_who_is_audited_is_a_matter_of_seed_slot_and_rung_alone():
     def lot(rung=0, **settings):
         return [
-            slot for slot in range(200) if SuccessiveHalving((0.5,), **settings).random_promotion(slot, rung)
+            slot
+            for slot in range(200)
+            if SuccessiveHalving((0.5,), **settings).promotes_by_chance(slot, rung)
         ]
 
     # Written down: a study that goes on after an update audits the same ones.
@@ -235,7 +243,7 @@ def test_who_is_audited_is_a_matter_of_seed_slot_and_rung_alone():
     assert lot(seed=1) != lot()
     assert lot(rung=1) != lot()
     # A larger share is the smaller one and more.
-    assert set(lot()) < set(lot(audit=0.3))
+    assert set(lot()) < set(lot(random_promotion=0.3))
 
 
 @given(rungs_of_rows, factors)
@@ -243,7 +251,7 @@ def test_who_dominates_all_others_of_a_full_rung_goes_on(rows, factor):
     best = (9, *(-1 for _ in rows[0][1:]))
     found = entered([*rows, best])
 
-    assert sent_on(found, SuccessiveHalving((0.5,), factor, audit=0.0))[len(rows)] is False
+    assert sent_on(found, SuccessiveHalving((0.5,), factor, random_promotion=0.0))[len(rows)] is False
 
 
 @given(rungs_of_rows, factors, st.floats(0, 1), st.integers(0, 99))
@@ -252,14 +260,14 @@ def test_who_is_dominated_by_all_others_goes_on_by_chance_or_not_at_all(rows, fa
     halving = SuccessiveHalving((0.5,), factor, audit, seed)
     sent = sent_on(entered([*rows, worst]), halving)
 
-    assert sent.get(len(rows)) is (True if halving.random_promotion(len(rows), 0) else None)
-    assert len(rows) not in sent_on(entered([*rows, worst]), replace(halving, audit=0.0))
+    assert sent.get(len(rows)) is (True if halving.promotes_by_chance(len(rows), 0) else None)
+    assert len(rows) not in sent_on(entered([*rows, worst]), replace(halving, random_promotion=0.0))
 
 
 @given(rungs_of_rows, factors, st.randoms())
 def test_at_a_full_rung_the_order_of_arrival_does_not_matter(rows, factor, chance):
     order = chance.sample(range(len(rows)), len(rows))
-    halving = SuccessiveHalving((0.5,), factor, audit=0.0)
+    halving = SuccessiveHalving((0.5,), factor, random_promotion=0.0)
     one = [rows[slot] for slot in sent_on(entered(rows), halving)]
     other = [rows[order.index(slot)] for slot in sent_on(entered(rows, order), halving)]
 
@@ -276,10 +284,10 @@ def test_the_order_in_which_candidates_are_listed_never_matters(rows, factor, ch
 
 
 @given(st.integers(0, 3).flatmap(lambda costs: st.tuples(*[rows_of(costs)] * 2)))
-def test_what_one_stratum_sends_on_is_what_it_would_alone(strata):
-    rows, others = strata
+def test_what_one_family_sends_on_is_what_it_would_alone(families):
+    rows, others = families
     alone = entered(rows)
-    beside = [replace(k, slot=k.slot + 100, stratum="another") for k in entered(others)]
+    beside = [replace(k, slot=k.slot + 100, family="another") for k in entered(others)]
 
     assert {s: c for s, c in sent_on([*alone, *beside]).items() if s < 100} == sent_on(alone)
 
@@ -322,7 +330,7 @@ class Simulated:
 
     def new(self, slot):
         costs = (float(self.chance.randrange(5)),)
-        return known(slot, "running", (), costs=costs, stratum=self.chance.choice("abc"))
+        return observation(slot, "running", (), costs=costs, family=self.chance.choice("abc"))
 
     def read(self, candidate):
         readings = (*candidate.readings, Reading(self.chance.randrange(5) / 5, self.chance.random()))
@@ -341,7 +349,7 @@ class Simulated:
     st.sampled_from([0.0, 0.1]),
     st.sampled_from([0.0, 0.2]),
 )
-def test_every_search_ends_with_nobody_left_to_send_on_and_somebody_trained_in_each_stratum(
+def test_every_search_ends_with_nobody_left_to_send_on_and_somebody_trained_in_each_family(
     chance, trials, workers, rungs, factor, audit, failing
 ):
     halving = SuccessiveHalving((0.1, 0.3)[:rungs], factor, audit)
@@ -350,12 +358,12 @@ def test_every_search_ends_with_nobody_left_to_send_on_and_somebody_trained_in_e
     assert len(found) == trials
     assert next_promotion(found, halving, more_to_come=False) is None
     assert {k.state for k in found} <= {"paused", "trained", "failed"}
-    alive = {k.stratum for k in found if k.state != "failed"}
-    assert alive == {k.stratum for k in found if k.state == "trained"}
+    alive = {k.family for k in found if k.state != "failed"}
+    assert alive == {k.family for k in found if k.state == "trained"}
     for number in range(rungs):
-        for stratum in alive:
+        for family in alive:
             here = [
-                k for k in found if k.stratum == stratum and k.state != "failed" and len(k.readings) > number
+                k for k in found if k.family == family and k.state != "failed" and len(k.readings) > number
             ]
             beyond = [k for k in here if len(k.readings) > number + 1]
             assert len(beyond) >= len(here) / factor

@@ -4,124 +4,155 @@ import math
 from dataclasses import replace
 
 import pytest
-from fake_search_spaces import known
+from fake_search_spaces import observation
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archsearch.search import Reading, training_rows
-from archsearch.search.observations import MEMORABLE, Line, expected, memorable
+from archsearch.search.observations import Line, expected
 
 SHARES = st.floats(0, 1)
 
 
 def test_a_trained_candidate_teaches_its_last_reading():
-    candidate = known(3, top1=(0.2, 0.4, 0.7), costs=(5.0,), excess={"macs": -1.0})
-    (lesson,) = training_rows([candidate])
+    candidate = observation(3, top1=(0.2, 0.4, 0.7), costs=(5.0,), excess={"macs": -1.0})
+    (row,) = training_rows([candidate])
 
-    assert lesson.known is candidate
-    assert (lesson.top1, lesson.costs, lesson.over, lesson.certain) == (0.7, (5.0,), {"macs": -1.0}, True)
+    assert row.observation is candidate
+    assert (row.top1, row.costs, row.excess) == (0.7, (5.0,), {"macs": -1.0})
 
 
 def test_only_a_trained_candidate_has_an_accuracy():
-    assert known(0, top1=(0.2, 0.4)).top1 == 0.4
-    assert known(0, "paused", (0.2, 0.4)).top1 is None
+    assert observation(0, top1=(0.2, 0.4)).top1 == 0.4
+    assert observation(0, "paused", (0.2, 0.4)).top1 is None
 
 
 def test_what_was_not_read_to_the_end_teaches_what_is_to_be_expected_or_the_median():
-    found = [known(0, top1=(0.2,)), known(1, top1=(0.6,)), known(2, top1=(0.7,))]
-    found += [known(3, "paused", (0.55,)), known(4, "stopped", (0.35,)), known(5, "running", (0.45,))]
-    found += [known(6, "running", ()), known(7, "infeasible", ()), known(8, "failed", (0.99,))]
+    found = [observation(0, top1=(0.2,)), observation(1, top1=(0.6,)), observation(2, top1=(0.7,))]
+    found += [
+        observation(3, "paused", (0.55,)),
+        observation(4, "stopped", (0.35,)),
+        observation(5, "running", (0.45,)),
+    ]
+    found += [
+        observation(6, "running", ()),
+        observation(7, "infeasible", ()),
+        observation(8, "failed", (0.99,)),
+    ]
     taught = training_rows(found)
 
     # Fewer than three were read at the rung and at the end: a reading stands as it is; 0.6 is the median.
-    assert [lesson.top1 for lesson in taught] == [0.2, 0.6, 0.7, 0.55, 0.35, 0.45, 0.6, 0.6]
-    assert [lesson.certain for lesson in taught] == [True] * 3 + [False] * 5
-    assert [lesson.known.slot for lesson in taught] == list(range(8))
+    assert [row.top1 for row in taught] == [0.2, 0.6, 0.7, 0.55, 0.35, 0.45, 0.6, 0.6]
+    assert [row.observation.slot for row in taught] == list(range(8))
 
 
 def test_an_infeasible_candidate_teaches_the_median_even_if_it_was_read():
-    found = [known(0, top1=(0.2,)), known(1, "infeasible", (0.9,), excess={"macs": 3.0, "params": -2.0})]
-    _, lesson = training_rows(found)
+    found = [
+        observation(0, top1=(0.2,)),
+        observation(1, "infeasible", (0.9,), excess={"macs": 3.0, "params": -2.0}),
+    ]
+    _, row = training_rows(found)
 
-    assert lesson.top1 == 0.2
-    assert not lesson.feasible
+    assert row.top1 == 0.2
+    assert not row.feasible
 
 
 def test_a_candidate_on_its_limits_is_feasible():
     first, second, third = training_rows(
-        [known(0, excess={"macs": 0.0}), known(1, excess={"macs": 0.0, "params": 0.5}), known(2)]
+        [
+            observation(0, excess={"macs": 0.0}),
+            observation(1, excess={"macs": 0.0, "params": 0.5}),
+            observation(2),
+        ]
     )
 
     assert first.feasible
     assert not second.feasible
     assert third.feasible
-    assert third.over == {}
+    assert third.excess == {}
 
 
-def test_lessons_come_in_the_order_of_the_slots():
-    assert [x.known.slot for x in training_rows([known(2), known(0), known(1)])] == [0, 1, 2]
+def test_training_rows_come_in_the_order_of_the_slots():
+    assert [x.observation.slot for x in training_rows([observation(2), observation(0), observation(1)])] == [
+        0,
+        1,
+        2,
+    ]
 
 
 def test_before_anybody_is_trained_the_median_is_that_of_the_readings():
     taught = training_rows(
-        [known(s, "paused", (top1,)) for s, top1 in enumerate((0.1, 0.3, 0.8))] + [known(3, "running", ())]
+        [observation(s, "paused", (top1,)) for s, top1 in enumerate((0.1, 0.3, 0.8))]
+        + [observation(3, "running", ())]
     )
 
-    assert [lesson.top1 for lesson in taught] == [0.1, 0.3, 0.8, 0.3]
+    assert [row.top1 for row in taught] == [0.1, 0.3, 0.8, 0.3]
 
 
 @pytest.mark.parametrize("state", ["running", "infeasible"])
 def test_nothing_is_learned_before_anybody_was_read(state):
-    assert training_rows([known(0, state, ()), known(1, state, ())]) == []
+    assert training_rows([observation(0, state, ()), observation(1, state, ())]) == []
 
 
 def test_candidates_that_failed_teach_nothing():
-    failed = known(1, "failed", (0.9,), costs=(1e9,))
+    failed = observation(1, "failed", (0.9,), costs=(1e9,))
 
     assert training_rows([failed]) == []
     # Nor do they move the medians: 0.4 and 2.0 are those of the others.
     taught = training_rows(
-        [known(0, "paused", (0.4,), costs=(2.0,)), failed, known(2, "running", (), costs=(None,))]
+        [observation(0, "paused", (0.4,), costs=(2.0,)), failed, observation(2, "running", (), costs=(None,))]
     )
-    assert [(lesson.top1, lesson.costs) for lesson in taught] == [(0.4, (2.0,)), (0.4, (2.0,))]
+    assert [(row.top1, row.costs) for row in taught] == [(0.4, (2.0,)), (0.4, (2.0,))]
 
 
 def test_a_cost_that_is_not_measured_yet_is_the_median_of_the_others():
     costs = [(1.0, 10.0), (2.0, None), (6.0, 30.0), (None, 50.0)]
-    taught = training_rows([known(slot, costs=c) for slot, c in enumerate(costs)])
+    taught = training_rows([observation(slot, costs=c) for slot, c in enumerate(costs)])
 
-    assert [lesson.costs for lesson in taught] == [(1.0, 10.0), (2.0, 30.0), (6.0, 30.0), (2.0, 50.0)]
+    assert [row.costs for row in taught] == [(1.0, 10.0), (2.0, 30.0), (6.0, 30.0), (2.0, 50.0)]
 
 
 def test_a_cost_that_nobody_has_is_one():
-    assert training_rows([known(0, costs=(None, 4.0))])[0].costs == (1.0, 4.0)
+    assert training_rows([observation(0, costs=(None, 4.0))])[0].costs == (1.0, 4.0)
 
 
 def test_without_costs_nothing_is_made_up():
-    assert training_rows([known(0), known(1, "running", ())])[1].costs == ()
+    assert training_rows([observation(0), observation(1, "running", ())])[1].costs == ()
 
 
 def test_who_is_read_at_a_rung_is_expected_on_the_line_through_those_who_went_on():
     # At the first rung 0.1, 0.2, 0.3; at the end 0.3, 0.5, 0.7: twice as much, and 0.1.
-    found = [known(0, top1=(0.1, 0.3)), known(1, top1=(0.2, 0.5)), known(2, top1=(0.3, 0.7))]
-    found += [known(3, "paused", (0.15,)), known(4, "stopped", (0.9,)), known(5, "running", (0.25,))]
+    found = [
+        observation(0, top1=(0.1, 0.3)),
+        observation(1, top1=(0.2, 0.5)),
+        observation(2, top1=(0.3, 0.7)),
+    ]
+    found += [
+        observation(3, "paused", (0.15,)),
+        observation(4, "stopped", (0.9,)),
+        observation(5, "running", (0.25,)),
+    ]
 
     # 2 * 0.9 + 0.1 is beyond 1.
     assert expected(found) == pytest.approx({3: 0.4, 4: 1.0, 5: 0.6})
 
 
 def test_each_rung_has_its_own_line_and_the_latest_reading_counts():
-    found = [known(0, top1=(0.0, 0.1, 0.2)), known(1, top1=(0.2, 0.3, 0.4)), known(2, top1=(0.4, 0.5, 0.6))]
-    found += [known(3, "paused", (0.3,)), known(4, "paused", (0.0, 0.3))]
+    found = [
+        observation(0, top1=(0.0, 0.1, 0.2)),
+        observation(1, top1=(0.2, 0.3, 0.4)),
+        observation(2, top1=(0.4, 0.5, 0.6)),
+    ]
+    found += [observation(3, "paused", (0.3,)), observation(4, "paused", (0.0, 0.3))]
 
     # From the first rung on 0.2 more, from the second 0.1.
     assert expected(found) == pytest.approx({3: 0.5, 4: 0.4})
 
 
 def test_a_rung_from_which_nobody_went_on_has_no_line():
-    found = [known(slot, top1=(0.1 * slot, 0.9)) for slot in range(4)]
+    found = [observation(slot, top1=(0.1 * slot, 0.9)) for slot in range(4)]
 
-    assert expected([*found, known(9, "paused", (0.2, 0.3))]) == {9: 0.3}
+    assert expected([*found, observation(9, "paused", (0.2, 0.3))]) == {9: 0.3}
 
 
 def pairs(*rows):
@@ -183,18 +214,6 @@ def test_an_expectation_is_a_share():
     assert [line.at(Reading(top1)) for top1 in (0.1, 0.5, 0.9)] == [0.0, 0.5, 1.0]
 
 
-def test_what_is_remembered_is_the_latest_and_the_best_of_those_before():
-    # The first three: slot 0 is cheap, slot 1 accurate, slot 2 worse than both, slot 3 is not trained.
-    old = [known(0, top1=(0.2,), costs=(1.0,)), known(1, top1=(0.9,), costs=(5.0,))]
-    old += [known(2, top1=(0.1,), costs=(9.0,)), known(3, "stopped", (0.99,), costs=(0.1,))]
-    late = [known(slot, top1=(0.3,), costs=(2.0,)) for slot in range(4, 4 + MEMORABLE)]
-
-    assert [k.slot for k in memorable([*late, *old])] == [0, 1, *range(4, 4 + MEMORABLE)]
-    assert memorable(late[::-1]) == late
-    assert memorable([*old[3:], *late]) == late
-    assert memorable([]) == []
-
-
 @st.composite
 def candidates(draw):
     """Any number of them in any state, with three readings at most and two costs."""
@@ -207,23 +226,23 @@ def candidates(draw):
         costs = draw(st.tuples(*[st.none() | st.floats(1e-3, 1e9)] * 2))
         losses = draw(st.lists(st.none() | st.floats(0, 9), min_size=3, max_size=3))
         readings = tuple(Reading(share, loss) for share, loss in zip(top1, losses, strict=False))
-        found.append(replace(known(slot, state, costs=costs), readings=readings))
+        found.append(replace(observation(slot, state, costs=costs), readings=readings))
     return found
 
 
 @given(candidates(), st.randoms())
-def test_lessons_have_no_holes_and_do_not_depend_on_the_order(found, chance):
+def test_rows_have_no_holes_and_do_not_depend_on_the_order(found, chance):
     taught = training_rows(found)
-    numbers = [number for lesson in taught for number in (lesson.top1, *lesson.costs)]
+    numbers = [number for row in taught for number in (row.top1, *row.costs)]
 
     assert not any(math.isnan(number) for number in numbers)
-    assert all(0 <= lesson.top1 <= 1 for lesson in taught)
-    assert len({len(lesson.costs) for lesson in taught}) <= 1
+    assert all(0 <= row.top1 <= 1 for row in taught)
+    assert len({len(row.costs) for row in taught}) <= 1
     assert training_rows(chance.sample(found, len(found))) == taught
 
 
 @given(candidates(), st.integers(0, 11))
-def test_taking_away_whoever_failed_changes_no_lesson(found, slot):
+def test_taking_away_whoever_failed_changes_no_row(found, slot):
     found = [replace(k, state="failed") if k.slot == slot else k for k in found]
 
     assert training_rows([k for k in found if k.state != "failed"]) == training_rows(found)

@@ -11,9 +11,9 @@ from fake_search_spaces import (
     Made,
     among,
     history,
-    known,
-    known_of,
     levers,
+    observation,
+    observation_of,
     stages,
 )
 from hypothesis import given
@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 from archsearch.search import SAMPLER_NAMES, ProposalSeed, feasible_draws, propose
 from archsearch.search import draws as room
-from archsearch.search.draws import MAX_DRAWS, walk
+from archsearch.search.draws import feasible_points
 from archsearch.search.propose import SAMPLERS, guesses
-from archsearch.trial import FixedTrial, GridTrial, RecordingTrial, proposal_of
+from archsearch.trial import MAX_DRAWS, FixedTrial, GridTrial, OffspringTrial, proposal_of
 
 STAGES = Made(stages)
+EIGHT = Made(levers)
 PLACE = ProposalSeed(0, 0)
 # Conditional choices, a parameter of the whole file, a list of choices.
 SHARED = """\
@@ -48,36 +49,26 @@ stages:
 
 
 @pytest.mark.parametrize("text", [NINETY_SIX, ONE_QUESTION, NO_QUESTION, SHARED])
-def test_the_odometer_visits_every_point_exactly_once(searched_of, text):
+def test_the_grid_visits_every_point_exactly_once(searched_of, text):
     space = searched_of(text).space
-    odometer, seen = GridTrial(), []
+    grid, seen = GridTrial(), []
     while True:
-        seen.append(space.sample(odometer).id)
-        if not odometer.step():
+        seen.append(space.sample(grid).id)
+        if not grid.step():
             break
 
     assert len(seen) == len(set(seen)) == space.size()
 
 
-def test_the_last_question_turns_first():
-    odometer, seen = GridTrial(), []
-    for _ in range(4):
-        kind = odometer.suggest_categorical("kind", ("conv", "mhsa"))
-        seen.append((kind, odometer.suggest_categorical("kernel" if kind == "conv" else "heads", "123")))
-        assert odometer.step()
-
-    assert seen == [("conv", "1"), ("conv", "2"), ("conv", "3"), ("mhsa", "1")]
-
-
 @given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=3), min_size=1, max_size=3))
-def test_the_odometer_visits_every_point_of_any_tree(kinds):
+def test_the_grid_visits_every_point_of_any_tree(kinds):
     # The first question decides which others are asked, and how many choices they have.
     tree = Made(
         lambda ask: [
             ask(str(n), *range(size)) for n, size in enumerate(kinds[ask("kind", *range(len(kinds)))])
         ]
     )
-    seen = [proposal.architecture.id for proposal in walk(tree)]
+    seen = [proposal.architecture.id for proposal in feasible_points(tree)]
     wanted = sum(product(sizes) for sizes in kinds)
 
     assert len(seen) == len(set(seen)) == wanted
@@ -93,36 +84,28 @@ def product(numbers):
 def test_a_walk_leaves_out_what_is_not_feasible():
     space = Made(stages, against=lambda p: ["wide"] if p["stem.channels"] == 32 else [])
 
-    assert len(list(walk(space))) == 50
+    assert len(list(feasible_points(space))) == 50
 
 
 def test_a_walk_ends_after_so_many_points(monkeypatch):
-    assert room.MAX_WALKED == 20_000
-    monkeypatch.setattr(room, "MAX_WALKED", 7)
+    assert room.MAX_POINTS == 20_000
+    monkeypatch.setattr(room, "MAX_POINTS", 7)
 
-    assert len(list(walk(STAGES))) == 7
+    assert len(list(feasible_points(STAGES))) == 7
 
 
-def test_draws_are_the_feasible_ones_of_a_thousand_and_the_others_are_counted():
-    space = Made(
-        stages, against=lambda p: ["wide", f"{p['stem.channels']}"] if p["stem.channels"] > 8 else []
-    )
-    failures = Counter()
-    drawn = list(feasible_draws(space, random.Random(0), failures))
+def test_draws_are_the_feasible_ones_of_a_thousand():
+    asked = Counter()
+
+    def against(point):
+        asked[point["stem.channels"]] += 1
+        return ["wide"] if point["stem.channels"] > 8 else []
+
+    drawn = list(feasible_draws(Made(stages, against=against), random.Random(0)))
 
     assert {p.architecture["stem.channels"] for p in drawn} == {8}
-    assert len(drawn) + failures["wide"] == MAX_DRAWS == 1000
-    assert failures["wide"] == failures["16"] + failures["32"]
-    assert len(drawn) == len(list(feasible_draws(space, random.Random(0)))) == pytest.approx(1000 / 3, abs=50)
-
-
-def test_a_trial_remembers_what_it_was_asked_and_what_was_chosen():
-    trial = RecordingTrial(FixedTrial({"a": 2, "b": "x"}))
-
-    assert trial.suggest_categorical("b", ["x", "y"]) == "x"
-    assert trial.suggest_categorical("a", (1, 2)) == 2
-    assert list(trial.params.items()) == [("b", "x"), ("a", 2)]
-    assert list(trial.choices.items()) == [("b", ("x", "y")), ("a", (1, 2))]
+    assert asked.total() == MAX_DRAWS == 1000
+    assert len(drawn) == asked[8] == pytest.approx(1000 / 3, abs=50)
 
 
 @pytest.mark.parametrize("sampler", SAMPLER_NAMES)
@@ -139,7 +122,7 @@ def test_first_come_those_that_are_to_be_first_unless_they_are_known(ninety_six,
 
 def test_a_first_one_may_be_infeasible_for_its_owner_wants_it():
     space = Made(stages, against=lambda p: ["wide"] if p["stem.channels"] == 32 else [])
-    wide = next(p for p in walk(STAGES) if p.architecture["stem.channels"] == 32)
+    wide = next(p for p in feasible_points(STAGES) if p.architecture["stem.channels"] == 32)
 
     assert propose(space, "random", [], PLACE, [wide]) is wide
 
@@ -149,7 +132,7 @@ def test_the_first_ten_are_drawn_by_chance_whatever_the_sampler(ninety_six):
     for slot in range(10):
         proposals = {name: propose(ninety_six, name, found, ProposalSeed(5, slot)) for name in SAMPLER_NAMES}
         assert len({p.architecture.id for p in proposals.values()}) == 1
-        found.append(known_of(ninety_six, slot, proposals["random"], top1=(slot / 10,)))
+        found.append(observation_of(ninety_six, slot, proposals["random"], top1=(slot / 10,)))
     others = {name: propose(ninety_six, name, found, ProposalSeed(5, 10)) for name in SAMPLER_NAMES}
 
     assert len({p.architecture.id for p in others.values()}) > 3
@@ -188,9 +171,9 @@ def test_after_ten_turned_down_chance_takes_over():
 def test_a_sampler_has_ten_tries_each_with_a_seed_of_its_own(monkeypatch):
     seeds = []
 
-    def stuck(space, learned, seed):
+    def stuck(space, rows, seed):
         seeds.append(seed)
-        return proposal_of(space, FixedTrial(learned[0].known.answers))
+        return proposal_of(space, FixedTrial(rows[0].observation.answers))
 
     monkeypatch.setitem(SAMPLERS, "gp", stuck)
     found = history(STAGES, 20)
@@ -203,7 +186,7 @@ def test_a_sampler_has_ten_tries_each_with_a_seed_of_its_own(monkeypatch):
 
 def test_what_a_sampler_proposes_beyond_a_limit_is_passed_over(monkeypatch):
     limited = Made(stages, against=lambda p: ["wide"] if p["stem.channels"] == 32 else [])
-    points = iter(walk(STAGES))
+    points = iter(feasible_points(STAGES))
     monkeypatch.setitem(SAMPLERS, "gp", lambda space, learned, seed: next(points))
     proposals = list(guesses(limited, "gp", history(STAGES, 20), PLACE))
 
@@ -264,5 +247,30 @@ def test_whoever_is_known_is_not_proposed_whatever_became_of_it():
     first = propose(STAGES, "random", [], PLACE)
 
     for state in ("running", "paused", "trained", "stopped", "infeasible", "failed"):
-        again = propose(STAGES, "random", [known(0, state, identity=first.architecture.id)], PLACE)
+        again = propose(STAGES, "random", [observation(0, state, identity=first.architecture.id)], PLACE)
         assert again.architecture.id != first.architecture.id
+
+
+def climb(space, rows, seed):
+    """A user's own sampler: one change away from the most accurate one."""
+    best = max(rows, key=lambda row: row.top1)
+    trial = OffspringTrial((best.observation.answers,), random.Random(seed), mutations=1)
+    return proposal_of(space, trial)
+
+
+def test_a_sampler_of_ones_own_is_a_function():
+    found = history(EIGHT, 12, top1=lambda point: point["stages.0.channels"] / 4)
+    best = max(found, key=lambda k: k.top1)
+    proposal = propose(EIGHT, climb, found, ProposalSeed(0, 12))
+    changed = [name for name, answer in best.answers.items() if proposal.params[name] != answer]
+
+    assert 1 <= len(changed) <= 4
+    assert propose(EIGHT, climb, found, ProposalSeed(0, 12)) == proposal
+    assert propose(EIGHT, climb, found, ProposalSeed(0, 13)) != proposal
+
+
+def test_a_sampler_of_ones_own_is_asked_for_nothing_before_ten_candidates_were_read():
+    def never(space, rows, seed):
+        raise AssertionError
+
+    assert propose(EIGHT, never, history(EIGHT, 9), ProposalSeed(0, 9)) is not None

@@ -1,6 +1,7 @@
 """What every sampler promises, and that those that learn are better than chance."""
 
 import random
+import re
 import sys
 from functools import cache
 
@@ -15,15 +16,20 @@ from fake_search_spaces import (
     among,
     blind,
     history,
-    known_of,
     levers,
+    observation_of,
 )
+from paths import ROOT
+from typer.main import get_command
 
+from archsearch.cli.app import app
 from archsearch.counting import count_macs
+from archsearch.errors import StudyFileError
 from archsearch.search import SAMPLER_NAMES, ProposalSeed, propose, training_rows
 from archsearch.search.samplers import SAMPLERS
 from archsearch.search.samplers.macs import rank_by_macs
 from archsearch.search.samplers.tpe import as_told
+from archsearch.study.config import StudyConfig, load_study
 from archsearch.trial import FixedTrial
 
 PLACE = ProposalSeed(3, 30)
@@ -50,8 +56,30 @@ def mixed(found):
     ]
 
 
-def test_names_are_those_that_a_study_may_write():
-    assert set(SAMPLER_NAMES) == {"auto", "gp", "tpe", "nsga2", "evolution", "macs", "map", "random"}
+@SAMPLER
+def test_a_study_may_name_every_sampler(sampler):
+    assert load_study(None, "", None, {"sampler": sampler}).sampler == sampler
+
+
+def test_a_study_may_name_no_other_sampler():
+    with pytest.raises(StudyFileError, match=f"climb is unknown; use one of {', '.join(SAMPLER_NAMES)}"):
+        load_study(None, "", None, {"sampler": "climb"})
+    with pytest.raises(ValueError, match=f"use one of {', '.join(SAMPLER_NAMES)}"):
+        StudyConfig(sampler="climb")
+
+
+def test_every_sampler_says_in_one_line_what_it_does():
+    for sampler in SAMPLERS.values():
+        assert sampler.__doc__.split("\n")[0].endswith((".", ";"))
+
+
+def test_the_help_and_the_readme_name_samplers_that_there_are():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = re.search(r"^sampler: (\w+) +# or (.*)$", readme, re.MULTILINE)
+    (option,) = [p for p in get_command(app).commands["run"].params if p.name == "sampler"]
+
+    assert {row[1], *row[2].split(", ")} <= set(SAMPLER_NAMES)
+    assert set(re.findall(r"\w+", option.help)) - {"or"} <= set(SAMPLER_NAMES)
 
 
 @SAMPLER
@@ -156,7 +184,7 @@ def test_one_question_is_enough(searched_of, sampler):
 def test_a_space_of_one_architecture_has_one_candidate(searched_of, sampler):
     searched = searched_of(NO_QUESTION)
     proposal = propose(searched, sampler, [], PLACE)
-    known = known_of(searched, 0, proposal)
+    known = observation_of(searched, 0, proposal)
 
     assert proposal.params == {}
     assert propose(searched, sampler, [known], PLACE) is None
@@ -169,7 +197,7 @@ def test_a_space_of_one_architecture_has_one_candidate(searched_of, sampler):
     ("count", "chosen"),
     [(10, "gp"), (1999, "gp"), (2000, "regularized_evolution")],
 )
-def test_the_automatic_sampler_hands_over_as_lessons_add_up(monkeypatch, count, chosen):
+def test_the_automatic_sampler_hands_over_as_rows_add_up(monkeypatch, count, chosen):
     module = sys.modules[SAMPLERS["auto"].__module__]
     asked = []
     for name in ("gp", "regularized_evolution"):
@@ -179,9 +207,9 @@ def test_the_automatic_sampler_hands_over_as_lessons_add_up(monkeypatch, count, 
     assert asked == [(chosen, ("space", range(count), 7))]
 
 
-def test_a_lesson_is_told_to_optuna_with_its_choices_and_its_limits(ninety_six, thirty):
-    lesson = training_rows(among(thirty[:1], excess={"macs": 2.0, "params": -1.0}))[0]
-    trial = as_told(lesson, [0.25, 4.0])
+def test_a_row_is_told_to_optuna_with_its_choices_and_its_limits(ninety_six, thirty):
+    row = training_rows(among(thirty[:1], excess={"macs": 2.0, "params": -1.0}))[0]
+    trial = as_told(row, [0.25, 4.0])
 
     assert trial.values == [0.25, 4.0]
     assert trial.params == thirty[0].answers
@@ -206,7 +234,7 @@ def test_the_proxy_of_macs_goes_where_no_macs_are_known(ninety_six):
 
 def test_the_proxy_of_macs_proposes_anything_where_nothing_is_feasible(ninety_six, thirty):
     class Barren(type(ninety_six)):
-        def reasons_against(self, architecture):
+        def violations(self, architecture):
             return ["no"]
 
     barren = Barren(ninety_six.space, ninety_six.config)
@@ -244,7 +272,7 @@ def volume(sampler, seed, trials):
     found = []
     for slot in range(trials):
         proposal = propose(EASY, sampler, found, ProposalSeed(seed, slot))
-        found.append(known_of(EASY, slot, proposal, top1=(accuracy(proposal.architecture),)))
+        found.append(observation_of(EASY, slot, proposal, top1=(accuracy(proposal.architecture),)))
     rows = np.array([[1 - k.top1, np.log10(k.costs[0])] for k in found])
     return moocore.hypervolume(rows, ref=[1.0, 2.0])
 

@@ -32,287 +32,107 @@ STEM = "stem: {kind: conv, channels: 16, kernel: 3}"
 IMAGE_AND_STEM = GOOD[GOOD.index("image:") : GOOD.index("stages:")]
 STEM_AND_CONV_STAGE = GOOD[GOOD.index("stem:") : GOOD.index("  - channels: 32")]
 
-# What is written, what is written instead; the line, the key, and words of what is wrong and of the remedy.
-UNKNOWN_KEYS = [
-    ("stages:", "stage:", 7, "stage", "is no part of a space", "did you mean stages?"),
-    ("limits:", "Limits:", 18, "Limits", "is no part of a space", "did you mean limits?"),
-    ("width: 16", "widht: 16", 2, "image.widht", "an image has no such field", "did you mean width?"),
-    (
-        "kernel: 3\n",
-        "kernal: 3\n",
-        11,
-        "stages.0.kernal",
-        "a conv stage has no such field",
-        "did you mean kernel?",
-    ),
-    ("depth: {r", "Depth: {r", 10, "stages.0.Depth", "a conv stage has no such field", "did you mean depth?"),
-    ("{pool: mean}", "{pol: mean}", 17, "head.pol", "a head has no such field", "did you mean pool?"),
-    ("params: 1M", "max_param: 1M", 18, "limits.max_param", "is no limit of a space", "did you mean params?"),
-    ("params: 1M", "flops: 1M", 18, "limits.flops", "is no limit of a space", "use one of params, macs"),
-    (
-        "params: 1M",
-        "latency_ms: 5",
-        18,
-        "limits.latency_ms",
-        "is no limit of a space",
-        "it depends on the device: write it under study: limits:",
-    ),
-    (
-        "params: 1M",
-        "peak_memory_mib: 5",
-        18,
-        "limits.peak_memory_mib",
-        "is no limit of a space",
-        "it depends on the device: write it under study: limits:",
-    ),
-    (
-        "{heads: {",
-        "{kernel: 3, heads: {",
-        15,
-        "stages.1.mhsa.kernel",
-        "a mhsa stage has no such field",
-        "use one of",
-    ),
-    (
-        "{heads: 4,",
-        "{groups: 2, heads: 4,",
-        16,
-        "stages.1.token_transformer.groups",
-        "a token_transformer stage",
-        "use",
-    ),
-    (
-        "16, kernel: 3}",
-        "16, size: 4}",
-        6,
-        "stem.size",
-        "a conv stem has no such field",
-        "(known: channels, kernel,",
-    ),
-]
-UNKNOWN_KINDS = [
-    (CONV_KIND, "kind: covn\n", 8, "stages.0.kind", "covn is no kind", "did you mean conv?"),
-    (CONV_KIND, "kind: Conv\n", 8, "stages.0.kind", "Conv is no kind", "did you mean conv?"),
-    (
-        CONV_KIND,
-        "kind: mamba\n",
-        8,
-        "stages.0.kind",
-        "mamba is no kind",
-        "use one of conv, mhsa, token_transformer",
-    ),
-    (CONV_KIND, "kind: os:system\n", 8, "stages.0.kind", "os:system is no kind", "use one of conv, mhsa"),
-    (
-        CONV_KIND,
-        "kind: patch\n",
-        8,
-        "stages.0.kind",
-        "patch is no kind",
-        "use one of conv, mhsa, token_transformer",
-    ),
-    ("kind: conv, ", "kind: mhsa, ", 6, "stem.kind", "mhsa is no kind", "use one of conv, patch, t2t"),
-    (
-        "mhsa: {",
-        "mh-sa: {",
-        15,
-        "stages.1.kind.mh-sa",
-        "mh-sa is no kind",
-        "did you mean mhsa?",
-    ),
-    (
-        CONV_KIND,
-        "kind: token-transformer\n",
-        8,
-        "stages.0.kind",
-        "token-transformer is no kind",
-        "did you mean token_transformer?",
-    ),
-    (
-        CONV_KIND,
-        "kind: {choice: [conv, mhsa]}\n",
-        8,
-        "stages.0.kind",
-        "is a word or a mapping of alternatives",
-        "write one of conv, mhsa, token_transformer, or a mapping of alternatives: {conv: {...}, ...}",
-    ),
-    (
-        CONV_KIND,
-        "kind: [conv, mhsa]\n",
-        8,
-        "stages.0.kind",
-        "is a word or a mapping of alternatives",
-        "write one of",
-    ),
-    (CONV_KIND, "kind: {}\n", 8, "stages.0.kind", "is a word or a mapping of alternatives", "write one of"),
-    (CONV_KIND, "kind: 3\n", 8, "stages.0.kind", "is a word or a mapping of alternatives", "write one of"),
-    (CONV_KIND, "kind: null\n", 8, "stages.0.kind", "is a word or a mapping of alternatives", "write one of"),
-    (
-        "mhsa: {heads: {choice: [2, 4]}}",
-        "mhsa: 4",
-        15,
-        "stages.1.mhsa",
-        "4 is no mapping",
-        "write {key: value, ...}",
-    ),
-]
-MISSING_KEYS = [
-    ("name: small\n", "", 1, "name", "missing", "write name: ..."),
-    ("image: {channels: 3, height: 16, width: 16}\n", "", 1, "image", "missing", "write image: ..."),
-    ("classes: 10\n", "", 1, "classes", "missing", "write classes: ..."),
-    (STEM + "\n", "", 1, "stem", "missing", "write stem: ..."),
-    (", width: 16", "", 2, "image.width", "missing", "write width: ..."),
-    ("kind: conv, ", "", 6, "stem.kind", "missing", "write kind: and one of conv, patch, t2t"),
-    (
-        "channels: 16, ",
-        "",
-        6,
-        "stem.channels",
-        "missing: a conv stem needs it",
-        "write a value or {choice: [...]}",
-    ),
-    (
-        "    depth: {range: [1, 2]}\n",
-        "",
-        8,
-        "stages.0.depth",
-        "missing: a conv stage needs it",
-        "write a value or {choice: [...]}",
-    ),
-]
-WRONG_VALUES = [
-    ("depth: {range: [1, 2]}", "depth: two", 10, "stages.0.depth", "two is text", "write an integer"),
-    ("depth: {range: [1, 2]}", 'depth: "2"', 10, "stages.0.depth", "2 is text", "write an integer"),
-    ("depth: {range: [1, 2]}", "depth: true", 10, "stages.0.depth", "is a truth value", "write an integer"),
-    (
-        "depth: {range: [1, 2]}",
-        "depth: 2.5",
-        10,
-        "stages.0.depth",
-        "2.5 is a decimal number",
-        "write an integer",
-    ),
-    (
-        "depth: {range: [1, 2]}",
-        "depth: 2.0",
-        10,
-        "stages.0.depth",
-        "2.0 is a decimal number",
-        "write an integer",
-    ),
-    ("depth: {range: [1, 2]}", "depth: [2]", 10, "stages.0.depth", "[2] is a list", "write an integer"),
-    ("depth: {range: [1, 2]}", "depth: 0", 10, "stages.0.depth", "0 is too small", "write at least 1"),
-    ("depth: {range: [1, 2]}", "depth: -3", 10, "stages.0.depth", "-3 is too small", "write at least 1"),
-    (
-        "depth: {range: [1, 2]}",
-        "depth: 1000000000",
-        10,
-        "stages.0.depth",
-        "is too large",
-        "write at most 256",
-    ),
-    (
-        "depth: {range: [1, 2]}",
-        "depth: {range: [0, 2]}",
-        10,
-        "stages.0.depth",
-        "0 is too small",
-        "write at least 1",
-    ),
-    ("choice: [16, 32]", "choice: [16, two]", 9, "stages.0.channels", "two is text", "write an integer"),
-    (
-        "choice: [16, 32]",
-        "choice: [16, 99999]",
-        9,
-        "stages.0.channels",
-        "99999 is too large",
-        "write at most 16384",
-    ),
-    ("height: 16", "height: 5000", 2, "image.height", "5000 is too large", "write at most 4096"),
-    ("height: 16", "height: 0", 2, "image.height", "0 is too small", "write at least 1"),
-    (
-        "{choice: [2, 4]}\nstem",
-        "{choice: [0, 4]}\nstem",
-        16,
-        "stages.1.token_transformer.mlp_ratio",
-        "0",
-        "more than 0",
-    ),
-    ("pool: mean", "pool: max", 17, "head.pool", "max is unknown", "use one of mean, cls"),
-    ("pool: mean", "pool: 3", 17, "head.pool", "3 is unknown", "use one of mean, cls, distilled"),
-    ("kernel: 3\n", "activation: swish\n", 11, "stages.0.activation", "swish", "one of relu, silu, gelu"),
-    ("kernel: 3\n", "shortcut: conv1\n", 11, "stages.0.shortcut", "conv1 is unknown", "mean conv1x1?"),
-    ("kernel: 3\n", "shortcut_activation: 1\n", 11, "stages.0.shortcut_activation", "1 is an", "true or f"),
-    ("kernel: 3\n", "norm_eps: 0\n", 11, "stages.0.norm_eps", "0 is too small", "more than 0"),
-    ("kernel: 3\n", "norm_eps: 0.1\n", 11, "stages.0.norm_eps", "0.1 is too large", "at most 0.01"),
-    ("kernel: 3}", "hidden_channels: 8}", 6, "stem.hidden_channels", "8 is an integer", "write a list"),
-    ("kernel: 3}", "hidden_channels: [8, 0]}", 6, "stem.hidden_channels.1", "0 is too small", "at least 1"),
-    (
-        "kernel: 3}",
-        "hidden_channels: [8, 8, 8, 8, 8]}",
-        6,
-        "stem.hidden_channels",
-        "has 5 items",
-        "write at most 4",
-    ),
-    (
-        "{heads: {",
-        "{position: absolute, heads: {",
-        15,
-        "stages.1.mhsa.position",
-        "absolute is unknown",
-        "use one of relative, article, none",
-    ),
-    (
-        "{heads: {",
-        "{rel_scale: all, heads: {",
-        15,
-        "stages.1.mhsa.rel_scale",
-        "all is unknown",
-        "use one of both, content",
-    ),
-    (
-        "{heads: 4,",
-        "{gelu: erf, heads: 4,",
-        16,
-        "stages.1.token_transformer.gelu",
-        "erf is unknown",
-        "use one of exact, tanh",
-    ),
-    ("kernel: 3\n", "block: basik\n", 11, "stages.0.block", "basik is unknown", "did you mean basic?"),
-    (
-        "{heads: 4,",
-        "{qkv_bias: 1, heads: 4,",
-        16,
-        "stages.1.token_transformer.qkv_bias",
-        "1 is an integer",
-        "true or f",
-    ),
-    (
-        "{heads: 4,",
-        "{norm_eps: a, heads: 4,",
-        16,
-        "stages.1.token_transformer.norm_eps",
-        "a is text",
-        "write a number",
-    ),
-    (STEM, T2T.replace("[3, 3]", "3"), 6, "stem.kernels", "3 is an integer", "write a list such as [3, 3]"),
-    (STEM, T2T.replace("[3, 3]", "[3, x]"), 6, "stem.kernels.1", "x is text", "write an integer"),
-    (STEM, T2T.replace("[3, 3]", "[3]"), 6, "stem.kernels", "[3] has 1 items", "write at least 2"),
-    ("classes: 10", "classes: 1", 3, "classes", "1 is too small", "write at least 2"),
-    ("classes: 10", "classes: ten", 3, "classes", "ten is text", "write an integer"),
-    ("classes: 10", "classes: 2000000", 3, "classes", "2000000 is too large", "write at most 1000000"),
-    ("params: 1M", "params: 0", 18, "limits.params", "0 is no amount above 0", "write 5000000 or 5M"),
-    ("params: 1M", "params: -5", 18, "limits.params", "-5 is no amount above 0", "write 5000000 or 5M"),
-    ("params: 1M", "params: 1.5", 18, "limits.params", "1.5 is no amount above 0", "write 5000000 or 5M"),
-    ("params: 1M", "params: 5m", 18, "limits.params", "5m is no amount above 0", "write 5000000 or 5M"),
-    ("params: 1M", "params: many", 18, "limits.params", "many is no amount above 0", "write 5000000 or 5M"),
-    ("params: 1M", "params: true", 18, "limits.params", "is no amount above 0", "write 5000000 or 5M"),
-    ("params: 1M", "params: null", 18, "limits.params", "null is no value here", "leave the key out"),
-    ("{params: 1M}", "1M", 18, "limits", "1M is no mapping", "write {key: value, ...}"),
-    ("head: {pool: mean}", "head: mean", 17, "head", "mean is no mapping", "write {key: value, ...}"),
-    (STEM, "stem: conv", 6, "stem", "is a mapping with a kind", "write {kind: conv, ...}"),
-    ("head: {pool: mean}", "study: digits", 17, "study", "is a mapping", "write {data: digits, trials: 24}"),
-]
+
+def cases(table):
+    """One slip a line: ``what is written => what is written instead | line | key | what is wrong | remedy``.
+
+    A ``\\n`` ends a line of the file. What is wrong and the remedy are words of the message.
+    """
+    rows = [line.replace("\\n", "\n").split(" | ") for line in table.strip("\n").split("\n")]
+    return [(*slip.split(" => "), int(line), *words) for slip, line, *words in rows]
+
+
+UNKNOWN_KEYS = cases(r"""
+stages: => stage: | 7 | stage | is no part of a space | did you mean stages?
+limits: => Limits: | 18 | Limits | is no part of a space | did you mean limits?
+width: 16 => widht: 16 | 2 | image.widht | an image has no such field | did you mean width?
+kernel: 3\n => kernal: 3\n | 11 | stages.0.kernal | a conv stage has no such field | did you mean kernel?
+depth: {r => Depth: {r | 10 | stages.0.Depth | a conv stage has no such field | did you mean depth?
+{pool: mean} => {pol: mean} | 17 | head.pol | a head has no such field | did you mean pool?
+params: 1M => max_param: 1M | 18 | limits.max_param | is no limit of a space | did you mean params?
+params: 1M => flops: 1M | 18 | limits.flops | is no limit of a space | use one of params, macs
+params: 1M => latency_ms: 5 | 18 | limits.latency_ms | is no limit of a space | it depends on the device: write it under study: limits:
+params: 1M => peak_memory_mib: 5 | 18 | limits.peak_memory_mib | is no limit of a space | it depends on the device: write it under study: limits:
+{heads: { => {kernel: 3, heads: { | 15 | stages.1.mhsa.kernel | a mhsa stage has no such field | use one of
+{heads: 4, => {groups: 2, heads: 4, | 16 | stages.1.token_transformer.groups | a token_transformer stage | use
+16, kernel: 3} => 16, size: 4} | 6 | stem.size | a conv stem has no such field | (known: channels, kernel,
+""")
+UNKNOWN_KINDS = cases(r"""
+kind: conv\n => kind: covn\n | 8 | stages.0.kind | covn is no kind | did you mean conv?
+kind: conv\n => kind: Conv\n | 8 | stages.0.kind | Conv is no kind | did you mean conv?
+kind: conv\n => kind: mamba\n | 8 | stages.0.kind | mamba is no kind | use one of conv, mhsa, token_transformer
+kind: conv\n => kind: os:system\n | 8 | stages.0.kind | os:system is no kind | use one of conv, mhsa
+kind: conv\n => kind: patch\n | 8 | stages.0.kind | patch is no kind | use one of conv, mhsa, token_transformer
+kind: conv,  => kind: mhsa,  | 6 | stem.kind | mhsa is no kind | use one of conv, patch, t2t
+mhsa: { => mh-sa: { | 15 | stages.1.kind.mh-sa | mh-sa is no kind | did you mean mhsa?
+kind: conv\n => kind: token-transformer\n | 8 | stages.0.kind | token-transformer is no kind | did you mean token_transformer?
+kind: conv\n => kind: {choice: [conv, mhsa]}\n | 8 | stages.0.kind | is a word or a mapping of alternatives | write one of conv, mhsa, token_transformer, or a mapping of alternatives: {conv: {...}, ...}
+kind: conv\n => kind: [conv, mhsa]\n | 8 | stages.0.kind | is a word or a mapping of alternatives | write one of
+kind: conv\n => kind: {}\n | 8 | stages.0.kind | is a word or a mapping of alternatives | write one of
+kind: conv\n => kind: 3\n | 8 | stages.0.kind | is a word or a mapping of alternatives | write one of
+kind: conv\n => kind: null\n | 8 | stages.0.kind | is a word or a mapping of alternatives | write one of
+mhsa: {heads: {choice: [2, 4]}} => mhsa: 4 | 15 | stages.1.mhsa | 4 is no mapping | write {key: value, ...}
+""")
+MISSING_KEYS = cases(r"""
+name: small\n =>  | 1 | name | missing | write name: ...
+image: {channels: 3, height: 16, width: 16}\n =>  | 1 | image | missing | write image: ...
+classes: 10\n =>  | 1 | classes | missing | write classes: ...
+stem: {kind: conv, channels: 16, kernel: 3}\n =>  | 1 | stem | missing | write stem: ...
+, width: 16 =>  | 2 | image.width | missing | write width: ...
+kind: conv,  =>  | 6 | stem.kind | missing | write kind: and one of conv, patch, t2t
+channels: 16,  =>  | 6 | stem.channels | missing: a conv stem needs it | write a value or {choice: [...]}
+    depth: {range: [1, 2]}\n =>  | 8 | stages.0.depth | missing: a conv stage needs it | write a value or {choice: [...]}
+""")
+WRONG_VALUES = cases(r"""
+depth: {range: [1, 2]} => depth: two | 10 | stages.0.depth | two is text | write an integer
+depth: {range: [1, 2]} => depth: "2" | 10 | stages.0.depth | 2 is text | write an integer
+depth: {range: [1, 2]} => depth: true | 10 | stages.0.depth | is a truth value | write an integer
+depth: {range: [1, 2]} => depth: 2.5 | 10 | stages.0.depth | 2.5 is a decimal number | write an integer
+depth: {range: [1, 2]} => depth: 2.0 | 10 | stages.0.depth | 2.0 is a decimal number | write an integer
+depth: {range: [1, 2]} => depth: [2] | 10 | stages.0.depth | [2] is a list | write an integer
+depth: {range: [1, 2]} => depth: 0 | 10 | stages.0.depth | 0 is too small | write at least 1
+depth: {range: [1, 2]} => depth: -3 | 10 | stages.0.depth | -3 is too small | write at least 1
+depth: {range: [1, 2]} => depth: 1000000000 | 10 | stages.0.depth | is too large | write at most 256
+depth: {range: [1, 2]} => depth: {range: [0, 2]} | 10 | stages.0.depth | 0 is too small | write at least 1
+choice: [16, 32] => choice: [16, two] | 9 | stages.0.channels | two is text | write an integer
+choice: [16, 32] => choice: [16, 99999] | 9 | stages.0.channels | 99999 is too large | write at most 16384
+height: 16 => height: 5000 | 2 | image.height | 5000 is too large | write at most 4096
+height: 16 => height: 0 | 2 | image.height | 0 is too small | write at least 1
+{choice: [2, 4]}\nstem => {choice: [0, 4]}\nstem | 16 | stages.1.token_transformer.mlp_ratio | 0 | more than 0
+pool: mean => pool: max | 17 | head.pool | max is unknown | use one of mean, cls
+pool: mean => pool: 3 | 17 | head.pool | 3 is unknown | use one of mean, cls, distilled
+kernel: 3\n => activation: swish\n | 11 | stages.0.activation | swish | one of relu, silu, gelu
+kernel: 3\n => shortcut: conv1\n | 11 | stages.0.shortcut | conv1 is unknown | mean conv1x1?
+kernel: 3\n => shortcut_activation: 1\n | 11 | stages.0.shortcut_activation | 1 is an | true or f
+kernel: 3\n => norm_eps: 0\n | 11 | stages.0.norm_eps | 0 is too small | more than 0
+kernel: 3\n => norm_eps: 0.1\n | 11 | stages.0.norm_eps | 0.1 is too large | at most 0.01
+kernel: 3} => hidden_channels: 8} | 6 | stem.hidden_channels | 8 is an integer | write a list
+kernel: 3} => hidden_channels: [8, 0]} | 6 | stem.hidden_channels.1 | 0 is too small | at least 1
+kernel: 3} => hidden_channels: [8, 8, 8, 8, 8]} | 6 | stem.hidden_channels | has 5 items | write at most 4
+{heads: { => {position: absolute, heads: { | 15 | stages.1.mhsa.position | absolute is unknown | use one of relative, article, none
+{heads: { => {rel_scale: all, heads: { | 15 | stages.1.mhsa.rel_scale | all is unknown | use one of both, content
+{heads: 4, => {gelu: erf, heads: 4, | 16 | stages.1.token_transformer.gelu | erf is unknown | use one of exact, tanh
+kernel: 3\n => block: basik\n | 11 | stages.0.block | basik is unknown | did you mean basic?
+{heads: 4, => {qkv_bias: 1, heads: 4, | 16 | stages.1.token_transformer.qkv_bias | 1 is an integer | true or f
+{heads: 4, => {norm_eps: a, heads: 4, | 16 | stages.1.token_transformer.norm_eps | a is text | write a number
+stem: {kind: conv, channels: 16, kernel: 3} => stem: {kind: t2t, channels: 16, kernels: 3, strides: [2, 1]} | 6 | stem.kernels | 3 is an integer | write a list such as [3, 3]
+stem: {kind: conv, channels: 16, kernel: 3} => stem: {kind: t2t, channels: 16, kernels: [3, x], strides: [2, 1]} | 6 | stem.kernels.1 | x is text | write an integer
+stem: {kind: conv, channels: 16, kernel: 3} => stem: {kind: t2t, channels: 16, kernels: [3], strides: [2, 1]} | 6 | stem.kernels | [3] has 1 items | write at least 2
+classes: 10 => classes: 1 | 3 | classes | 1 is too small | write at least 2
+classes: 10 => classes: ten | 3 | classes | ten is text | write an integer
+classes: 10 => classes: 2000000 | 3 | classes | 2000000 is too large | write at most 1000000
+params: 1M => params: 0 | 18 | limits.params | 0 is no amount above 0 | write 5000000 or 5M
+params: 1M => params: -5 | 18 | limits.params | -5 is no amount above 0 | write 5000000 or 5M
+params: 1M => params: 1.5 | 18 | limits.params | 1.5 is no amount above 0 | write 5000000 or 5M
+params: 1M => params: 5m | 18 | limits.params | 5m is no amount above 0 | write 5000000 or 5M
+params: 1M => params: many | 18 | limits.params | many is no amount above 0 | write 5000000 or 5M
+params: 1M => params: true | 18 | limits.params | is no amount above 0 | write 5000000 or 5M
+params: 1M => params: null | 18 | limits.params | null is no value here | leave the key out
+{params: 1M} => 1M | 18 | limits | 1M is no mapping | write {key: value, ...}
+head: {pool: mean} => head: mean | 17 | head | mean is no mapping | write {key: value, ...}
+stem: {kind: conv, channels: 16, kernel: 3} => stem: conv | 6 | stem | is a mapping with a kind | write {kind: conv, ...}
+head: {pool: mean} => study: digits | 17 | study | is a mapping | write {data: digits, trials: 24}
+""")
 NAMES = [
     (
         "name: small",
@@ -339,100 +159,40 @@ NAMES = [
         "[a]",
     )
 ]
-OPEN_AND_SHARED = [
-    (
-        "height: 16",
-        "height: {choice: [16, 32]}",
-        2,
-        "image.height",
-        "cannot be left open: the data decides it",
-        "write one value",
-    ),
-    (
-        "classes: 10",
-        "classes: {range: [2, 4]}",
-        3,
-        "classes",
-        "cannot be left open: the data",
-        "write one value",
-    ),
-    ("classes: 10", "classes: $ratio", 3, "classes", "cannot be left open: the data", "write one value"),
-    ("$ratio", "4", 5, "params.ratio", "is used nowhere", "write $ratio where it is meant, or remove it"),
-    (
-        "heads: 4,",
-        "heads: $head,",
-        16,
-        "stages.1.token_transformer.heads",
-        "$head is not among params",
-        "use one of",
-    ),
-    (
-        "heads: 4,",
-        "heads: $Ratio,",
-        16,
-        "stages.1.token_transformer.heads",
-        "$Ratio is not among",
-        "did you mean ratio?",
-    ),
-    (
-        "heads: 4,",
-        "heads: $,",
-        16,
-        "stages.1.token_transformer.heads",
-        "$ is not among params",
-        "use one of ratio",
-    ),
-    (
-        "mhsa: {",
-        "mhsa: {depth: 2, ",
-        15,
-        "stages.1.mhsa.depth",
-        "is given for all alternatives already (stages.1.depth)",
-        "write it in one of the two places",
-    ),
-    (
-        "depth: {range: [1, 2]}",
-        "depth: {range: [2, 1]}",
-        10,
-        "stages.0.depth",
-        "the range ends at 1",
-        "write [low, high]",
-    ),
-    (
-        "choice: [16, 32]",
-        "choice: []",
-        9,
-        "stages.0.channels",
-        "the choice is empty",
-        "write at least one option",
-    ),
-    (
-        "{choice: [2, 4]}\nstem",
-        "[{choice: [2, 4]}]\nstem",
-        5,
-        "params.ratio",
-        "a parameter holds a value or a choice",
-        "write {choice: [...]} over whole values",
-    ),
-]
-CANNOT_BE_BUILT = [
-    ("kernel: 3\n", "kernel: 4\n", 11, "stages.0.kernel", "4 is even and has no centre", "use 3 or 5"),
-    (
-        "kernel: 3\n",
-        "kernel: 17\n",
-        11,
-        "stages.0.kernel",
-        "17 is larger than the 16x16 map",
-        "use an odd one up to 15",
-    ),
-    (
-        "kernel: 3}",
-        "kernel: 17}",
-        6,
-        "stem.kernel",
-        "17 is larger than the 16x16 map that arrives here",
-        "use an odd one up to 15",
-    ),
+OPEN_AND_SHARED = cases(r"""
+height: 16 => height: {choice: [16, 32]} | 2 | image.height | cannot be left open: the data decides it | write one value
+classes: 10 => classes: {range: [2, 4]} | 3 | classes | cannot be left open: the data | write one value
+classes: 10 => classes: $ratio | 3 | classes | cannot be left open: the data | write one value
+$ratio => 4 | 5 | params.ratio | is used nowhere | write $ratio where it is meant, or remove it
+heads: 4, => heads: $head, | 16 | stages.1.token_transformer.heads | $head is not among params | use one of
+heads: 4, => heads: $Ratio, | 16 | stages.1.token_transformer.heads | $Ratio is not among | did you mean ratio?
+heads: 4, => heads: $, | 16 | stages.1.token_transformer.heads | $ is not among params | use one of ratio
+mhsa: { => mhsa: {depth: 2,  | 15 | stages.1.mhsa.depth | is given for all alternatives already (stages.1.depth) | write it in one of the two places
+depth: {range: [1, 2]} => depth: {range: [2, 1]} | 10 | stages.0.depth | the range ends at 1 | write [low, high]
+choice: [16, 32] => choice: [] | 9 | stages.0.channels | the choice is empty | write at least one option
+{choice: [2, 4]}\nstem => [{choice: [2, 4]}]\nstem | 5 | params.ratio | a parameter holds a value or a choice | write {choice: [...]} over whole values
+""")
+CANNOT_BE_BUILT = cases(r"""
+kernel: 3\n => kernel: 4\n | 11 | stages.0.kernel | 4 is even and has no centre | use 3 or 5
+kernel: 3\n => kernel: 17\n | 11 | stages.0.kernel | 17 is larger than the 16x16 map | use an odd one up to 15
+kernel: 3} => kernel: 17} | 6 | stem.kernel | 17 is larger than the 16x16 map that arrives here | use an odd one up to 15
+kernel: 3} => kernel: 3, stride: 17} | 6 | stem.stride | 17 is larger than the 16x16 map that arrives here | use at most 16, or stride less before it
+kernel: 3\n => stride: 17\n | 11 | stages.0.stride | 17 is larger than the 16x16 map that arrives here | use at most 16, or stride less before it
+kernel: 3} => kernel: 9, stride: 2, hidden_channels: [8]} | 6 | stem.kernel | 9 is larger than the 8x8 map | use an odd one up to 7
+kernel: 3\n => groups: 5\n | 11 | stages.0.groups | 5 groups do not divide | use groups that divide it
+kernel: 3\n => expansion: 0.3\n | 11 | stages.0.expansion | is no whole number | use another expansion
+choice: [2, 4]}} => choice: [2, 3]}} | 15 | stages.1.mhsa.heads | the option 3 can never be built | heads that
+{heads: 4, => {heads: 5, | 16 | stages.1.token_transformer.heads | 5 heads do not divide | use heads that divide
+{heads: 4, => {stride: 4, heads: 4, | 16 | stages.1.token_transformer.split_kernel | windows of 3 at stride 4 leave pixels out between them | use a kernel of at least 4, or a smaller stride
+stem: {kind: conv, channels: 16, kernel: 3} => stem: {kind: t2t, channels: 16, kernels: [3, 3], strides: [2, 1, 1]} | 6 | stem.strides | 2 kernels and 3 strides | write one stride for each kernel, first split to last
+stem: {kind: conv, channels: 16, kernel: 3} => stem: {kind: t2t, channels: 16, kernels: [3, 3], strides: [2, 4]} | 6 | stem.kernels.1 | windows of 3 at stride 4 leave pixels out | at least 4
+stem: {kind: conv, channels: 16, kernel: 3} => stem: {kind: t2t, channels: 16, kernels: [9, 3], strides: [9, 3]} | 6 | stem.kernels.1 | no window of 3 at stride 3 fits into the 1x1 map | use a smaller kernel, or stride less, here or before it
+{heads: 4, => {distillation_token: true, heads: 4, | 16 | stages.1.token_transformer.distillation_token | a distillation token without a class token | write class_token: true too
+stem: {kind: conv, channels: 16, kernel: 3} => stem: {kind: t2t, channels: 16, kernels: [9, 9], strides: [2, 1]} | 6 | stem.kernels.1 | 9 is larger than the 8x8 map | use at most 8
+pool: mean => pool: cls | 17 | head.pool | no last stage of this space carries a class token | write pool: mean, or let the last stage be a token_transformer with class_token: true
+pool: mean => pool: distilled | 17 | head.pool | no last stage of this space carries a distillation token | write pool: mean, or let the last stage be a token_transformer with distillation_token: true
+""")
+CANNOT_BE_BUILT += [
     (
         STEM_AND_CONV_STAGE,
         STEM_AND_CONV_STAGE.replace("3}", "3, stride: 8}").replace("kernel: 3\n", "kernel: 5\n"),
@@ -450,132 +210,12 @@ CANNOT_BE_BUILT = [
         "use an odd one up to 3",
     ),
     (
-        "kernel: 3}",
-        "kernel: 3, stride: 17}",
-        6,
-        "stem.stride",
-        "17 is larger than the 16x16 map that arrives here",
-        "use at most 16, or stride less before it",
-    ),
-    (
-        "kernel: 3\n",
-        "stride: 17\n",
-        11,
-        "stages.0.stride",
-        "17 is larger than the 16x16 map that arrives here",
-        "use at most 16, or stride less before it",
-    ),
-    (
-        "kernel: 3}",
-        "kernel: 9, stride: 2, hidden_channels: [8]}",
-        6,
-        "stem.kernel",
-        "9 is larger than the 8x8 map",
-        "use an odd one up to 7",
-    ),
-    (
-        "kernel: 3\n",
-        "groups: 5\n",
-        11,
-        "stages.0.groups",
-        "5 groups do not divide",
-        "use groups that divide it",
-    ),
-    (
-        "kernel: 3\n",
-        "expansion: 0.3\n",
-        11,
-        "stages.0.expansion",
-        "is no whole number",
-        "use another expansion",
-    ),
-    (
-        "choice: [2, 4]}}",
-        "choice: [2, 3]}}",
-        15,
-        "stages.1.mhsa.heads",
-        "the option 3 can never be built",
-        "heads that",
-    ),
-    (
-        "{heads: 4,",
-        "{heads: 5,",
-        16,
-        "stages.1.token_transformer.heads",
-        "5 heads do not divide",
-        "use heads that divide",
-    ),
-    (
-        "{heads: 4,",
-        "{stride: 4, heads: 4,",
-        16,
-        "stages.1.token_transformer.split_kernel",
-        "windows of 3 at stride 4 leave pixels out between them",
-        "use a kernel of at least 4, or a smaller stride",
-    ),
-    (
-        STEM,
-        T2T.replace("[2, 1]", "[2, 1, 1]"),
-        6,
-        "stem.strides",
-        "2 kernels and 3 strides",
-        "write one stride for each kernel, first split to last",
-    ),
-    (
-        STEM,
-        T2T.replace("[2, 1]", "[2, 4]"),
-        6,
-        "stem.kernels.1",
-        "windows of 3 at stride 4 leave pixels out",
-        "at least 4",
-    ),
-    (
-        STEM,
-        T2T.replace("[3, 3]", "[9, 3]").replace("[2, 1]", "[9, 3]"),
-        6,
-        "stem.kernels.1",
-        "no window of 3 at stride 3 fits into the 1x1 map",
-        "use a smaller kernel, or stride less, here or before it",
-    ),
-    (
-        "{heads: 4,",
-        "{distillation_token: true, heads: 4,",
-        16,
-        "stages.1.token_transformer.distillation_token",
-        "a distillation token without a class token",
-        "write class_token: true too",
-    ),
-    (
-        STEM,
-        T2T.replace("[3, 3]", "[9, 9]"),
-        6,
-        "stem.kernels.1",
-        "9 is larger than the 8x8 map",
-        "use at most 8",
-    ),
-    (
         CONV_STAGE,
         "kind: token_transformer\n    channels: 16\n    depth: 1\n    class_token: true\n",
         11,
         "stages.0.class_token",
         "a stage follows that has no use for it",
         "write it in the last stage only",
-    ),
-    (
-        "pool: mean",
-        "pool: cls",
-        17,
-        "head.pool",
-        "no last stage of this space carries a class token",
-        "write pool: mean, or let the last stage be a token_transformer with class_token: true",
-    ),
-    (
-        "pool: mean",
-        "pool: distilled",
-        17,
-        "head.pool",
-        "no last stage of this space carries a distillation token",
-        "write pool: mean, or let the last stage be a token_transformer with distillation_token: true",
     ),
 ]
 TABLES = {

@@ -6,6 +6,45 @@ from archsearch.errors import Problem
 from archsearch.space import read_document
 from archsearch.space.grammar import Choice, Listing, Reference, Unreadable, label, read_field, written
 
+# What is written, the key that the message names, what is wrong, and what to write instead.
+NO_FIELDS = """
+null | kernel | null is no value here | leave the key out for its default, or write a value
+[3, null] | kernel.1 | null is no value here | leave the key out for its default, or write a value
+{} | kernel | an empty mapping is no value | write a value, {choice: [...]} or {range: [low, high]}
+{choices: [3, 5]} | kernel | choices opens no field | write a value, {choice: [...]} or {range: [low, high]}
+{choice: []} | kernel | the choice is empty | write at least one option: {choice: [a, b]}
+{choice: 3} | kernel | a choice is a list | write at least one option: {choice: [a, b]}
+{choice: [3, 5, 3]} | kernel | the option 3 stands twice | write it once
+{choice: [2, 2.0]} | kernel | the option 2.0 stands twice | write it once
+{choice: [[3, 3], [3, 3]]} | kernel | the option [3, 3] stands twice | write it once
+{choice: [3, {choice: [5, 7]}]} | kernel.choice.1 | an option cannot be open itself | write every option out
+{choice: [$k]} | kernel.choice.0 | an option cannot be open itself | write every option out
+{choice: [[3, $k]]} | kernel.choice.0 | an option cannot be open itself | write every option out
+{choice: [3, null]} | kernel.choice.1 | null is no value here | leave the key out for its default, or write a value
+{choice: [3, 5], range: [3, 5]} | kernel.range | has no meaning here | use one of choice
+{choice: [3, 5], step: 2} | kernel.step | has no meaning here | use one of choice
+{range: [1, 9], steps: 2} | kernel.steps | has no meaning here | did you mean step? (known: range, step, log)
+{range: [1]} | kernel | a range has two numbers | write {range: [low, high]}
+{range: [1, 2, 3]} | kernel | a range has two numbers | write {range: [low, high]}
+{range: 3} | kernel | a range has two numbers | write {range: [low, high]}
+{range: [a, b]} | kernel | a range has two numbers | write {range: [low, high]}
+{range: [false, true]} | kernel | a range has two numbers | write {range: [low, high]}
+{range: [3, 1]} | kernel | the range ends at 1 and begins at 3 | write [low, high]
+{range: [3, 3]} | kernel | the range ends at 3 and begins at 3 | write [low, high]
+{range: [1, 3], step: 0} | kernel | 1 to 3 by steps of 0 leads nowhere | use a step above 0, or above 1 and a low above 0 with log: true
+{range: [1, 3], step: -1} | kernel | 1 to 3 by steps of -1 leads nowhere | use a step above 0, or above 1 and a low above 0 with log: true
+{range: [1, 8], step: 1, log: true} | kernel | 1 to 8 by factors of 1 leads nowhere | use a step above 0, or above 1 and a low above 0 with log: true
+{range: [0, 8], log: true} | kernel | 0 to 8 by factors of 2 leads nowhere | use a step above 0, or above 1 and a low above 0 with log: true
+{range: [1, 3], step: a} | kernel | step is a number and log is true or false | mend the range
+{range: [1, 3], log: 1} | kernel | step is a number and log is true or false | mend the range
+{range: [1, 3], step: [1]} | kernel.step | is one value | write step: 1
+{range: [1, 4], log: {choice: [true]}} | kernel.log | is one value | write log: false
+{range: [0.25, 1.0]} | kernel | a range of decimal numbers has no natural step | add step: ...
+{range: [3, 8], step: 2} | kernel | 8 is not met from 3 by steps of 2 | end it at 9
+{range: [3, 20], log: true} | kernel | 20 is not met from 3 by factors of 2 | end it at 24
+{range: [0.1, 0.6], step: 0.2} | kernel | 0.6 is not met from 0.1 by steps of 0.2 | end it at 0.7
+"""
+
 
 @pytest.fixture
 def field(file_of):
@@ -110,119 +149,7 @@ def test_a_list_in_a_list_is_open_where_an_item_of_it_is(field):
 
 
 @pytest.mark.parametrize(
-    ("text", "key", "what", "remedy"),
-    [
-        (
-            "null",
-            "kernel",
-            "null is no value here",
-            "leave the key out for its default, or write a value",
-        ),
-        (
-            "[3, null]",
-            "kernel.1",
-            "null is no value here",
-            "leave the key out for its default, or write a value",
-        ),
-        (
-            "{}",
-            "kernel",
-            "an empty mapping is no value",
-            "write a value, {choice: [...]} or {range: [low, high]}",
-        ),
-        (
-            "{choices: [3, 5]}",
-            "kernel",
-            "choices opens no field",
-            "write a value, {choice: [...]} or {range: [low, high]}",
-        ),
-        ("{choice: []}", "kernel", "the choice is empty", "write at least one option: {choice: [a, b]}"),
-        ("{choice: 3}", "kernel", "a choice is a list", "write at least one option: {choice: [a, b]}"),
-        ("{choice: [3, 5, 3]}", "kernel", "the option 3 stands twice", "write it once"),
-        ("{choice: [2, 2.0]}", "kernel", "the option 2.0 stands twice", "write it once"),
-        ("{choice: [[3, 3], [3, 3]]}", "kernel", "the option [3, 3] stands twice", "write it once"),
-        (
-            "{choice: [3, {choice: [5, 7]}]}",
-            "kernel.choice.1",
-            "an option cannot be open itself",
-            "write every option out",
-        ),
-        ("{choice: [$k]}", "kernel.choice.0", "an option cannot be open itself", "write every option out"),
-        (
-            "{choice: [[3, $k]]}",
-            "kernel.choice.0",
-            "an option cannot be open itself",
-            "write every option out",
-        ),
-        (
-            "{choice: [3, null]}",
-            "kernel.choice.1",
-            "null is no value here",
-            "leave the key out for its default, or write a value",
-        ),
-        ("{choice: [3, 5], range: [3, 5]}", "kernel.range", "has no meaning here", "use one of choice"),
-        ("{choice: [3, 5], step: 2}", "kernel.step", "has no meaning here", "use one of choice"),
-        (
-            "{range: [1, 9], steps: 2}",
-            "kernel.steps",
-            "has no meaning here",
-            "did you mean step? (known: range, step, log)",
-        ),
-        ("{range: [1]}", "kernel", "a range has two numbers", "write {range: [low, high]}"),
-        ("{range: [1, 2, 3]}", "kernel", "a range has two numbers", "write {range: [low, high]}"),
-        ("{range: 3}", "kernel", "a range has two numbers", "write {range: [low, high]}"),
-        ("{range: [a, b]}", "kernel", "a range has two numbers", "write {range: [low, high]}"),
-        ("{range: [false, true]}", "kernel", "a range has two numbers", "write {range: [low, high]}"),
-        ("{range: [3, 1]}", "kernel", "the range ends at 1 and begins at 3", "write [low, high]"),
-        ("{range: [3, 3]}", "kernel", "the range ends at 3 and begins at 3", "write [low, high]"),
-        (
-            "{range: [1, 3], step: 0}",
-            "kernel",
-            "1 to 3 by steps of 0 leads nowhere",
-            "use a step above 0, or above 1 and a low above 0 with log: true",
-        ),
-        (
-            "{range: [1, 3], step: -1}",
-            "kernel",
-            "1 to 3 by steps of -1 leads nowhere",
-            "use a step above 0, or above 1 and a low above 0 with log: true",
-        ),
-        (
-            "{range: [1, 8], step: 1, log: true}",
-            "kernel",
-            "1 to 8 by factors of 1 leads nowhere",
-            "use a step above 0, or above 1 and a low above 0 with log: true",
-        ),
-        (
-            "{range: [0, 8], log: true}",
-            "kernel",
-            "0 to 8 by factors of 2 leads nowhere",
-            "use a step above 0, or above 1 and a low above 0 with log: true",
-        ),
-        (
-            "{range: [1, 3], step: a}",
-            "kernel",
-            "step is a number and log is true or false",
-            "mend the range",
-        ),
-        ("{range: [1, 3], log: 1}", "kernel", "step is a number and log is true or false", "mend the range"),
-        ("{range: [1, 3], step: [1]}", "kernel.step", "is one value", "write step: 1"),
-        ("{range: [1, 4], log: {choice: [true]}}", "kernel.log", "is one value", "write log: false"),
-        (
-            "{range: [0.25, 1.0]}",
-            "kernel",
-            "a range of decimal numbers has no natural step",
-            "add step: ...",
-        ),
-        ("{range: [3, 8], step: 2}", "kernel", "8 is not met from 3 by steps of 2", "end it at 9"),
-        ("{range: [3, 20], log: true}", "kernel", "20 is not met from 3 by factors of 2", "end it at 24"),
-        (
-            "{range: [0.1, 0.6], step: 0.2}",
-            "kernel",
-            "0.6 is not met from 0.1 by steps of 0.2",
-            "end it at 0.7",
-        ),
-    ],
+    ("text", "key", "what", "remedy"), [row.split(" | ") for row in NO_FIELDS.strip().split("\n")]
 )
 def test_what_is_no_field_is_refused_with_a_remedy(refusal, text, key, what, remedy):
     assert refusal(text) == Problem(key, what, remedy, line=1)

@@ -71,7 +71,7 @@ def test_ten_feasible_draws_of_a_shipped_space_build_and_run(space):
         with torch.inference_mode():
             logits = network(images)
 
-        assert not space.broken_limits(architecture)
+        assert not space.violations(architecture)
         assert logits.shape == (2, space.classes)
         assert logits.isfinite().all()
 

@@ -1,7 +1,11 @@
 """What every kind of stem and of stage must do. A new kind adds one example and is checked by all of it."""
 
+from collections import Counter
+from typing import ClassVar, Literal
+
 import pytest
 import torch
+from examples import STAGES, STEMS
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -21,52 +25,10 @@ from archsearch.stages import (
     T2TStem,
     TokenTransformerStage,
 )
+from archsearch.stages.base import registry
+from archsearch.stages.mixers import is_attention, window_of
 
-STEMS = {
-    "conv stem": ConvStem(channels=16, kernel=3, stride=2),
-    "conv stem with pool": ConvStem(channels=16, kernel=7, stride=2, pool="max"),
-    "conv stem, deep": ConvStem(
-        channels=16, stride=2, hidden_channels=(8, 12), pool="max", activation="silu", norm_eps=1e-3
-    ),
-    "patch stem": PatchStem(channels=16, size=4),
-    "t2t stem, performer": T2TStem(
-        channels=16, kernels=(3, 3), strides=(2, 2), token_channels=8, features=12
-    ),
-    "t2t stem, softmax": T2TStem(
-        channels=16, kernels=(5, 3, 3), strides=(2, 1, 2), token_channels=8, attention="softmax"
-    ),
-}
-STAGES = {
-    "conv, bottleneck": ConvStage(channels=32, depth=2, stride=2),
-    "conv, basic": ConvStage(channels=16, depth=2, block="basic", kernel=5),
-    "conv, groups": ConvStage(channels=32, depth=1, groups=4, expansion=0.5),
-    "conv, identity shortcut": ConvStage(channels=8, depth=1, expansion=2),
-    "conv, pooled shortcut": ConvStage(channels=32, depth=2, stride=2, shortcut="avgpool_conv1x1"),
-    "conv, active 3x3 shortcut": ConvStage(
-        channels=32, depth=2, stride=2, shortcut="conv3x3", shortcut_activation=True, activation="gelu"
-    ),
-    "mhsa, relative": MHSAStage(channels=32, depth=2, heads=2, expansion=0.5),
-    "mhsa, no position": MHSAStage(channels=32, depth=1, position="none"),
-    "mhsa, stride 2": MHSAStage(channels=32, depth=2, stride=2),
-    "mhsa, unscaled position": MHSAStage(channels=32, depth=1, rel_scale="content", activation="silu"),
-    "mhsa, article": MHSAStage(channels=32, depth=2, heads=1, position="article", qkv_bias=True),
-    "mhsa, pooled shortcut": MHSAStage(channels=32, depth=1, stride=2, shortcut="avgpool_conv1x1"),
-    "token_transformer, direct": TokenTransformerStage(
-        channels=8, depth=1, entry="direct", heads=2, position="none"
-    ),
-    "token_transformer, split": TokenTransformerStage(channels=16, depth=2, stride=2, qkv_bias=False),
-    "token_transformer, even split": TokenTransformerStage(channels=16, depth=1, stride=2, split_kernel=4),
-    "token_transformer, class_token": TokenTransformerStage(
-        channels=16, depth=1, stride=2, class_token=True, mlp_ratio=2.5
-    ),
-    "token_transformer, distillation_token": TokenTransformerStage(
-        channels=16, depth=1, class_token=True, distillation_token=True, gelu="tanh"
-    ),
-    "token_transformer, sinusoid": TokenTransformerStage(
-        channels=16, depth=1, stride=2, position="sinusoid", class_token=True
-    ),
-}
-PARTS = {**STEMS, **STAGES}
+PARTS = {**{f"stem, {name}": stem for name, stem in STEMS.items()}, **STAGES}
 SHAPES = [FeatureShape(8, 32, 32), FeatureShape(8, 17, 9)]
 
 every_part = pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())
@@ -164,7 +126,7 @@ def test_a_corner_reaches_the_far_corner_exactly_if_mixing_is_global(part, shape
     random_sum(the_map(module(pixels))[0, :, to_y, to_x]).backward()
 
     arrives = bool(pixels.grad[0, :, from_y, from_x].abs().max() > 0)
-    assert arrives == (part.mixing == "global")
+    assert arrives == (part.mixing(shape) == "global")
 
 
 @every_part
@@ -659,11 +621,16 @@ MIXERS = {
     "a patch of one pixel mixes nothing": (PatchStem(channels=8, size=1), []),
     "a t2t stem splits, attends, splits": (
         T2TStem(channels=8, kernels=(7, 3), strides=(4, 2)),
-        [Mixer(32, 24, 7), Mixer(8, 6, None), Mixer(8, 6, 3)],
+        [Mixer(32, 24, 7), Mixer(8, 6, None, attention=True), Mixer(8, 6, 3)],
     ),
     "a t2t stem attends behind every split but the last": (
         T2TStem(channels=8, kernels=(5, 1, 3), strides=(2, 1, 2)),
-        [Mixer(32, 24, 5), Mixer(16, 12, None), Mixer(16, 12, None), Mixer(16, 12, 3)],
+        [
+            Mixer(32, 24, 5),
+            Mixer(16, 12, None, attention=True),
+            Mixer(16, 12, None, attention=True),
+            Mixer(16, 12, 3),
+        ],
     ),
     "a bottleneck convolves once a block": (
         ConvStage(channels=8, depth=3, stride=2, kernel=5),
@@ -676,7 +643,7 @@ MIXERS = {
     "1x1 bottlenecks mix nothing": (ConvStage(channels=8, depth=2, kernel=1), []),
     "mhsa attends before its stride": (
         MHSAStage(channels=8, depth=2, stride=2, heads=2),
-        [Mixer(32, 24, None), Mixer(16, 12, None)],
+        [Mixer(32, 24, None, attention=True), Mixer(16, 12, None, attention=True)],
     ),
     "a 3x3 shortcut that strides mixes in the first block": (
         ConvStage(channels=3, depth=2, stride=2, kernel=5, expansion=1, shortcut="conv3x3"),
@@ -696,33 +663,33 @@ MIXERS = {
     ),
     "a 3x3 shortcut mixes beside attention": (
         MHSAStage(channels=8, depth=2, stride=2, heads=2, shortcut="conv3x3"),
-        [Mixer(32, 24, 3), Mixer(32, 24, None), Mixer(16, 12, None)],
+        [Mixer(32, 24, 3), Mixer(32, 24, None, attention=True), Mixer(16, 12, None, attention=True)],
     ),
     "a pooled shortcut mixes nothing": (
         MHSAStage(channels=8, depth=2, stride=2, heads=2, shortcut="avgpool_conv1x1"),
-        [Mixer(32, 24, None), Mixer(16, 12, None)],
+        [Mixer(32, 24, None, attention=True), Mixer(16, 12, None, attention=True)],
     ),
     "the article's attention attends as any other": (
         MHSAStage(channels=8, depth=2, stride=2, heads=2, position="article"),
-        [Mixer(32, 24, None), Mixer(16, 12, None)],
+        [Mixer(32, 24, None, attention=True), Mixer(16, 12, None, attention=True)],
     ),
     "tokens of a stage's own are no places of the map": (
         TokenTransformerStage(
             channels=8, depth=1, stride=2, split_kernel=5, class_token=True, distillation_token=True
         ),
-        [Mixer(32, 24, 5), Mixer(16, 12, None)],
+        [Mixer(32, 24, 5), Mixer(16, 12, None, attention=True)],
     ),
     "a token transformer splits, then attends once a block": (
         TokenTransformerStage(channels=8, depth=2, stride=2, split_kernel=5),
-        [Mixer(32, 24, 5), Mixer(16, 12, None), Mixer(16, 12, None)],
+        [Mixer(32, 24, 5), Mixer(16, 12, None, attention=True), Mixer(16, 12, None, attention=True)],
     ),
     "a split of one pixel mixes nothing": (
         TokenTransformerStage(channels=8, depth=1, split_kernel=1),
-        [Mixer(32, 24, None)],
+        [Mixer(32, 24, None, attention=True)],
     ),
     "a direct entry splits nothing": (
         TokenTransformerStage(channels=3, depth=2, heads=1, entry="direct"),
-        [Mixer(32, 24, None), Mixer(32, 24, None)],
+        [Mixer(32, 24, None, attention=True), Mixer(32, 24, None, attention=True)],
     ),
 }
 
@@ -735,9 +702,93 @@ def test_the_mixers_are_those_of_the_drawing(part, mixers):
 @on_every_shape
 @every_part
 def test_a_part_is_global_exactly_if_one_of_its_mixers_is(part, shape):
-    reaches_everywhere = any(mixer.kernel is None for mixer in part.mixers(shape))
+    reaches_everywhere = any(mixer.window is None for mixer in part.mixers(shape))
 
-    assert reaches_everywhere == (part.mixing == "global")
+    assert reaches_everywhere == (part.mixing(shape) == "global")
+
+
+@pytest.mark.parametrize("shape", [FeatureShape(8, 12, 12), FeatureShape(8, 5, 12)], ids=str)
+@every_part
+def test_the_mixers_of_a_module_are_those_that_its_part_promises(part, shape):
+    """In number and window, and which of them attend; a mixer inside of another one is a piece of it."""
+    module, found = part.build(shape), []
+    for name, inner in module.named_modules():
+        if window_of(inner) != 1 and not any(name.startswith(f"{outer}.") for outer, _ in found):
+            found.append((name, inner))
+
+    mixing = Counter((window_of(inner), is_attention(inner)) for _, inner in found)
+    assert mixing == Counter((mixer.window, mixer.attention) for mixer in part.mixers(shape))
+
+
+@every_part
+def test_the_weights_of_an_attention_add_up_to_one(part):
+    module, shape = built(part, SHAPES[1]).eval(), SHAPES[1]
+    arriving = {}
+    for inner in filter(is_attention, module.modules()):
+        inner.register_forward_pre_hook(lambda inner, arguments: arriving.update({inner: arguments[0]}))
+
+    module(images(2, shape))
+
+    for attention, x in arriving.items():
+        weights = attention.attention_weights(x)
+        tokens = x.shape[2] * x.shape[3] if x.ndim == 4 else x.shape[1]
+        assert (len(weights), *weights.shape[2:]) == (2, tokens, tokens)
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones_like(weights[..., 0]))
+
+
+# --- kinds ----------------------------------------------------------------------------------------
+
+
+class Twin(ConvStage):
+    """A kind with the letter of another one."""
+
+    kind: Literal["twin"] = "twin"
+
+
+class Namesake(ConvStage):
+    """A kind with the name of another one."""
+
+    letter: ClassVar[str] = "N"
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (Twin, "ConvStage and Twin have one letter: 'C'"),
+        (Namesake, "ConvStage and Namesake have one name: 'conv'"),
+    ],
+    ids=["letter", "name"],
+)
+def test_two_kinds_of_one_letter_or_one_name_are_refused(other, why):
+    with pytest.raises(ValueError, match=why):
+        registry([ConvStage, MHSAStage, other])
+
+
+@pytest.mark.parametrize("kind", [*STEM_KINDS.values(), *STAGE_KINDS.values()], ids=lambda k: k.__name__)
+def test_what_a_kind_says_of_its_fields_is_said_of_fields_that_it_has(kind):
+    rules = kind.swap_rules
+    said = {*kind.summary_fields, *kind.inactive_when, *rules.alike, rules.inner_width, rules.halved} - {None}
+
+    assert said <= kind.model_fields.keys()
+    assert len(kind.letter) == 1
+    assert kind.letter.isupper()
+
+
+# On maps of 8x6: a window of 8 covers them.
+@pytest.mark.parametrize(
+    ("mixer", "is_global"),
+    [
+        (Mixer(8, 6, None, attention=True), True),
+        (Mixer(8, 6, 8, attention=True), True),
+        (Mixer(8, 6, 7, attention=True), False),
+        (Mixer(8, 6, 15), False),
+        (Mixer(1, 1, 3), False),
+        (Mixer(8, 6, None), True),
+    ],
+    ids=str,
+)
+def test_attention_is_global_where_its_window_covers_the_map_and_a_convolution_never(mixer, is_global):
+    assert mixer.is_global == is_global
 
 
 # --- fields that mean nothing are no part of the identity -----------------------------------------

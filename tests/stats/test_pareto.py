@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsearch.stats.pareto import crowding, dominated, frontier, positions, ranks
+from archsearch.stats.pareto import crowding, front, is_efficient, positions, ranks
 
 FRONT = [[0, 8], [1, 4], [4, 2], [8, 0]]
 
@@ -36,39 +36,22 @@ def array(found):
     return np.array(found, dtype=float)
 
 
-def test_one_row_dominates_another_if_it_is_no_worse_anywhere_and_better_somewhere():
-    row = np.array([2.0, 2.0])
-
-    assert dominated(row, array([[2, 1]]))
-    assert dominated(row, array([[3, 3], [1, 2]]))
-    assert not dominated(row, array([[2, 2]]))
-    assert not dominated(row, array([[1, 3], [3, 1]]))
-
-
 def test_ranks_are_fronts_peeled_off_one_after_the_other():
     # (2, 4) loses to (1, 4) and to (2, 2); (3, 3) to (2, 2); neither to the other; (5, 5) to both.
     found = array([[5, 5], [2, 4], [1, 4], [3, 3], [2, 2], [4, 1]])
 
     assert ranks(found).tolist() == [2, 1, 0, 1, 0, 0]
-    assert frontier(found).tolist() == [False, False, True, False, True, True]
+    assert is_efficient(found).tolist() == [False, False, True, False, True, True]
 
 
 def test_equal_rows_have_one_rank():
     assert ranks(array([[1, 1], [2, 2], [1, 1], [2, 2]])).tolist() == [0, 1, 0, 1]
 
 
-def test_ranks_beyond_enough_rows_are_one_rank():
-    found = array([[4], [1], [3], [2], [5]])
-
-    assert ranks(found).tolist() == [3, 0, 2, 1, 4]
-    assert ranks(found, enough=2).tolist() == [2, 0, 2, 1, 2]
-    assert ranks(found, enough=3).tolist() == [3, 0, 2, 1, 3]
-
-
 def test_no_row_has_no_rank_and_no_place():
     nothing = np.empty((0, 2))
 
-    assert len(frontier(nothing)) == len(ranks(nothing)) == len(positions(nothing)) == 0
+    assert len(is_efficient(nothing)) == len(ranks(nothing)) == len(positions(nothing)) == 0
 
 
 def test_room_is_the_sum_of_the_sides_between_the_neighbours_each_as_a_share_of_its_range():
@@ -107,21 +90,28 @@ def test_ranks_are_those_of_the_definition(found):
     assert ranks(array(found)).tolist() == peeled(found)
 
 
-@given(rows(), st.integers(1, 12))
-def test_ranks_that_stop_early_are_right_as_far_as_they_go(found, enough):
-    full = ranks(array(found))
-    stop = next((level for level in range(len(found)) if (full < level).sum() >= enough), len(found))
+@given(rows())
+def test_nobody_dominates_the_front_and_somebody_on_it_dominates_each_other_row(found):
+    on = is_efficient(array(found)).tolist()
+    efficient = [row for row, kept in zip(found, on, strict=True) if kept]
 
-    assert ranks(array(found), enough=enough).tolist() == np.minimum(full, stop).tolist()
+    assert not any(beats(one, other) for one in found for other in efficient)
+    assert all(kept or any(beats(one, row) for one in efficient) for row, kept in zip(found, on, strict=True))
 
 
 @given(rows())
-def test_nobody_dominates_the_frontier_and_somebody_on_it_dominates_each_other_row(found):
-    on = frontier(array(found)).tolist()
-    front = [row for row, kept in zip(found, on, strict=True) if kept]
+def test_the_front_has_each_efficient_row_once_in_the_order_in_which_they_come(found):
+    efficient = [row for row, kept in zip(found, is_efficient(array(found)), strict=True) if kept]
 
-    assert not any(beats(one, other) for one in found for other in front)
-    assert all(kept or any(beats(one, row) for one in front) for row, kept in zip(found, on, strict=True))
+    assert [tuple(row) for row in front(array(found))] == list(dict.fromkeys(efficient))
+
+
+@pytest.mark.parametrize("rows", [[[np.nan, 1]], [[0, 2], [1, np.nan], [2, 1]]])
+def test_a_row_without_a_value_is_refused(rows):
+    with pytest.raises(ValueError, match="without a value cannot be ranked"):
+        is_efficient(array(rows))
+    with pytest.raises(ValueError, match="without a value cannot be ranked"):
+        ranks(array(rows))
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=9, unique=True), st.randoms())

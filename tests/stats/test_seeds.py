@@ -1,36 +1,15 @@
 import math
 
 import pytest
+from trial_frames import TRAININGS
 
-from archsearch.stats.seeds import COLUMNS, SeedSpread, repeats_frame, seed_spread
-
-ATTRIBUTES = {
-    "final:aa:0": {"top1": 0.50, "test_top1": 0.49, "samples": 1000},
-    "final:aa:1": {"top1": 0.52, "test_top1": 0.51, "samples": 1000},
-    "final:bb:0": {"top1": 0.60, "test_top1": 0.59, "samples": 1000},
-    "final:bb:1": {"top1": 0.60, "test_top1": 0.59, "samples": 1000},
-    "final:bb:2": {"top1": 0.63, "test_top1": 0.62, "samples": 1000},
-    "final:cc:0": {"worker": "at it"},
-    "final:dd:0": {"error": "it broke"},
-    "test_top1": {"aa": 0.5},
-}
-
-
-def test_a_row_is_a_training_that_came_to_an_accuracy():
-    frame = repeats_frame(ATTRIBUTES)
-
-    assert list(frame.columns) == list(COLUMNS)
-    assert frame["architecture"].tolist() == ["aa", "aa", "bb", "bb", "bb"]
-    assert frame["seed"].tolist() == [0, 1, 0, 1, 2]
-    assert frame["samples"].tolist() == [1000] * 5
-    assert frame["top1"].tolist() == [0.50, 0.52, 0.60, 0.60, 0.63]
-    assert frame["test_top1"].tolist() == [0.49, 0.51, 0.59, 0.59, 0.62]
-    assert frame["source"].tolist() == ["finals"] * 5
+from archsearch.results.repeats import repeats_frame
+from archsearch.stats.seeds import SeedSpread, seed_spread
 
 
 def test_the_deviation_is_pooled_over_architectures_by_hand():
     # Squares: 2 x 0.01^2 around 0.51; 0.01^2 + 0.01^2 + 0.02^2 around 0.61. Degrees: 1 + 2.
-    spread = seed_spread(repeats_frame(ATTRIBUTES), 1000)
+    spread = seed_spread(repeats_frame(TRAININGS), 1000)
 
     assert spread == SeedSpread(pytest.approx(math.sqrt((2e-4 + 6e-4) / 3)), 3, 1000)
 
@@ -59,16 +38,3 @@ def test_margins_follow_students_t():
     assert spread.margin() == pytest.approx(t * 0.01)
     assert spread.margin(4) == pytest.approx(t * 0.005)
     assert spread.margin_between() == pytest.approx(t * 0.01 * math.sqrt(2))
-
-
-def test_trainings_of_swaps_count_too():
-    frame = repeats_frame({"swap_training:ee:2000:1": {"top1": 0.4, "test_top1": 0.3, "samples": 2000}})
-
-    assert frame.iloc[0].to_dict() == {
-        "architecture": "ee",
-        "seed": 1,
-        "samples": 2000,
-        "top1": 0.4,
-        "test_top1": 0.3,
-        "source": "swaps",
-    }

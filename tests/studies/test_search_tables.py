@@ -30,7 +30,7 @@ class ToySpace:
         digits = [trial.suggest_categorical(name, list(TABLE)) for name in ("quality", "cost")]
         return Point("".join(digits), "all", tuple(map(int, digits)))
 
-    def reasons_against(self, point):
+    def violations(self, point):
         return ["cost > 8"] if point.chosen[1] == 9 else []
 
 
@@ -82,8 +82,8 @@ def groups(cifar10):
     """Ten groups of sixteen of each family, as the measured candidates were, but others."""
     pools = {name: [] for name in FAMILIES}
     for point in feasible_draws(cifar10.space, random.Random(5)):
-        if len(pools[point.stratum]) < 160:
-            pools[point.stratum].append(point)
+        if len(pools[point.family]) < 160:
+            pools[point.family].append(point)
         if all(len(pool) == 160 for pool in pools.values()):
             break
     return [[point for pool in pools.values() for point in pool[16 * g : 16 * g + 16]] for g in range(10)]

@@ -9,10 +9,9 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from archsearch.counting import count_activations, count_macs, count_params, globality
-from archsearch.search import Reading
-from archsearch.search.draws import walk
-from archsearch.storage.observation_cache import ObservationCache, state_of, stratum_of
-from archsearch.study.feasible_space import counts_of, features_of
+from archsearch.search import Reading, features_of
+from archsearch.search.draws import feasible_points
+from archsearch.storage.observation_cache import ObservationCache, rung_family, state_of
 from archsearch.trial import FixedTrial
 
 # Four heads do not divide a width of 12 * 0.5.
@@ -38,15 +37,6 @@ def largest(ninety_six):
     return ninety_six.sample(FixedTrial(CONV))
 
 
-def test_counts_are_those_of_the_counting_room(largest):
-    counts = counts_of(largest)
-
-    assert counts.macs == count_macs(largest).total
-    assert counts.params == count_params(largest)
-    assert counts.activations == count_activations(largest)
-    assert counts.globality == globality(largest)
-
-
 def test_features_are_sizes_as_logarithms_and_globality(ninety_six, largest):
     assert features_of(1000, 100, 10, 0.5) == pytest.approx((3, 2, 1, 0.5))
     wanted = (count_macs(largest).total, count_params(largest), count_activations(largest))
@@ -66,7 +56,7 @@ def test_a_point_within_all_limits_has_nothing_against_it(searched_of, largest):
     params = float(count_params(largest))
     searched = searched_of(NINETY_SIX, blind(limits={"params": params, "latency_ms": 0.001}))
 
-    assert searched.reasons_against(largest) == []
+    assert searched.violations(largest) == []
     # Latency is not counted: it says nothing before it is measured.
     assert searched.excess(largest) == {"params": 0.0}
 
@@ -76,15 +66,15 @@ def test_every_limit_that_is_exceeded_is_a_reason_and_the_stricter_one_is_the_li
     space = NINETY_SIX + f"limits: {{params: {params}, macs: {macs - 1000}}}\n"
     searched = searched_of(space, blind(limits={"params": params - 2.0, "macs": macs - 1.0}))
 
-    assert searched.limits == {"macs": macs - 1000, "params": params - 2}
+    assert searched.limited.limits == {"macs": macs - 1000, "params": params - 2}
     assert searched.excess(largest) == {"macs": 1000.0, "params": 2.0}
-    assert searched.reasons_against(largest) == [f"macs > {macs - 1000:,g}", f"params > {params - 2:,g}"]
+    assert searched.violations(largest) == [f"macs > {macs - 1000:,g}", f"params > {params - 2:,g}"]
 
 
 def test_what_cannot_be_built_is_not_counted(searched_of):
     searched = searched_of(BROKEN, blind(limits={"params": 1.0}))
 
-    assert searched.reasons_against(searched.sample(FixedTrial(MHSA))) == ["cannot be built"]
+    assert searched.violations(searched.sample(FixedTrial(MHSA))) == ["cannot be built"]
 
 
 @pytest.mark.parametrize(
@@ -106,31 +96,31 @@ def test_the_distance_is_the_factor_over_the_worst_limit(searched_of, largest):
 
     # The stricter one of each counts: a quarter of the parameters, and half of the MACs.
     searched = searched_of(text, blind(limits={"params": params / 4, "macs": macs * 2.0}))
-    assert searched.distance(largest) == (
+    assert searched.limited.distance(largest) == (
         4,
         f"{layout} with {params:,} params (limit {params / 4:,g})",
     )
     searched = searched_of(text, blind(limits={"params": params * 9.0}))
-    assert searched.distance(largest) == (
+    assert searched.limited.distance(largest) == (
         macs / (macs // 2),
         f"{layout} with {macs:,} macs (limit {macs // 2:,g})",
     )
 
 
-def test_why_there_is_none_says_how_many_keep_the_limits_what_is_nearest_and_what_fails_most(searched_of):
+def test_an_explanation_says_how_many_keep_the_limits_what_is_nearest_and_what_fails_most(searched_of):
     searched = searched_of(NINETY_SIX, blind(limits={"params": 1.0}))
-    points = [proposal.architecture for proposal in walk(searched_of(NINETY_SIX))]
+    points = [proposal.architecture for proposal in feasible_points(searched_of(NINETY_SIX))]
     fewest = min(points, key=count_params)
 
-    assert searched.why_none() == (
+    assert searched.explain_infeasible() == (
         "0 of 1,000 drawn candidates are feasible by what can be counted; "
         f"nearest: {fewest.layout} with {count_params(fewest):,} params (limit 1); "
         "what failed most: params > 1 (1,000)"
     )
 
 
-def test_why_there_is_none_counts_what_is_feasible_and_what_cannot_be_built(searched_of):
-    said = searched_of(BROKEN, blind()).why_none()
+def test_an_explanation_counts_what_is_feasible_and_what_cannot_be_built(searched_of):
+    said = searched_of(BROKEN, blind()).explain_infeasible()
     feasible, failed = said.split("; ")
 
     # One in two is attention, of them one in three is 12 wide, and of those one in two has four heads.
@@ -139,8 +129,8 @@ def test_why_there_is_none_counts_what_is_feasible_and_what_cannot_be_built(sear
     assert count == pytest.approx(1000 * 11 / 12, abs=40)
 
 
-def test_why_there_is_none_of_a_space_without_limits_says_that_all_are_feasible(searched_of):
-    assert searched_of(NINETY_SIX, blind()).why_none() == (
+def test_the_explanation_of_a_space_without_limits_says_that_all_are_feasible(searched_of):
+    assert searched_of(NINETY_SIX, blind()).explain_infeasible() == (
         "1,000 of 1,000 drawn candidates are feasible by what can be counted"
     )
 
@@ -150,7 +140,7 @@ SIZES = {"macs": 1000, "params": 100, "activations": 10, "globality": 0.5}
 
 def recorded(outcome="trained", state=TrialState.COMPLETE, constraints=None, **attributes):
     """A trial as a study records it."""
-    usual = {"slot": 4, "architecture": "abc", "family": "all-conv", "outcome": outcome, **SIZES}
+    usual = {"slot": 4, "architecture": "abc", "family": "all-local", "outcome": outcome, **SIZES}
     choices = {"a": CategoricalDistribution((1, 2)), "b": CategoricalDistribution(("x", "y"))}
     return create_trial(
         state=state,
@@ -169,7 +159,7 @@ def test_a_recorded_trial_is_known_with_all_that_the_search_asks_of_it():
     trial = recorded(top1=0.6, train_loss=1.5, rungs=RUNGS, constraints={"params": -5.0})
     known = ObservationCache(("latency_ms", "macs")).of(trial)
 
-    assert (known.slot, known.identity, known.stratum, known.state) == (4, "abc", "all-conv", "trained")
+    assert (known.slot, known.identity, known.family, known.state) == (4, "abc", "all-local", "trained")
     assert known.answers == {"a": 2, "b": "x"}
     assert known.choices == {"a": (1, 2), "b": ("x", "y")}
     assert known.costs == (None, 1000)
@@ -250,7 +240,7 @@ def test_what_is_no_choice_of_several_is_refused():
         ObservationCache(()).of(trial)
 
 
-def test_all_that_turns_global_at_some_stage_is_one_stratum():
-    families = ("all-conv", "all-token", "mixed", "global-from-1", "global-from-3")
+def test_all_that_turns_global_at_some_stage_is_one_family_at_a_rung():
+    families = ("all-local", "all-global", "mixed", "global-from-1", "global-from-3")
 
-    assert [stratum_of(family) for family in families] == [*families[:3], "global-from", "global-from"]
+    assert [rung_family(family) for family in families] == [*families[:3], "global-from", "global-from"]

@@ -72,7 +72,7 @@ def test_what_is_kept_is_the_network_s_and_each_mixer_s(finished):
         assert (entry["source"], entry["networks"], entry["images"]) == ("search", 1, realised.IMAGES)
         assert 0 < entry["realised_globality"][0] <= 1
         assert 0 < entry["erf_side"][0] <= 1
-        assert (entry["attention_distance"] is None) == (trial["family"] == "all-conv")
+        assert (entry["attention_distance"] is None) == (trial["family"] == "all-local")
         assert [mixer["place"] for mixer in entry["mixers"]] == ["stem", "stages.0"]
         structure = [mixer["structural"] for mixer in entry["mixers"]]
         assert sum(structure) / 2 == pytest.approx(trial["globality"])

@@ -45,7 +45,7 @@ def test_activations_are_counted_by_family(six):
     counts = [count_activations(architecture) for architecture in six.draws(0, 12)]
 
     assert summarize_space(six, 12).activations == {
-        "all-conv": Spread(min(counts), statistics.median(counts), max(counts))
+        "all-local": Spread(min(counts), statistics.median(counts), max(counts))
     }
 
 

@@ -14,7 +14,7 @@ from archsearch.architecture import Architecture
 from archsearch.errors import FailedTrialError, InfeasibleError, InputError, RunFolderError
 from archsearch.results import load_run
 from archsearch.space import load_space
-from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study import finalists as finals
 from archsearch.study import swaps
@@ -54,7 +54,7 @@ def space_in(folder):
 
 def train(folder, asked, watcher=None):
     """The swaps of a trial, trained."""
-    study = load_study_record(folder / "study.db")
+    study = load_for_work(folder / "study.db")
     try:
         train_swaps(study, RunFolder(folder), asked, device="cpu", watcher=watcher)
     finally:
@@ -63,7 +63,7 @@ def train(folder, asked, watcher=None):
 
 def planned(folder, asked):
     """The swaps of a trial, matched."""
-    study = load_study_record(folder / "study.db")
+    study = load_for_work(folder / "study.db")
     try:
         return plan_swaps(study, asked)
     finally:

@@ -14,7 +14,7 @@ from worker_crowd import Crowd, exactly, nursery, space_named
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
-from archsearch.storage import optuna_storage as storage
+from archsearch.storage import faults
 from archsearch.study import loop
 from archsearch.study.run import search
 from archsearch.workers.locks import FolderLocks
@@ -245,7 +245,7 @@ def test_a_turn_whose_end_broke_off_is_repeated_and_its_claim_is_nobodys(tiny, o
             raise ConnectionError
 
     monkeypatch.setattr(FolderLocks, "give_back", breaks_off)
-    monkeypatch.setattr(storage, "is_away", lambda error: isinstance(error, ConnectionError))
+    monkeypatch.setattr(faults, "is_away", lambda error: isinstance(error, ConnectionError))
     monkeypatch.setattr(loop, "POLL_S", "whoever is alone waits for nobody")
     search(tiny, blind(trials=2), out, evaluate=table)
 

@@ -1,10 +1,7 @@
 """A record in PostgreSQL: workers that share only a server, which may be killed and started again."""
 
-import itertools
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -12,40 +9,17 @@ from contextlib import ExitStack
 
 import postgres_server
 import pytest
-from paths import HELPERS
 from test_locks import holding, tell, worker
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.optuna_storage import close, load_study_record, open_study, retry_while_down
+from archsearch.storage.faults import retry_while_down
+from archsearch.storage.open import close, load_for_work, open_for_work
 from archsearch.workers import postgres_locks as sessions
 from archsearch.workers import worker_lock as turns
 from archsearch.workers.locks import postgres_locks
 
 NAMES = ("top1", "macs")
 WORKERS = 4
-QUEUED = 40
-# queue_process.py opens a file in its folder; here the same workers open a database.
-POP = """
-import sys
-from pathlib import Path
-import queue_process
-from archsearch.storage.optuna_storage import open_study
-queue_process.open_study = lambda _path, name, objectives: open_study(sys.argv[1], name, objectives)
-queue_process.main(Path(sys.argv[2]), int(sys.argv[3]))
-"""
-
-
-@pytest.fixture(scope="session")
-def server():
-    """Started once; a test that kills it starts it again."""
-    with postgres_server.running() as started:
-        yield started
-
-
-@pytest.fixture
-def url(server):
-    """An empty database."""
-    return server.new_database()
 
 
 @pytest.fixture
@@ -73,32 +47,6 @@ def gone(here, name):
 def told(error):
     """Everything that an error could show."""
     return "".join(traceback.format_exception(error))
-
-
-def test_a_study_is_created_once_and_loaded_afterwards(url):
-    for _ in range(2):
-        study = open_study(url, "one", NAMES)
-        study.ask()
-        close(study)
-
-    study = load_study_record(url)
-    assert (study.study_name, study.metric_names, len(study.trials)) == ("one", ["top1", "macs"], 2)
-    close(study)
-
-
-def test_no_trial_of_a_queue_is_handed_out_twice(url, tmp_path):
-    study = open_study(url, "queue", NAMES)
-    for _ in range(QUEUED):
-        study.enqueue_trial({}, user_attrs={"queued": True})
-    close(study)
-    here, command = HELPERS, [sys.executable, "-c", POP, url, tmp_path, str(WORKERS)]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=here) for _ in range(WORKERS)]
-    assert [process.stdout.readline() for process in workers] == ["ready\n"] * WORKERS
-    (tmp_path / "go").touch()
-    handed_out = [[int(line) for line in process.communicate(timeout=60)[0].split()] for process in workers]
-
-    assert sorted(itertools.chain.from_iterable(handed_out)) == list(range(QUEUED))
-    assert all(handed_out)
 
 
 def test_workers_that_start_together_on_an_empty_database_all_get_in(server, tmp_path):
@@ -264,7 +212,7 @@ def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url
 
     with postgres_locks(url, "one") as here:
         with here.turn():
-            study = open_study(url, "one", NAMES)
+            study = open_for_work(url, "one", NAMES)
         for number in range(20):
             if number == 10:
                 restart = restarted_after(server, 0.5)
@@ -272,13 +220,13 @@ def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url
         restart.join()
     close(study)
 
-    again = load_study_record(url)
+    again = load_for_work(url)
     assert again.user_attrs == {f"step {number}": number for number in range(20)}
     close(again)
 
 
 def test_patience_ends_with_a_fault_of_the_environment(server, url):
-    study = open_study(url, "one", NAMES)
+    study = open_for_work(url, "one", NAMES)
     server.kill()
     try:
         with pytest.raises(
@@ -287,7 +235,7 @@ def test_patience_ends_with_a_fault_of_the_environment(server, url):
             retry_while_down(lambda: study.set_user_attr("a", 1), seconds=0.2)
         assert caught.value.exit_code == 4
         with pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"):
-            open_study(url, "one", NAMES)
+            open_for_work(url, "one", NAMES)
         with (
             pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"),
             postgres_locks(url, "one"),
@@ -304,7 +252,7 @@ def test_the_right_password_of_the_environment_opens_a_record(server, url, monke
     monkeypatch.setenv("PGPASSWORD", postgres_server.SECRET)
     guarded = server.url(database, "guarded")
 
-    close(open_study(guarded, "one", NAMES))
+    close(open_for_work(guarded, "one", NAMES))
     with postgres_locks(guarded, "one") as here, here.turn():
         pass
 
@@ -314,7 +262,7 @@ def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, p
     monkeypatch.setenv("PGPASSWORD", password)
     guarded = server.url("postgres", "guarded")
     for attempt in (
-        lambda: open_study(guarded, "one", NAMES),
+        lambda: open_for_work(guarded, "one", NAMES),
         lambda: postgres_locks(guarded, "one").__enter__(),
     ):
         with pytest.raises(EnvironmentFaultError, match=r"PGPASSWORD or ~/\.pgpass") as caught:
@@ -329,5 +277,5 @@ def test_a_server_with_too_many_clients_is_told_with_what_to_do(server, url):
     server.execute("DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
 
     with pytest.raises(EnvironmentFaultError, match=r"too many connections.*start fewer workers") as caught:
-        open_study(server.url(database, "guest"), "one", NAMES)
+        open_for_work(server.url(database, "guest"), "one", NAMES)
     assert caught.value.exit_code == 4

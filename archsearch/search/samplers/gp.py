@@ -22,13 +22,13 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from archsearch.search.draws import feasible_draws
 from archsearch.search.observations import TrainingRow
-from archsearch.search.samplers.evolution import OffspringTrial, elite, feasible
-from archsearch.search.samplers.sampler import objectives, rising, subsample
-from archsearch.trial import Proposal, Searchable, proposal_of
+from archsearch.search.samplers.evolution import elite, feasible
+from archsearch.search.samplers.sampler import objectives, subsample
+from archsearch.trial import OffspringTrial, Proposal, Searchable, proposal_of, rising
 
 Matrix = NDArray[np.float64]
 
-# Lessons that the model is told at most: fitting takes their cube.
+# Candidates that the model is told at most: fitting takes their cube.
 BOUND = 200
 DRAWN = 64
 BORN = 96
@@ -39,25 +39,25 @@ MUTATIONS = (1, 1, 2, 4)
 INTEGRATION_POINTS = 128
 
 
-def gp(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
+def gp(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
     """The candidate of the largest expected hypervolume improvement, of some 160 that chance and evolution offer.
 
     Emmerich et al. 2006 (IEEE TEVC 10:421) for the criterion. What is known already is not offered.
     """
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
-    told = subsample(lessons, BOUND)
-    offers = offered(space, told, generator, {lesson.known.identity for lesson in lessons})
+    told = subsample(rows, BOUND)
+    offers = offered(space, told, generator, {row.observation.identity for row in rows})
     if not offers:
-        return proposal_of(space, OffspringTrial((told[-1].known.answers,), generator, mutations=1))
-    coding = Coding.of([lesson.known.choices for lesson in told])
+        return proposal_of(space, OffspringTrial((told[-1].observation.answers,), generator, mutations=1))
+    coding = Coding.of([row.observation.choices for row in told])
     inside = coding.rows(
-        [lesson.known.answers for lesson in told], [lesson.known.features for lesson in told]
+        [row.observation.answers for row in told], [row.observation.features for row in told]
     )
     outside = coding.rows([o.params for o in offers], [space.features(o.architecture) for o in offers])
     values = objectives(told)
     error, spread = predicted(inside, values[:, 0], outside)
     costs = costs_of(space, offers, inside, values[:, 1:], outside)
-    feasible_ones = np.array([lesson.feasible for lesson in told])
+    feasible_ones = np.array([row.feasible for row in told])
     gains = improvement(error, spread, costs, values[feasible_ones] if feasible_ones.any() else values)
     return offers[int(np.argmax(gains))]
 
@@ -66,13 +66,13 @@ def offered(
     space: Searchable, told: Sequence[TrainingRow], generator: random.Random, taken: set[str]
 ) -> list[Proposal]:
     """Feasible points that are not taken: drawn by chance, and children of the best."""
-    best = [lesson.known.answers for lesson in elite(feasible(told), PARENTS)]
+    best = [row.observation.answers for row in elite(feasible(told), PARENTS)]
     offers = {p.architecture.id: p for p in islice(feasible_draws(space, generator), DRAWN)}
     for _ in range(BORN):
         couple = tuple(generator.sample(best, min(2, len(best))))
         child = proposal_of(space, OffspringTrial(couple, generator, mutations=generator.choice(MUTATIONS)))
         new = child.architecture.id not in taken and child.architecture.id not in offers
-        if new and not space.reasons_against(child.architecture):
+        if new and not space.violations(child.architecture):
             offers[child.architecture.id] = child
     return [offer for identity, offer in offers.items() if identity not in taken]
 

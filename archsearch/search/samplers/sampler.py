@@ -1,7 +1,26 @@
-"""What a sampler is."""
+"""What a sampler is, and what several of them need.
+
+A sampler is a function ``sampler(space, rows, seed)`` that proposes one point of ``space``:
+
+    space   can be sampled with any trial (``archsearch.trial``), and says what it knows of a point without
+            measuring: ``violations``, ``costs``, ``features``
+    rows    what is known so far, a ``TrainingRow`` a candidate, in the order of their slots
+    seed    an integer: the same space, rows and seed give the same proposal
+
+It returns a ``Proposal``, which ``proposal_of(space, trial)`` makes: a sampler is a trial that chooses well. The
+proposal may be known already, or infeasible: ``search.propose`` asks again, with another seed, and in the end
+draws by chance. It is asked for nothing before the first ten candidates were read.
+
+    def climb(space, rows, seed):
+        best = max(rows, key=lambda row: row.top1)
+        trial = OffspringTrial((best.observation.answers,), random.Random(seed), mutations=1)
+        return proposal_of(space, trial)
+
+One of ours is a file of this folder and its name in ``samplers/__init__.py``; one of a user's is an argument of
+``propose``. The first line of its docstring says what it does.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,34 +32,27 @@ from archsearch.trial import Proposal, Searchable
 STARTUP = 10
 
 Sampler = Callable[[Searchable, Sequence[TrainingRow], int], Proposal]
-"""``sampler(space, lessons, seed)`` proposes a point. It may be known already, or not feasible."""
 
 
-def objectives(lessons: Sequence[TrainingRow]) -> Costs:
-    """One row a lesson, all to be minimised: the error, then the costs on a logarithmic scale.
+def objectives(rows: Sequence[TrainingRow]) -> Costs:
+    """One row a candidate, all to be minimised: the error, then the costs on a logarithmic scale.
 
     Costs span orders of magnitude, and a factor means the same everywhere: with them, a GP reached 0.90 of
     the best hypervolume known after 100 trials, with raw costs 0.84.
     """
-    costs = np.array([lesson.costs for lesson in lessons], dtype=float)
+    costs = np.array([row.costs for row in rows], dtype=float)
     logs = np.log10(np.maximum(costs, np.finfo(float).tiny))
-    return np.column_stack([[1 - lesson.top1 for lesson in lessons], logs])
+    return np.column_stack([[1 - row.top1 for row in rows], logs])
 
 
-def subsample(lessons: Sequence[TrainingRow], bound: int) -> list[TrainingRow]:
-    """At most ``bound`` lessons, in their order: half of them the best by rank, the rest the latest.
+def subsample(rows: Sequence[TrainingRow], bound: int) -> list[TrainingRow]:
+    """At most ``bound`` rows, in their order: half of them the best by rank, the rest the latest.
 
     A model's time grows with what it is told, its quality soon does not.
     """
-    if len(lessons) <= bound:
-        return list(lessons)
-    rank = ranks(objectives(lessons), enough=bound // 2)
+    if len(rows) <= bound:
+        return list(rows)
+    rank = ranks(objectives(rows))
     best = set(np.argsort(rank, kind="stable")[: bound // 2].tolist())
-    latest = [index for index in reversed(range(len(lessons))) if index not in best]
-    return [lessons[index] for index in sorted(best | set(latest[: bound - len(best)]))]
-
-
-def rising(choices: tuple[Any, ...]) -> bool:
-    """Whether the choices are two numbers or more, each above the one before."""
-    numbers = all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices)
-    return len(choices) > 1 and numbers and list(choices) == sorted(set(choices))
+    latest = [index for index in reversed(range(len(rows))) if index not in best]
+    return [rows[index] for index in sorted(best | set(latest[: bound - len(best)]))]

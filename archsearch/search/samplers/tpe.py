@@ -1,6 +1,6 @@
 """The sampler of Optuna's that fits a model to a space of conditional choices: TPE.
 
-A throw-away study in memory is told every lesson, each choice as a category: on ordered integers
+A throw-away study in memory is told every candidate, each choice as a category: on ordered integers
 multivariate TPE collapses (hypervolume 0.77 after 100 trials, against 0.83).
 """
 
@@ -18,30 +18,30 @@ from archsearch.search.observations import TrainingRow
 from archsearch.search.samplers.sampler import STARTUP, objectives, subsample
 from archsearch.trial import Proposal, Searchable, proposal_of
 
-# Lessons that the model is told at most.
+# Candidates that the model is told at most.
 BOUND = 300
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def tpe(space: Searchable, lessons: Sequence[TrainingRow], seed: int) -> Proposal:
+def tpe(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
     """Multi-objective tree-structured Parzen estimator, multivariate and grouped (Ozaki et al. 2022, JAIR 74:1209)."""
     with quiet():
         sampler = TPESampler(multivariate=True, group=True, n_startup_trials=STARTUP, seed=seed)
-    told = subsample(lessons, BOUND)
+    told = subsample(rows, BOUND)
     values = objectives(told).tolist()
     study = optuna.create_study(directions=["minimize"] * len(values[0]), sampler=sampler)
-    study.add_trials([as_told(lesson, row) for lesson, row in zip(told, values, strict=True)])
+    study.add_trials([as_told(row, costs) for row, costs in zip(told, values, strict=True)])
     return proposal_of(space, study.ask())
 
 
-def as_told(lesson: TrainingRow, values: list[float]) -> FrozenTrial:
-    """A lesson as Optuna's sampler sees it."""
+def as_told(row: TrainingRow, values: list[float]) -> FrozenTrial:
+    """A candidate as Optuna's sampler sees it."""
     return create_trial(
         state=TrialState.COMPLETE,
         values=values,
-        params=dict(lesson.known.answers),
-        distributions={name: CategoricalDistribution(c) for name, c in lesson.known.choices.items()},
-        constraints=dict(lesson.over) or None,
+        params=dict(row.observation.answers),
+        distributions={name: CategoricalDistribution(c) for name, c in row.observation.choices.items()},
+        constraints=dict(row.excess) or None,
     )
 
 

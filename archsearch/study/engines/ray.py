@@ -23,9 +23,10 @@ from typing import Any
 from archsearch.architecture import Architecture
 from archsearch.data import ImageData
 from archsearch.errors import DataError, EnvironmentFaultError, FailedTrialError, InputError, Problem
+from archsearch.objectives import measured_among
 from archsearch.profiling import LatencyPredictor, pick_device
 from archsearch.space import Space
-from archsearch.storage.optuna_storage import RESUME
+from archsearch.storage.faults import RESUME
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
 from archsearch.study.callbacks import Callback
@@ -39,7 +40,6 @@ from archsearch.workers.device_lock import DeviceLock
 INSTALL = "install it with: pip install 'archsearch[ray]'"
 # What Ray raises when a task's process or machine is gone more often than it is to be retried.
 LOST = ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError")
-MEASURED = {"latency_ms", "peak_memory_mib"}
 
 
 @dataclass(frozen=True)
@@ -311,7 +311,7 @@ def refuse_another_kind(loop: Loop, record: TrialRecord) -> None:
         EnvironmentFaultError: this one was measured on another kind than those before.
     """
     config = loop.context.config
-    if record.device is None or not MEASURED & {*config.objectives, *config.limits}:
+    if record.device is None or not measured_among((*config.objectives, *config.limits)):
         return
     known = {trial.user_attrs.get("device") for trial in loop.turn(loop.store.trials)} - {None}
     if known - {record.device}:

@@ -16,7 +16,7 @@ TRIALS = pd.DataFrame(
         "architecture": ["aaa", "bbb", "ccc", "ddd", "eee"],
         "reference": pd.array([None, "<b>known</b>", None, None, None], dtype="string"),
         "layout": ["C-C", "C-M", "C-M", "C-M", "C-M"],
-        "family": ["all-conv", "global-from-0", "global-from-0", "global-from-0", "all-conv"],
+        "family": ["all-local", "all-global", "all-global", "all-global", "all-local"],
         "globality": [0.1, 0.9, 0.9, 0.85, 0.5],
         "macs": [1e6, 2e6, 4e6, 5e6, 9e6],
         "params": [10, 20, 30, 40, 50],
@@ -47,12 +47,12 @@ def test_the_line_leaves_out_what_is_best_for_a_third_objective_only():
 
 
 def test_families_are_told_apart_by_symbols_and_globality_by_colour(frontier):
-    local, from_0 = frontier["data"][1:]
+    local, everywhere = frontier["data"][1:]
 
-    assert (local["name"], from_0["name"]) == ("all-conv", "global-from-0")
-    assert local["marker"]["symbol"] != from_0["marker"]["symbol"]
-    assert from_0["marker"]["color"] == [0.9, 0.9, 0.85]
-    assert [width > 0 for width in from_0["marker"]["line"]["width"]] == [False, True, False]
+    assert (local["name"], everywhere["name"]) == ("all-local", "all-global")
+    assert local["marker"]["symbol"] != everywhere["marker"]["symbol"]
+    assert everywhere["marker"]["color"] == [0.9, 0.9, 0.85]
+    assert [width > 0 for width in everywhere["marker"]["line"]["width"]] == [False, True, False]
 
 
 def test_a_point_says_what_it_is_and_what_was_chosen(frontier):
@@ -60,7 +60,7 @@ def test_a_point_says_what_it_is_and_what_was_chosen(frontier):
 
     assert text.split("<br>") == [
         "<b>trial 2</b> ccc",
-        "C-M, global-from-0, globality 0.900",
+        "C-M, all-global, globality 0.900",
         "top1 0.7000, 4M MACs, 30 parameters, 5.000 ms",
         "stages.0.kind mhsa, stages.1.kind mhsa, stages.2.kind mhsa",
         "stages.3.kind mhsa",
