@@ -16,5 +16,5 @@ def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched")
     (folder / "tiny.yaml").write_text(TINY)
     command = CommandLine(folder)
-    command.first = command("run", "tiny.yaml")
+    command.first = command.preloaded("run", "tiny.yaml")
     return command
