@@ -10,7 +10,7 @@ def archsearch(tmp_path):
     return CommandLine(tmp_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def searched(tmp_path_factory):
     """The command in a folder where ``archsearch run tiny.yaml`` has been; and what that printed."""
     folder = tmp_path_factory.mktemp("searched")
