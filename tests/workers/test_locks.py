@@ -3,41 +3,15 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
-from paths import HELPERS
+from lock_worker import holding, tell, worker
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.workers import worker_lock as turns
 from archsearch.workers.locks import folder_locks
-
-
-@contextmanager
-def worker(where):
-    """Another process, and its name."""
-    command = [sys.executable, HELPERS / "worker_process.py", where]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
-
-
-def tell(process, command):
-    process.stdin.write(command + "\n")
-    process.stdin.flush()
-
-
-def holding(process):
-    """The process has its turn when this returns."""
-    tell(process, "hold")
-    assert process.stdout.readline() == "held\n"
 
 
 def files(folder):

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 
 import postgres_server
 import pytest
+from lock_worker import holding, tell, worker
 from paths import HELPERS
-from test_locks import holding, tell, worker
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage.optuna_storage import close, load_study_record, open_study, retry_while_down
