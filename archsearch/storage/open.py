@@ -23,7 +23,7 @@ from archsearch.storage.sqlite_file import (
     writable_file,
 )
 from archsearch.storage.storage_url import StorageLocation, display_location, optuna_url, parse_storage_url
-from archsearch.storage.trial_record import OBJECTIVES
+from archsearch.storage.trial_record import objective_of
 
 # libpq waits for ever by itself; a server that vanished is noticed in about a minute.
 CONNECTION = {
@@ -53,7 +53,7 @@ def open_for_work(where: StorageLocation, name: str, objectives: tuple[str, ...]
         study = optuna.create_study(
             storage=writable(place),
             study_name=name,
-            directions=[OBJECTIVES[objective].direction for objective in objectives],
+            directions=[objective_of(objective).direction for objective in objectives],
             load_if_exists=True,
         )
         with warnings.catch_warnings():

@@ -29,7 +29,7 @@ def heard():
 
 @pytest.fixture(scope="module")
 def run(space, heard, tmp_path_factory):
-    return run_study(space, STUDY, tmp_path_factory.mktemp("run"), watcher=heard)
+    return run_study(space, STUDY, tmp_path_factory.mktemp("run"), callbacks=[heard])
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_the_watcher_heard_every_step(run, heard):
 
 def test_the_same_search_again_trains_nothing_and_tests_nothing(space, run):
     heard = Heard()
-    run_study(space, STUDY, run.folder, watcher=heard)
+    run_study(space, STUDY, run.folder, callbacks=[heard])
 
     assert (heard.records, heard.phases) == ([], [])
 

@@ -14,9 +14,9 @@ from test_locks import holding, tell, worker
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage.faults import retry_while_down
 from archsearch.storage.open import close, load_for_work, open_for_work
-from archsearch.workers import postgres_locks as sessions
-from archsearch.workers import worker_lock as turns
-from archsearch.workers.locks import postgres_locks
+from archsearch.workers import postgres_locks as postgres
+from archsearch.workers import worker_lock
+from archsearch.workers.postgres_locks import postgres_locks
 
 NAMES = ("top1", "macs")
 WORKERS = 4
@@ -25,7 +25,7 @@ WORKERS = 4
 @pytest.fixture
 def old_server(monkeypatch):
     """The server was not started just now: whoever is not there will not come back."""
-    monkeypatch.setattr(sessions, "RETURN_S", 0)
+    monkeypatch.setattr(postgres, "RETURN_S", 0)
 
 
 def restarted_after(server, seconds):
@@ -77,22 +77,22 @@ def test_runs_in_one_database_do_not_wait_for_each_other(url):
     with (
         postgres_locks(url, "one") as first,
         postgres_locks(url, "two") as second,
-        first.turn(),
-        second.turn(),
+        first.locked(),
+        second.locked(),
     ):
         pass
 
 
 def test_a_turn_has_no_turn_within(url):
-    with postgres_locks(url, "one") as here, here.turn(), pytest.raises(RuntimeError), here.turn():
+    with postgres_locks(url, "one") as here, here.locked(), pytest.raises(RuntimeError), here.locked():
         pass
 
 
 def test_an_error_ends_a_turn(url):
     with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
-        with pytest.raises(ValueError, match="within"), here.turn():
+        with pytest.raises(ValueError, match="within"), here.locked():
             raise ValueError("within")
-        with other.turn():
+        with other.locked():
             pass
 
 
@@ -113,7 +113,7 @@ def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
         process.kill()
         process.wait()
         killed = time.monotonic()
-        with here.turn():
+        with here.locked():
             assert time.monotonic() - killed < 1
             assert gone(here, name)
 
@@ -138,7 +138,7 @@ def test_a_stopped_worker_lives(url, old_server):
 
 
 def test_a_request_to_stop_ends_the_wait(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here, here.turn():
+    with worker(url) as (process, name), postgres_locks(url, "one") as here, here.locked():
         tell(process, "hold")
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -148,11 +148,11 @@ def test_a_request_to_stop_ends_the_wait(url, old_server):
 
 
 def test_whoever_keeps_a_turn_too_long_is_named(url, monkeypatch):
-    monkeypatch.setattr(turns, "TURN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(worker_lock, "WAIT_TIMEOUT_S", 0.3)
     with worker(url) as (process, name), postgres_locks(url, "one") as here:
         holding(process)
 
-        with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.turn():
+        with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.locked():
             pass
 
 
@@ -161,14 +161,14 @@ def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, o
         end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{other.worker}'"
         assert server.execute(end) == [(True,)]
         assert not here.alive(other.worker)
-        with other.turn():
+        with other.locked():
             pass
 
         assert here.alive(other.worker)
 
 
 def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, url, old_server, monkeypatch):
-    monkeypatch.setattr(sessions, "PING_S", 0.05)
+    monkeypatch.setattr(postgres, "PING_S", 0.05)
     with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
         server.kill()
         server.await_answer()
@@ -191,7 +191,7 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
     begun = []
 
     def work():
-        with here.turn():
+        with here.locked():
             begun.append(len(begun))
             if len(begun) == 1:
                 server.kill()
@@ -201,17 +201,19 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
         retry_while_down(work)
         assert begun == [0, 1]
         begun.clear()
-        with pytest.raises(EnvironmentFaultError, match="the connection broke off within a turn"):
+        with pytest.raises(
+            EnvironmentFaultError, match="the connection broke off while the record was locked"
+        ):
             work()
 
 
 def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url):
     def work():
-        with here.turn():
+        with here.locked():
             study.set_user_attr(f"step {number}", number)
 
     with postgres_locks(url, "one") as here:
-        with here.turn():
+        with here.locked():
             study = open_for_work(url, "one", NAMES)
         for number in range(20):
             if number == 10:
@@ -253,7 +255,7 @@ def test_the_right_password_of_the_environment_opens_a_record(server, url, monke
     guarded = server.url(database, "guarded")
 
     close(open_for_work(guarded, "one", NAMES))
-    with postgres_locks(guarded, "one") as here, here.turn():
+    with postgres_locks(guarded, "one") as here, here.locked():
         pass
 
 
