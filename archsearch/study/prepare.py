@@ -30,6 +30,7 @@ def prepare(
     """
     device = pick_device(config.device)
     refuse_unmeasurable(config, device)
+    config.conditions(device)
     refuse_unknown(config, evaluates=evaluate is not None)
     if evaluate is not None:
         if images is not None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -237,7 +238,7 @@ def test_a_killed_training_goes_on_from_its_last_rung(space, undisturbed, out, t
     threads = str(torch.get_num_threads())
     done = subprocess.run(
         [sys.executable, "-c", KILLED, tmp_path / "killed.yaml", out],
-        env={**os.environ, "PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": threads},
+        env={**os.environ, "PYTHONPATH": f"{HELPERS}:{Path(__file__).parent}", "OMP_NUM_THREADS": threads},
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
