@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from archsearch.published import load_published
     from archsearch.results import Run, load_run
     from archsearch.space import Space, load_architecture, load_space
+    from archsearch.study.callbacks import Callback
     from archsearch.study.config import StudyConfig
     from archsearch.study.train_architecture import train_architecture
 
@@ -44,6 +45,7 @@ __version__ = version("archsearch")
 # Names are imported when they are first used: the command line answers --help without torch.
 _HOMES = {
     "Architecture": "architecture",
+    "Callback": "study.callbacks",
     "ArchsearchError": "errors",
     "InfeasibleError": "errors",
     "Macs": "counting",
@@ -70,6 +72,7 @@ _HOMES = {
 __all__ = [
     "Architecture",
     "ArchsearchError",
+    "Callback",
     "InfeasibleError",
     "Macs",
     "Network",

@@ -1,7 +1,7 @@
 """``archsearch swap``."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,49 +12,52 @@ from rich.console import Console
 from rich.table import Table
 
 from archsearch.api import write_all
+from archsearch.architecture import Architecture
 from archsearch.cli.progress import Progress
 from archsearch.cli.tables import console, grid, number
 from archsearch.counting import globality
 from archsearch.formatting import amount, duration
 from archsearch.results import swap_lines
-from archsearch.results.run import opened
 from archsearch.space.swap import UNITS, Swap
-from archsearch.storage.optuna_storage import close
+from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study.finalists import Finalist
-from archsearch.study.swaps import SwapOptions, SwapWatcher, plan_swaps, train_swaps
+from archsearch.study.plan_swaps import SwapOptions, plan_swaps
+from archsearch.study.train_swaps import train_swaps
 
 
-class SwapProgress(Progress, SwapWatcher):
+class SwapProgress(Progress):
     """A line for each training, and on a terminal a live line under them."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.names: dict[str, str] = {}
 
-    def planned(self, swaps: Sequence[Swap], trainings: int, done: int) -> None:
-        """Say what is going to be trained."""
+    def on_swaps(self, swaps: Sequence[Swap]) -> None:
+        """Keep what the networks are called."""
         self.names = {swap.original.id: "as it was" for swap in swaps}
         self.names |= {
             swap.variant.id: f"{swap.place} as {swap.kind}" for swap in swaps if swap.variant is not None
         }
-        networks = len(self.names) if trainings else 0
-        self.console.print(f"{networks} networks, {trainings} trainings", markup=False)
+
+    def on_start(self, done: int, trials: int, best: float | None) -> None:
+        """Say what is going to be trained."""
+        networks = len(self.names) if trials else 0
+        self.console.print(f"{networks} networks, {trials} trainings", markup=False)
         if done:
-            self.console.print(f"resuming: {done} of {trainings} trainings are done")
-        self.started(0, trainings, None)
+            self.console.print(f"resuming: {done} of {trials} trainings are done")
+        super().on_start(0, trials, best)
         self.done_before = self.done = done
 
-    def trained(self, final: Finalist, came_of_it: Mapping[str, Any]) -> None:
+    def on_training_end(self, architecture: Architecture, seed: int, result: Mapping[str, Any]) -> None:
         """One line for the training."""
         self.done += 1
         self.share = 0.0
-        said = came_of_it.get("error")
+        said = result.get("error")
         if said is None:
-            self.best = max(came_of_it["top1"], self.best or 0.0)
-            said = f"top1 {came_of_it['top1']:.4f} ({duration(came_of_it['seconds'])})"
-        name = f"{final.architecture.layout:<8} {self.names[final.architecture.id]:<28}"
-        self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {final.seed}  {said}", markup=False)
+            self.best = max(result["top1"], self.best or 0.0)
+            said = f"top1 {result['top1']:.4f} ({duration(result['seconds'])})"
+        name = f"{architecture.layout:<8} {self.names[architecture.id]:<28}"
+        self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {seed}  {said}", markup=False)
 
 
 def swap_command(
@@ -63,9 +66,13 @@ def swap_command(
     """Train the swaps of a trial, show the progress, and print what they came to."""
     screen = console()
     progress = None if as_json else SwapProgress(screen)
+    callbacks = [] if progress is None else [progress]
     try:
-        with recorded(folder) as study, progress.shown() if progress is not None else nullcontext():
-            train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, watcher=progress)
+        with (
+            record_of(folder, load_for_work) as study,
+            progress.shown() if progress is not None else nullcontext(),
+        ):
+            train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, callbacks=callbacks)
     except (KeyboardInterrupt, SystemExit):
         if progress is not None:
             told = f"{progress.done} of {progress.trials} trainings are done"
@@ -88,7 +95,7 @@ def swap_command(
 
 def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
     """Print the swaps of a trial and what they cost, and write nothing."""
-    with recorded(folder) as study:
+    with record_of(folder, open_read_only) as study:
         swaps = plan_swaps(study, asked)
     screen = console()
     if as_json:
@@ -101,9 +108,9 @@ def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
 
 
 @contextmanager
-def recorded(folder: Path) -> Iterator[optuna.Study]:
+def record_of(folder: Path, opener: Callable[..., optuna.Study]) -> Iterator[optuna.Study]:
     """The study of a run folder, for as long as this lasts."""
-    study = opened(RunFolder(folder))
+    study = opener(*RunFolder(folder).record())
     try:
         yield study
     finally:

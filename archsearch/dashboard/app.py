@@ -27,11 +27,10 @@ from optuna_dashboard._serializer import serialize_frozen_trial
 from archsearch.dashboard.figures import as_graph, frontier_figure, map_figure
 from archsearch.dashboard.files import files_of, listed
 from archsearch.dashboard.notes import study_note, trial_note
-from archsearch.dashboard.reading import open_to_read
-from archsearch.results.run import Run, objectives, opened
+from archsearch.results.run import Run, objectives
 from archsearch.results.trials import trials_frame
 from archsearch.stats.seeds import repeats_frame
-from archsearch.storage.optuna_storage import close
+from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder
 
 DETAIL = "/api/studies/<study_id:int>"
@@ -189,7 +188,8 @@ def viewer(folder: RunFolder, *, writable: bool = False) -> Viewer:
         InputError: there is no run in this folder.
         EnvironmentFaultError: its database cannot be read.
     """
-    return Viewer(folder, opened(folder) if writable else open_to_read(folder), writable)
+    opened = load_for_work if writable else open_read_only
+    return Viewer(folder, opened(*folder.record()), writable)
 
 
 def derived(run: Run, choices: Mapping[int, Mapping[str, Any]], state: tuple[object, ...]) -> Derived:

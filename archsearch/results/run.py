@@ -9,7 +9,6 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from archsearch.errors import InputError, Problem
 from archsearch.files import replacing, write_atomically
 from archsearch.plots.frontier import save_frontier_plot
 from archsearch.results.families import disagreement_frame, families_frame, fronts_frame, price_frame
@@ -22,8 +21,8 @@ from archsearch.results.proxies import proxy_report
 from archsearch.results.swaps import no_swaps, save_swaps_plot, swaps_frame
 from archsearch.results.trials import stages_frame, trials_frame
 from archsearch.stats.seeds import SeedSpread, repeats_frame, seed_spread
-from archsearch.storage.optuna_storage import close, load_study_record
-from archsearch.storage.run_folder import RunFolder, study_name
+from archsearch.storage.open import close, open_read_only
+from archsearch.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Run:
     @cached_property
     def importance(self) -> pd.DataFrame:
         """What each choice decides, read from the record anew; see ``results.importance.importance_frame``."""
-        study = opened(RunFolder(self.folder))
+        study = open_read_only(*RunFolder(self.folder).record())
         try:
             return importance_frame(study)
         finally:
@@ -136,7 +135,7 @@ def load_run(folder: str | Path) -> Run:
         EnvironmentFaultError: its database cannot be read.
     """
     place = RunFolder(Path(folder))
-    study = opened(place)
+    study = open_read_only(*place.record())
     try:
         trials = trials_frame(study)
         return Run(
@@ -152,17 +151,6 @@ def load_run(folder: str | Path) -> Run:
         )
     finally:
         close(study)
-
-
-def opened(folder: RunFolder) -> optuna.Study:
-    """The study whose results lie in ``folder``: in its file, or in the database that its manifest names."""
-    if folder.database.is_file():
-        return load_study_record(folder.database)
-    storage = folder.storage if folder.manifest.is_file() else None
-    if storage is None:
-        what, remedy = "no run lies here (there is no study.db)", "give the folder that archsearch run named"
-        raise InputError(str(folder.path), [Problem("", what, remedy)])
-    return load_study_record(storage, study_name(folder.identity()))
 
 
 def objectives(study: optuna.Study) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from archsearch.storage.trial_record import FIELDS
+from archsearch.storage.trial_record import FIELDS, own_values
 
 WHOLE_NUMBERS = (
     "number",
@@ -42,7 +42,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     """One row a trial, in the order they were recorded.
 
     ``number``, ``state``, then the fields of ``storage.trial_record.TrialRecord``, then ``on_frontier``,
-    ``test_top1`` (frontier only), ``started``, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
+    ``test_top1`` (frontier only), ``started``, values that ``evaluate`` returned under names of its own, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
     of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
     """
     best = {trial.number for trial in study.best_trials} if study.trials else set()
@@ -83,6 +83,7 @@ def trial_row(trial: FrozenTrial, best: set[int], tested: Mapping[str, float]) -
         "on_frontier": on_frontier,
         "test_top1": tested.get(trial.user_attrs.get("architecture", "")) if on_frontier else None,
         "started": trial.datetime_start,
+        **own_values(trial.user_attrs),
         **rung_columns(trial.user_attrs.get("rungs", ())),
         **{f"excess.{name}": value for name, value in trial.constraints.items()},
         **trial.params,

@@ -4,13 +4,14 @@ from archsearch.search.draws import feasible_draws
 from archsearch.search.halving import SuccessiveHalving, next_promotion
 from archsearch.search.observations import Observation, Reading, State, training_rows
 from archsearch.search.propose import ProposalSeed, propose
-from archsearch.search.samplers import SAMPLER_NAMES
+from archsearch.search.samplers import SAMPLER_NAMES, Sampler
 
 __all__ = [
     "SAMPLER_NAMES",
     "Observation",
     "ProposalSeed",
     "Reading",
+    "Sampler",
     "State",
     "SuccessiveHalving",
     "feasible_draws",

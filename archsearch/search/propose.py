@@ -8,7 +8,7 @@ from itertools import chain
 
 from archsearch.search.draws import feasible_draws, walk
 from archsearch.search.observations import Observation, training_rows
-from archsearch.search.samplers import SAMPLERS, STARTUP
+from archsearch.search.samplers import SAMPLERS, STARTUP, Sampler
 from archsearch.trial import Proposal, Searchable
 
 # Tries of the sampler before it is taken to be stuck on what is known already; then chance takes over.
@@ -31,7 +31,7 @@ class ProposalSeed:
 
 def propose(
     space: Searchable,
-    sampler: str,
+    sampler: str | Sampler,
     known: Sequence[Observation],
     place: ProposalSeed,
     first: Iterable[Proposal] = (),
@@ -48,15 +48,16 @@ def propose(
 
 
 def guesses(
-    space: Searchable, sampler: str, known: Sequence[Observation], place: ProposalSeed
+    space: Searchable, sampler: str | Sampler, known: Sequence[Observation], place: ProposalSeed
 ) -> Iterator[Proposal]:
     """Feasible proposals of the sampler, once it has something to learn from."""
     read = sum(bool(k.readings) for k in known if k.state != "failed")
     if sampler == "random" or read < STARTUP or place.attempt >= SAMPLER_TRIES:
         return
     learned = training_rows(known)
+    name, own = (sampler, SAMPLERS[sampler]) if isinstance(sampler, str) else ("own", sampler)
     for attempt in range(SAMPLER_TRIES):
-        proposal = SAMPLERS[sampler](space, learned, place.seed_of(sampler, attempt))
+        proposal = own(space, learned, place.seed_of(name, attempt))
         if not space.reasons_against(proposal.architecture):
             yield proposal
 

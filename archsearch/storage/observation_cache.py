@@ -7,8 +7,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.counting.features import features_of
 from archsearch.search import Observation, Reading, State
-from archsearch.study.feasible_space import features_of
 
 ENDED: Mapping[str, State] = {
     "trained": "trained",

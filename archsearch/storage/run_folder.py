@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.errors import EnvironmentFaultError, RunFolderError, shown
+from archsearch.errors import EnvironmentFaultError, InputError, Problem, RunFolderError, shown
 from archsearch.files import disk_faults, write_atomically
+from archsearch.storage.storage_url import StorageLocation
 
 PACKAGES = ("archsearch", "torch", "optuna", "fvcore", "numpy")
 
@@ -111,6 +112,23 @@ class RunFolder:
         """The URL of the database that has the record; None if it lies in the folder."""
         recorded: str | None = json.loads(self.manifest.read_text()).get("storage")
         return recorded
+
+    def record(self) -> tuple[StorageLocation, str | None]:
+        """Where the run's record lies, and its name there: the folder's file has one study alone.
+
+        Raises:
+            InputError: there is no run in this folder.
+        """
+        if self.database.is_file():
+            return self.database, None
+        storage = self.storage if self.manifest.is_file() else None
+        if storage is None:
+            what, remedy = (
+                "no run lies here (there is no study.db)",
+                "give the folder that archsearch run named",
+            )
+            raise InputError(str(self.path), [Problem("", what, remedy)])
+        return storage, study_name(self.identity())
 
     def described(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest's content."""

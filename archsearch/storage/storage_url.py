@@ -67,3 +67,8 @@ def display_location(where: StorageLocation) -> str:
     """What the user knows a record by: the run folder around a file, or the server."""
     place = parse_storage_url(where)
     return str(place.parent) if isinstance(place, Path) else shown_place(where)
+
+
+def optuna_url(url: URL) -> str:
+    """A URL for Optuna, which fills in what stands in braces."""
+    return url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")

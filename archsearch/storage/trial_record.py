@@ -36,6 +36,8 @@ OBJECTIVES: Mapping[str, Objective] = {
     "params": Objective("parameters", "minimize", "parameters"),
     "peak_memory_mib": Objective("MiB", "minimize", "peak memory (MiB)"),
 }
+# Values that ``evaluate`` returns under names of its own are amounts of which less is better.
+COUNTED_OBJECTIVES = ("macs", "params")
 COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.direction == "minimize")
 
 
@@ -77,6 +79,7 @@ class TrialRecord:
         audit: whether it went on from a rung by chance alone; see ``search.halving``.
         profile_seconds, score_seconds, train_seconds, seconds: counting and measuring, scoring, and training
             alone; and the whole trial.
+        values: what ``evaluate`` returned under names of its own; stored as attributes of these names.
         error: one line saying why it failed, or why it has no zero-cost scores.
     """
 
@@ -121,6 +124,7 @@ class TrialRecord:
     train_seconds: float | None = None
     seconds: float | None = None
     error: str | None = None
+    values: Mapping[str, float] | None = None
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> "TrialRecord":
@@ -129,15 +133,17 @@ class TrialRecord:
         lacking = [name for name in COUNTED if known[name] is None]
         if lacking:
             raise ValueError(f"a recorded candidate has no {', '.join(lacking)}")
-        return cls(**{**known, "rungs": tuple(known["rungs"]) if known["rungs"] else None})
+        rungs = tuple(known["rungs"]) if known["rungs"] else None
+        return cls(**{**known, "rungs": rungs, "values": own_values(attributes) or None})
 
     def attributes(self) -> dict[str, Any]:
         """What is stored with the trial: everything that is known."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**known.pop("values", {}), **known}
 
     def value(self, objective: str) -> float:
         """The raw value of an objective; a record that is told as COMPLETE has a finite one."""
-        value = getattr(self, objective)
+        value = getattr(self, objective) if objective in FIELDS else (self.values or {}).get(objective)
         if value is None or not math.isfinite(value):
             raise ValueError(f"{objective} of {self.architecture} is {value}")
         return float(value)
@@ -167,4 +173,21 @@ COUNTED = (
     "params",
     "macs",
 )
-FIELDS = tuple(field.name for field in fields(TrialRecord))
+FIELDS = tuple(field.name for field in fields(TrialRecord) if field.name != "values")
+# Attributes of a trial that are no part of its candidate's record.
+BOOKKEEPING = ("worker", "deaths")
+
+
+def objective_of(name: str) -> Objective:
+    """The objective of that name; one of the caller's own, which ``evaluate`` returns, is minimised."""
+    return OBJECTIVES.get(name) or Objective("", "minimize", name)
+
+
+def is_measured(objective: str) -> bool:
+    """Whether a cost depends on the device: all but what is counted do."""
+    return objective != "top1" and objective not in COUNTED_OBJECTIVES
+
+
+def own_values(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """What ``evaluate`` returned under names of its own, among the attributes of a trial."""
+    return {name: value for name, value in attributes.items() if name not in (*FIELDS, *BOOKKEEPING)}

@@ -4,42 +4,16 @@ import math
 import random
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from archsearch.architecture import Architecture
-from archsearch.counting import count_activations, count_macs, count_params, globality
+from archsearch.counting.features import counts_of, features_of
 from archsearch.search.draws import MAX_DRAWS
 from archsearch.space import Space
 from archsearch.study.config import StudyConfig
 from archsearch.trial import RandomTrial, Trial
 
 COUNTED_COSTS = {"macs", "params"}
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What is counted of an architecture without building it."""
-
-    macs: int
-    params: int
-    activations: int
-    globality: float
-
-
-@lru_cache(maxsize=512)
-def counts_of(architecture: Architecture) -> Counts:
-    """Its counts, remembered for the latest architectures: a sampler asks several times."""
-    return Counts(
-        count_macs(architecture).total,
-        count_params(architecture),
-        count_activations(architecture),
-        globality(architecture),
-    )
-
-
-def features_of(macs: float, params: float, activations: float, reach: float) -> tuple[float, ...]:
-    """What a model of accuracy and latency is told beside the choices: sizes as logarithms, and globality."""
-    return (math.log10(macs), math.log10(params), math.log10(activations), reach)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from dashboard_client import serving
 
 from archsearch.dashboard import Gate, allowed_hosts
-from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.open import close, load_for_work
 
 STUDY = "/api/studies/1"
 CHANGING = [
@@ -22,7 +22,7 @@ CHANGING = [
 
 
 def trials_in(folder):
-    study = load_study_record(folder / "study.db")
+    study = load_for_work(folder / "study.db")
     try:
         return len(study.trials)
     finally:

@@ -7,10 +7,7 @@ import pytest
 from dashboard_client import serving
 
 from archsearch.api import run_study
-from archsearch.dashboard.reading import open_to_read
 from archsearch.space import load_space
-from archsearch.storage.optuna_storage import close
-from archsearch.storage.run_folder import RunFolder
 from archsearch.study.config import StudyConfig
 
 SPACE = """
@@ -45,13 +42,3 @@ def test_its_trials_are_shown(folder):
 
     assert len(shown["trials"]) == 2
     assert all("stages.0" in trial["note"]["body"] for trial in shown["trials"])
-
-
-def test_the_server_refuses_to_be_written(folder):
-    study = open_to_read(RunFolder(folder))
-
-    with pytest.raises(Exception) as caught:
-        study.set_user_attr("seen", "yes")
-
-    assert "read-only transaction" in str(caught.value.__cause__ or caught.value)
-    close(study)

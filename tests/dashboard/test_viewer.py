@@ -11,7 +11,7 @@ from dashboard_client import add, serving
 
 from archsearch.results import load_run
 from archsearch.space import load_architecture
-from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.open import close, load_for_work
 
 STUDY = "/api/studies/1"
 
@@ -29,7 +29,7 @@ def shown(site):
 @pytest.fixture(scope="module")
 def trials(searched):
     """Optuna's own reading of the record, by trial id."""
-    study = load_study_record(searched / "study.db")
+    study = load_for_work(searched / "study.db")
     yield {trial._trial_id: trial for trial in study.trials}
     close(study)
 
@@ -61,7 +61,7 @@ def test_the_best_trials_respect_the_constraints(folder):
     winner = add(folder, excess=1.0, values=[1.0, 1.0])
     with serving(folder) as site:
         best = {trial["number"] for trial in detail(site)["best_trials"]}
-    study = load_study_record(folder / "study.db")
+    study = load_for_work(folder / "study.db")
 
     assert best == {trial.number for trial in study.best_trials}
     assert winner not in best
@@ -129,7 +129,7 @@ def ask(site, path, content):
 
 
 def test_a_trial_without_an_architecture_says_so(folder):
-    study = load_study_record(folder / "study.db")
+    study = load_for_work(folder / "study.db")
     study.ask()
     close(study)
     with serving(folder) as site:

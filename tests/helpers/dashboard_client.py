@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import optuna
 
 from archsearch.dashboard import Gate, allowed_hosts, bound, viewer
-from archsearch.storage.optuna_storage import close, load_study_record
+from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
 
 
 def add(folder, excess=-1.0, values=None, **attributes):
     """One more trained candidate in the record, like the first one but for ``attributes``; its number."""
-    study = load_study_record(folder / "study.db")
+    study = load_for_work(folder / "study.db")
     try:
         like = next(t for t in study.trials if t.user_attrs.get("outcome") == "trained")
         study.add_trial(

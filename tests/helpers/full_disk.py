@@ -7,6 +7,7 @@ and what is wrong once it resumed.
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,15 @@ from crash_points import CASES, facts, finished, stand_ins, violations
 from archsearch.errors import ArchsearchError
 
 SMALL = {"limit": 250_000, "mount": 450_000}
+
+
+def mountable():
+    """Whether this user may mount a disk in a namespace of its own."""
+    tried = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return (
+        bool(shutil.which("unshare"))
+        and subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    )
 
 
 def fill(how, folder):

@@ -1,8 +1,9 @@
 """One of several workers that empty one queue of trials: prints the numbers it was handed.
 
-python queue_process.py FOLDER WORKERS
+python queue_process.py RECORD FOLDER WORKERS
 
-All of them ask at once for their first trial, and wait for each other before they empty the rest.
+RECORD is a SQLite file or the URL of a database. All of them ask at once for their first trial, and wait for each other
+in FOLDER before they empty the rest.
 """
 
 import os
@@ -10,11 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from archsearch.storage.optuna_storage import open_study
+from archsearch.storage.open import open_for_work
 
 
-def main(folder, workers):
-    study = open_study(folder / "study.db", "queue", ("top1", "macs"))
+def main(record, folder, workers):
+    study = open_for_work(record, "queue", ("top1", "macs"))
     print("ready", flush=True)
     while not (folder / "go").exists():
         time.sleep(0.005)
@@ -30,4 +31,4 @@ def main(folder, workers):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

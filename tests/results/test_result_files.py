@@ -15,7 +15,7 @@ from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.plots.frontier import save_frontier_plot
 from archsearch.results import load_run, write_results
 from archsearch.space import load_space
-from archsearch.storage.optuna_storage import open_study
+from archsearch.storage.open import open_for_work
 from archsearch.study.config import StudyConfig
 
 FILES = ("trials.parquet", "stages.parquet", "trials.csv", "frontier.csv", "frontier.png")
@@ -136,7 +136,7 @@ def test_looking_at_a_run_changes_nothing(copy):
 
 
 def test_a_run_that_is_going_on_can_be_looked_at(copy):
-    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    study = open_for_work(copy / "study.db", "mixed", ("top1", "macs"))
     study.ask()
 
     run = load_run(copy)
@@ -147,7 +147,7 @@ def test_a_run_that_is_going_on_can_be_looked_at(copy):
 
 
 def test_a_run_whose_first_trial_is_going_on_can_be_looked_at(tmp_path):
-    open_study(tmp_path / "study.db", "new", ("top1", "macs")).ask()
+    open_for_work(tmp_path / "study.db", "new", ("top1", "macs")).ask()
 
     run = load_run(tmp_path)
 
@@ -155,7 +155,7 @@ def test_a_run_whose_first_trial_is_going_on_can_be_looked_at(tmp_path):
 
 
 def test_a_run_without_trials_has_empty_tables_of_the_same_columns(tmp_path, run):
-    open_study(tmp_path / "study.db", "new", ("top1", "macs"))
+    open_for_work(tmp_path / "study.db", "new", ("top1", "macs"))
 
     empty = load_run(tmp_path)
 
@@ -218,7 +218,7 @@ def test_drawing_leaves_the_settings_of_others_alone(run, tmp_path):
 
 
 def test_an_interrupted_trial_is_in_the_table_and_not_on_the_frontier(copy):
-    study = open_study(copy / "study.db", "mixed", ("top1", "macs"))
+    study = open_for_work(copy / "study.db", "mixed", ("top1", "macs"))
     trial = study.ask()
     trial.set_user_attr("outcome", "interrupted")
     study.tell(trial, state=TrialState.FAIL)

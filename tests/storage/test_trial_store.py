@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from table_search import recorded
 
-from archsearch.storage.optuna_storage import close, open_study
+from archsearch.storage.open import close, open_for_work
 from archsearch.storage.trial_store import MAX_DEATHS, TrialStore
 from archsearch.study.evaluate_candidate import new_record
 from archsearch.trial import proposal_of
@@ -23,7 +23,7 @@ class First:
 @pytest.fixture
 def study(out):
     out.mkdir()
-    study = open_study(out / "study.db", "one", OBJECTIVES)
+    study = open_for_work(out / "study.db", "one", OBJECTIVES)
     yield study
     close(study)
 

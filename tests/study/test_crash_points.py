@@ -10,11 +10,12 @@ import sys
 
 import pytest
 from crash_points import CASES, Case, facts, finished, stand_ins, violations
+from full_disk import mountable
 from paths import HELPERS
 from table_search import Calls
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage import optuna_storage as storage
+from archsearch.storage import sqlite_file
 
 CRASHING = HELPERS / "crash_points.py"
 # One of how many points of each case. What a trial does is 27 effects, and 45 with its two rungs: with no common
@@ -122,7 +123,7 @@ def resumed(folder, whole):
 
 
 def test_a_lock_that_outlasts_patience_stops_the_run_and_it_resumes(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(sqlite_file, "LOCK_TIMEOUT_S", 0.2)
     folder, holders = tmp_path / "run", []
 
     def lock():
@@ -181,14 +182,6 @@ def filled(tmp_path, whole, how, *before):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def mountable():
-    tried = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return (
-        bool(shutil.which("unshare"))
-        and subprocess.run(tried, capture_output=True, check=False).returncode == 0
-    )
 
 
 @pytest.mark.parametrize("how", ["limit", "mount"])

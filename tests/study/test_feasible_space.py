@@ -9,10 +9,10 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from archsearch.counting import count_activations, count_macs, count_params, globality
+from archsearch.counting.features import counts_of, features_of
 from archsearch.search import Reading
 from archsearch.search.draws import walk
 from archsearch.storage.observation_cache import ObservationCache, state_of, stratum_of
-from archsearch.study.feasible_space import counts_of, features_of
 from archsearch.trial import FixedTrial
 
 # Four heads do not divide a width of 12 * 0.5.

@@ -19,7 +19,7 @@ from archsearch.errors import InputError
 from archsearch.results import load_run
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
-from archsearch.storage.optuna_storage import open_study
+from archsearch.storage.open import open_for_work
 from archsearch.study.run import search
 
 KILLED = HELPERS / "killed_search.py"
@@ -247,7 +247,7 @@ def test_a_signal_while_the_record_is_written_stops_the_run_and_nothing_else(
 def test_a_trial_whose_record_is_half_written_is_not_on_the_frontier(space, out):
     """What a kill leaves between two attributes, seen before anybody resumes."""
     search(space, blind(trials=2), out, evaluate=table)
-    study = open_study(out / "study.db", "tiny", ("top1", "macs"))
+    study = open_for_work(out / "study.db", "tiny", ("top1", "macs"))
     trial = study.ask()
     trial.set_user_attr("slot", 2)
     trial.set_user_attr("outcome", "trained")

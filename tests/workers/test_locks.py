@@ -10,8 +10,8 @@ import pytest
 from lock_worker import holding, tell, worker
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.workers import worker_lock as turns
-from archsearch.workers.locks import folder_locks
+from archsearch.workers import worker_lock
+from archsearch.workers.folder_locks import folder_locks
 
 
 def files(folder):
@@ -45,10 +45,10 @@ def test_a_turn_waits_for_the_turn_of_another(tmp_path):
         entered = threading.Event()
 
         def enter():
-            with second.turn():
+            with second.locked():
                 entered.set()
 
-        with first.turn():
+        with first.locked():
             waiting = threading.Thread(target=enter)
             waiting.start()
             assert not entered.wait(0.2)
@@ -59,20 +59,20 @@ def test_a_turn_waits_for_the_turn_of_another(tmp_path):
 def test_a_turn_has_no_turn_within(tmp_path):
     with (
         folder_locks(tmp_path) as here,
-        here.turn(),
-        pytest.raises(RuntimeError, match="no turn within"),
-        here.turn(),
+        here.locked(),
+        pytest.raises(RuntimeError, match="holds the lock already"),
+        here.locked(),
     ):
         pass
 
 
 def test_an_error_ends_a_turn(tmp_path):
     with folder_locks(tmp_path) as here, folder_locks(tmp_path) as other:
-        with pytest.raises(ValueError, match="within"), here.turn():
+        with pytest.raises(ValueError, match="within"), here.locked():
             raise ValueError("within")
-        with other.turn(), pytest.raises(RuntimeError), other.turn():
+        with other.locked(), pytest.raises(RuntimeError), other.locked():
             pass
-        with here.turn():
+        with here.locked():
             pass
 
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(tmp_path):
         process.kill()
         process.wait()
         killed = time.monotonic()
-        with here.turn():
+        with here.locked():
             assert not here.alive(name)
 
     assert time.monotonic() - killed < 1
@@ -141,7 +141,7 @@ def test_a_name_that_leads_out_of_the_folder_touches_nothing(tmp_path):
 
 
 def test_a_request_to_stop_ends_the_wait(tmp_path):
-    with worker(tmp_path) as (process, name), folder_locks(tmp_path) as here, here.turn():
+    with worker(tmp_path) as (process, name), folder_locks(tmp_path) as here, here.locked():
         tell(process, "hold")
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -151,12 +151,12 @@ def test_a_request_to_stop_ends_the_wait(tmp_path):
 
 
 def test_whoever_keeps_a_turn_too_long_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(turns, "TURN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(worker_lock, "WAIT_TIMEOUT_S", 0.3)
     with worker(tmp_path) as (process, name), folder_locks(tmp_path) as here:
         holding(process)
         process.send_signal(signal.SIGSTOP)
 
-        with pytest.raises(EnvironmentFaultError) as caught, here.turn():
+        with pytest.raises(EnvironmentFaultError) as caught, here.locked():
             pass
         assert f"{tmp_path}: {name} has held the run for" in str(caught.value)
         assert "is it stopped?" in str(caught.value)
@@ -165,7 +165,7 @@ def test_whoever_keeps_a_turn_too_long_is_named(tmp_path, monkeypatch):
 def test_a_lock_file_that_was_removed_is_made_again(tmp_path):
     with folder_locks(tmp_path) as here:
         for _ in range(2):
-            with here.turn():
+            with here.locked():
                 assert (tmp_path / "run.lock").read_text() == here.worker
             (tmp_path / "run.lock").unlink()
 
@@ -174,7 +174,7 @@ def test_a_folder_that_is_gone_is_a_fault_of_the_environment(tmp_path):
     with folder_locks(tmp_path / "run") as here:
         (tmp_path / "run").rename(tmp_path / "elsewhere")
 
-        with pytest.raises(EnvironmentFaultError, match="No such file"), here.turn():
+        with pytest.raises(EnvironmentFaultError, match="No such file"), here.locked():
             pass
 
 

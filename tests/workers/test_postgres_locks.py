@@ -1,10 +1,7 @@
 """A record in PostgreSQL: workers that share only a server, which may be killed and started again."""
 
-import itertools
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -13,45 +10,22 @@ from contextlib import ExitStack
 import postgres_server
 import pytest
 from lock_worker import holding, tell, worker
-from paths import HELPERS
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.optuna_storage import close, load_study_record, open_study, retry_while_down
-from archsearch.workers import postgres_locks as sessions
-from archsearch.workers import worker_lock as turns
-from archsearch.workers.locks import postgres_locks
+from archsearch.storage.faults import retry_while_down
+from archsearch.storage.open import close, load_for_work, open_for_work
+from archsearch.workers import postgres_locks as postgres
+from archsearch.workers import worker_lock
+from archsearch.workers.postgres_locks import postgres_locks
 
 NAMES = ("top1", "macs")
 WORKERS = 4
-QUEUED = 40
-# queue_process.py opens a file in its folder; here the same workers open a database.
-POP = """
-import sys
-from pathlib import Path
-import queue_process
-from archsearch.storage.optuna_storage import open_study
-queue_process.open_study = lambda _path, name, objectives: open_study(sys.argv[1], name, objectives)
-queue_process.main(Path(sys.argv[2]), int(sys.argv[3]))
-"""
-
-
-@pytest.fixture(scope="session")
-def server():
-    """Started once; a test that kills it starts it again."""
-    with postgres_server.running() as started:
-        yield started
-
-
-@pytest.fixture
-def url(server):
-    """An empty database."""
-    return server.new_database()
 
 
 @pytest.fixture
 def old_server(monkeypatch):
     """The server was not started just now: whoever is not there will not come back."""
-    monkeypatch.setattr(sessions, "RETURN_S", 0)
+    monkeypatch.setattr(postgres, "RETURN_S", 0)
 
 
 def restarted_after(server, seconds):
@@ -73,32 +47,6 @@ def gone(here, name):
 def told(error):
     """Everything that an error could show."""
     return "".join(traceback.format_exception(error))
-
-
-def test_a_study_is_created_once_and_loaded_afterwards(url):
-    for _ in range(2):
-        study = open_study(url, "one", NAMES)
-        study.ask()
-        close(study)
-
-    study = load_study_record(url)
-    assert (study.study_name, study.metric_names, len(study.trials)) == ("one", ["top1", "macs"], 2)
-    close(study)
-
-
-def test_no_trial_of_a_queue_is_handed_out_twice(url, tmp_path):
-    study = open_study(url, "queue", NAMES)
-    for _ in range(QUEUED):
-        study.enqueue_trial({}, user_attrs={"queued": True})
-    close(study)
-    here, command = HELPERS, [sys.executable, "-c", POP, url, tmp_path, str(WORKERS)]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=here) for _ in range(WORKERS)]
-    assert [process.stdout.readline() for process in workers] == ["ready\n"] * WORKERS
-    (tmp_path / "go").touch()
-    handed_out = [[int(line) for line in process.communicate(timeout=60)[0].split()] for process in workers]
-
-    assert sorted(itertools.chain.from_iterable(handed_out)) == list(range(QUEUED))
-    assert all(handed_out)
 
 
 def test_workers_that_start_together_on_an_empty_database_all_get_in(server, tmp_path):
@@ -129,22 +77,22 @@ def test_runs_in_one_database_do_not_wait_for_each_other(url):
     with (
         postgres_locks(url, "one") as first,
         postgres_locks(url, "two") as second,
-        first.turn(),
-        second.turn(),
+        first.locked(),
+        second.locked(),
     ):
         pass
 
 
 def test_a_turn_has_no_turn_within(url):
-    with postgres_locks(url, "one") as here, here.turn(), pytest.raises(RuntimeError), here.turn():
+    with postgres_locks(url, "one") as here, here.locked(), pytest.raises(RuntimeError), here.locked():
         pass
 
 
 def test_an_error_ends_a_turn(url):
     with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
-        with pytest.raises(ValueError, match="within"), here.turn():
+        with pytest.raises(ValueError, match="within"), here.locked():
             raise ValueError("within")
-        with other.turn():
+        with other.locked():
             pass
 
 
@@ -165,7 +113,7 @@ def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
         process.kill()
         process.wait()
         killed = time.monotonic()
-        with here.turn():
+        with here.locked():
             assert time.monotonic() - killed < 1
             assert gone(here, name)
 
@@ -190,7 +138,7 @@ def test_a_stopped_worker_lives(url, old_server):
 
 
 def test_a_request_to_stop_ends_the_wait(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here, here.turn():
+    with worker(url) as (process, name), postgres_locks(url, "one") as here, here.locked():
         tell(process, "hold")
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -200,11 +148,11 @@ def test_a_request_to_stop_ends_the_wait(url, old_server):
 
 
 def test_whoever_keeps_a_turn_too_long_is_named(url, monkeypatch):
-    monkeypatch.setattr(turns, "TURN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(worker_lock, "WAIT_TIMEOUT_S", 0.3)
     with worker(url) as (process, name), postgres_locks(url, "one") as here:
         holding(process)
 
-        with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.turn():
+        with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.locked():
             pass
 
 
@@ -213,14 +161,14 @@ def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, o
         end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{other.worker}'"
         assert server.execute(end) == [(True,)]
         assert not here.alive(other.worker)
-        with other.turn():
+        with other.locked():
             pass
 
         assert here.alive(other.worker)
 
 
 def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, url, old_server, monkeypatch):
-    monkeypatch.setattr(sessions, "PING_S", 0.05)
+    monkeypatch.setattr(postgres, "PING_S", 0.05)
     with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
         server.kill()
         server.await_answer()
@@ -243,7 +191,7 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
     begun = []
 
     def work():
-        with here.turn():
+        with here.locked():
             begun.append(len(begun))
             if len(begun) == 1:
                 server.kill()
@@ -253,18 +201,20 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
         retry_while_down(work)
         assert begun == [0, 1]
         begun.clear()
-        with pytest.raises(EnvironmentFaultError, match="the connection broke off within a turn"):
+        with pytest.raises(
+            EnvironmentFaultError, match="the connection broke off while the record was locked"
+        ):
             work()
 
 
 def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url):
     def work():
-        with here.turn():
+        with here.locked():
             study.set_user_attr(f"step {number}", number)
 
     with postgres_locks(url, "one") as here:
-        with here.turn():
-            study = open_study(url, "one", NAMES)
+        with here.locked():
+            study = open_for_work(url, "one", NAMES)
         for number in range(20):
             if number == 10:
                 restart = restarted_after(server, 0.5)
@@ -272,13 +222,13 @@ def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url
         restart.join()
     close(study)
 
-    again = load_study_record(url)
+    again = load_for_work(url)
     assert again.user_attrs == {f"step {number}": number for number in range(20)}
     close(again)
 
 
 def test_patience_ends_with_a_fault_of_the_environment(server, url):
-    study = open_study(url, "one", NAMES)
+    study = open_for_work(url, "one", NAMES)
     server.kill()
     try:
         with pytest.raises(
@@ -287,7 +237,7 @@ def test_patience_ends_with_a_fault_of_the_environment(server, url):
             retry_while_down(lambda: study.set_user_attr("a", 1), seconds=0.2)
         assert caught.value.exit_code == 4
         with pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"):
-            open_study(url, "one", NAMES)
+            open_for_work(url, "one", NAMES)
         with (
             pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"),
             postgres_locks(url, "one"),
@@ -304,8 +254,8 @@ def test_the_right_password_of_the_environment_opens_a_record(server, url, monke
     monkeypatch.setenv("PGPASSWORD", postgres_server.SECRET)
     guarded = server.url(database, "guarded")
 
-    close(open_study(guarded, "one", NAMES))
-    with postgres_locks(guarded, "one") as here, here.turn():
+    close(open_for_work(guarded, "one", NAMES))
+    with postgres_locks(guarded, "one") as here, here.locked():
         pass
 
 
@@ -314,7 +264,7 @@ def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, p
     monkeypatch.setenv("PGPASSWORD", password)
     guarded = server.url("postgres", "guarded")
     for attempt in (
-        lambda: open_study(guarded, "one", NAMES),
+        lambda: open_for_work(guarded, "one", NAMES),
         lambda: postgres_locks(guarded, "one").__enter__(),
     ):
         with pytest.raises(EnvironmentFaultError, match=r"PGPASSWORD or ~/\.pgpass") as caught:
@@ -329,5 +279,5 @@ def test_a_server_with_too_many_clients_is_told_with_what_to_do(server, url):
     server.execute("DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
 
     with pytest.raises(EnvironmentFaultError, match=r"too many connections.*start fewer workers") as caught:
-        open_study(server.url(database, "guest"), "one", NAMES)
+        open_for_work(server.url(database, "guest"), "one", NAMES)
     assert caught.value.exit_code == 4
