@@ -1,7 +1,5 @@
 """A record in PostgreSQL: workers that share only a server, which may be killed and started again."""
 
-import os
-import signal
 import threading
 import time
 import traceback
@@ -9,13 +7,12 @@ from contextlib import ExitStack
 
 import postgres_server
 import pytest
-from lock_worker import holding, tell, worker
+from lock_workers import tell, worker
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage.faults import retry_while_down
 from archsearch.storage.open import close, load_for_work, open_for_work
 from archsearch.workers import postgres_locks as postgres
-from archsearch.workers import worker_lock
 from archsearch.workers.postgres_locks import postgres_locks
 
 NAMES = ("top1", "macs")
@@ -36,14 +33,6 @@ def restarted_after(server, seconds):
     return timer
 
 
-def gone(here, name):
-    """Whether a worker is gone as soon as the server has seen the end of its session."""
-    deadline = time.monotonic() + 2
-    while here.alive(name) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not here.alive(name)
-
-
 def told(error):
     """Everything that an error could show."""
     return "".join(traceback.format_exception(error))
@@ -61,18 +50,6 @@ def test_workers_that_start_together_on_an_empty_database_all_get_in(server, tmp
             assert [process.stdout.readline() for process in workers] == ["done\n"] * WORKERS
 
 
-def test_turns_never_overlap(url, tmp_path):
-    counter = tmp_path / "counter"
-    counter.write_text("0")
-    with worker(url) as (first, _), worker(url) as (second, _):
-        for process in (first, second):
-            tell(process, f"count {counter} 25")
-        for process in (first, second):
-            assert process.stdout.readline() == "done\n"
-
-    assert counter.read_text() == "50"
-
-
 def test_runs_in_one_database_do_not_wait_for_each_other(url):
     with (
         postgres_locks(url, "one") as first,
@@ -81,79 +58,6 @@ def test_runs_in_one_database_do_not_wait_for_each_other(url):
         second.locked(),
     ):
         pass
-
-
-def test_a_turn_has_no_turn_within(url):
-    with postgres_locks(url, "one") as here, here.locked(), pytest.raises(RuntimeError), here.locked():
-        pass
-
-
-def test_an_error_ends_a_turn(url):
-    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
-        with pytest.raises(ValueError, match="within"), here.locked():
-            raise ValueError("within")
-        with other.locked():
-            pass
-
-
-def test_a_worker_lives_until_its_context_ends(url, old_server):
-    with postgres_locks(url, "one") as here:
-        with postgres_locks(url, "one") as other:
-            assert here.alive(other.worker)
-            assert here.alive(here.worker)
-
-        assert not here.alive(other.worker)
-
-
-@pytest.mark.alone
-def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        holding(process)
-        assert here.alive(name)
-        process.kill()
-        process.wait()
-        killed = time.monotonic()
-        with here.locked():
-            assert time.monotonic() - killed < 1
-            assert gone(here, name)
-
-
-def test_a_child_of_a_killed_worker_keeps_nothing_alive(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        tell(process, "fork")
-        child = int(process.stdout.readline())
-        process.kill()
-        process.wait()
-        dead = gone(here, name)
-        os.kill(child, signal.SIGKILL)
-        assert dead
-
-
-def test_a_stopped_worker_lives(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(0.1)
-
-        assert here.alive(name)
-
-
-def test_a_request_to_stop_ends_the_wait(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here, here.locked():
-        tell(process, "hold")
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-
-        assert "KeyboardInterrupt" in process.communicate(timeout=5)[1]
-        assert gone(here, name)
-
-
-def test_whoever_keeps_a_turn_too_long_is_named(url, monkeypatch):
-    monkeypatch.setattr(worker_lock, "WAIT_TIMEOUT_S", 0.3)
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        holding(process)
-
-        with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.locked():
-            pass
 
 
 def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, old_server):

@@ -1,7 +1,8 @@
-"""A worker beside the test that takes its turn when it is told to."""
+"""Workers beside the test that hold locks; each does what ``worker_process.py`` is told to."""
 
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 from paths import HELPERS
@@ -28,3 +29,11 @@ def holding(process):
     """The process has its turn when this returns."""
     tell(process, "hold")
     assert process.stdout.readline() == "held\n"
+
+
+def gone(here, name):
+    """Whether a worker is gone: at once in a folder, as soon as a server has seen the end of its session."""
+    deadline = time.monotonic() + 2
+    while here.alive(name) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not here.alive(name)
