@@ -109,15 +109,16 @@ def test_only_so_many_validation_images_are_judged(digits):
 
 def test_every_step_is_told(digits):
     told = []
-    train_proxy(
-        tiny(), digits, Recipe(samples=96, batch_size=32), CPU, lambda done, steps: told.append((done, steps))
-    )
+    recipe = Recipe(samples=96, batch_size=32)
+    score = train_proxy(tiny(), digits, recipe, CPU, lambda *step: told.append(step))
 
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert [(done, steps) for done, steps, _ in told] == [(1, 3), (2, 3), (3, 3)]
+    # The last tenth of three steps is the last one.
+    assert float(told[-1][2]) == score.train_loss
 
 
 def test_what_the_listener_raises_ends_the_training(digits):
-    def interrupt(done, steps):
+    def interrupt(done, steps, loss):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
