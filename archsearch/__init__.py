@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from archsearch.published import load_published
     from archsearch.results import Run, load_run
     from archsearch.space import Space, load_architecture, load_space
+    from archsearch.study.callbacks import Callback
     from archsearch.study.config import StudyConfig
     from archsearch.study.train_architecture import train_architecture
 
@@ -54,6 +55,7 @@ __version__ = version("archsearch")
 # Names are imported when they are first used: the command line answers --help without torch.
 _HOMES = {
     "Architecture": "architecture",
+    "Callback": "study.callbacks",
     "ArchsearchError": "errors",
     "InfeasibleError": "errors",
     "Macs": "counting",
@@ -80,6 +82,7 @@ _HOMES = {
 __all__ = [
     "Architecture",
     "ArchsearchError",
+    "Callback",
     "InfeasibleError",
     "Macs",
     "Network",

@@ -1,5 +1,6 @@
 """The whole walk as one call: search, then everything that can be derived from the record."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Literal
@@ -9,34 +10,65 @@ from archsearch.export.export import export_frontier
 from archsearch.files import disk_faults, file_lock
 from archsearch.plots.pictures import write_pictures
 from archsearch.results import Run, load_run, write_tables
+from archsearch.search import Sampler
 from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.context import Evaluate
+from archsearch.study.prepare import Images
 from archsearch.study.run import Engine, search
 
 BASELINES: tuple[Literal["random", "macs"], ...] = ("random", "macs")
 
 
-def run_study(
+def run_study(  # noqa: PLR0913 - whatever a user brings is an argument
     space: Space,
     study: StudyConfig,
     out: str | Path,
     *,
     evaluate: Evaluate | None = None,
-    watcher: Callback | None = None,
+    data: Images | None = None,
+    sampler: Sampler | None = None,
+    callbacks: Sequence[Callback] = (),
     storage: str | None = None,
     engine: Engine | None = None,
 ) -> Run:
     """Search ``space`` in the run folder ``out`` and write its results; the same call resumes.
 
-    ``evaluate(architecture, budget) -> top1`` may stand in for training; see ``study.context.Budget``. The same
-    call in another process is one more worker. Results are written also when the search is stopped or fails,
-    as far as there are any. ``storage``, ``engine`` and errors are those of ``study.run.search``.
+    The same call in another process is one more worker. Results are written also when the search is stopped or fails,
+    as far as there are any.
+
+    Args:
+        space: what may be built.
+        study: how it is searched.
+        out: the run folder.
+        evaluate: ``evaluate(architecture, budget)`` stands in for training. It returns top-1 accuracy in [0, 1], or a
+            mapping such as ``{"top1": 0.8, "energy_mj": 3.2}``, whose further values ``study.objectives`` may name
+            and ``run.trials`` has as columns; see ``study.call_evaluate``.
+        data: images in the place of ``study.data``: a torch ``Dataset`` of (image, label), split as any other source;
+            one for each of ``train``, ``validation`` and ``test``; or ``ImageData``, which has no test images.
+        sampler: proposes candidates in the place of ``study.sampler``: a function of the space, of one row for each
+            candidate that teaches something, and of a seed, that returns a ``Proposal``; see
+            ``search.samplers.sampler``. The folder belongs to its name.
+        callbacks: hear what happens; see ``Callback``.
+        storage: the URL of a PostgreSQL database that has the record; see ``study.run.search``.
+        engine: works through the search in the place of this process alone; see ``study.run.search``.
+
+    Raises the errors of ``study.run.search``.
     """
     try:
-        search(space, study, out, evaluate=evaluate, watcher=watcher, storage=storage, engine=engine)
+        search(
+            space,
+            study,
+            out,
+            evaluate=evaluate,
+            data=data,
+            sampler=sampler,
+            callbacks=callbacks,
+            storage=storage,
+            engine=engine,
+        )
     except RunFolderError:  # what lies there is not ours
         raise
     except BaseException:

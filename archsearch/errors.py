@@ -11,6 +11,7 @@
       InfeasibleError               3     nothing feasible was found, or nothing finished
       EnvironmentFaultError         4     disk, lock, server: the same command resumes later
       RunFolderError                5     the run folder is in use or belongs to something else
+      CallbackError                 1     a callback that the caller brought raised; the same call resumes
       FailedTrialError              -     this candidate is lost; the study goes on
 
 A line for the user reads ``FILE:LINE: KEY: what is wrong; what to do``.
@@ -138,6 +139,10 @@ class RunFolderError(ArchsearchError):
     """The run folder is in use by another process, or belongs to another space, study or seed."""
 
     exit_code = 5
+
+
+class CallbackError(ArchsearchError):
+    """A callback that the caller brought raised an error. The record is whole and the same call resumes."""
 
 
 class FailedTrialError(ArchsearchError):

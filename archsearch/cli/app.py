@@ -233,7 +233,7 @@ def swap(
     The same command again resumes; beside a running one it is one more worker.
     """
     from archsearch.cli.swap import dry_command, swap_command
-    from archsearch.study.swaps import SwapOptions
+    from archsearch.study.plan_swaps import SwapOptions
 
     asked = SwapOptions(trial, stage, cost, tolerance, seeds, samples)
     if dry:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+from torch import Tensor
 
 from archsearch.formatting import amount, duration
 from archsearch.storage.trial_record import TrialRecord
@@ -38,7 +39,7 @@ class Progress(Callback):
         ) as self.live:
             yield
 
-    def started(self, done: int, trials: int, best: float | None) -> None:
+    def on_start(self, done: int, trials: int, best: float | None) -> None:
         """Say where the run stands."""
         self.done_before = self.done = done
         self.trials = trials
@@ -47,19 +48,19 @@ class Progress(Callback):
         if done:
             self.console.print(f"resuming: {done} of {trials} trials are done")
 
-    def phase(self, slot: int, what: str) -> None:
+    def on_phase(self, slot: int, what: str) -> None:
         """Note what begins."""
         self.what, self.share = f"trial {slot + 1}: {what}", 0.0
 
-    def step(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int, _loss: Tensor) -> None:
         """Note how far the training is."""
         self.share = done / total
 
-    def standing(self, done: int) -> None:
+    def on_progress(self, done: int) -> None:
         """Note how many slots are used up."""
         self.done = done
 
-    def recorded(self, number: int, record: TrialRecord) -> None:
+    def on_trial_end(self, number: int, record: TrialRecord) -> None:
         """One line for the trial."""
         if record.top1 is not None:
             self.best = max(record.top1, self.best or 0.0)

@@ -40,7 +40,7 @@ def run_command(
     progress = Progress(screen)
     try:
         with progress.shown():
-            run = run_study(space, study, folder, watcher=progress, storage=storage, engine=engine)
+            run = run_study(space, study, folder, callbacks=[progress], storage=storage, engine=engine)
     except (KeyboardInterrupt, SystemExit):
         screen.print(f"stopped: {progress.done} of {study.slots} trials are done; the same command resumes")
         raise

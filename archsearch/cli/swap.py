@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from archsearch.api import write_all
+from archsearch.architecture import Architecture
 from archsearch.cli.progress import Progress
 from archsearch.cli.tables import console, grid, number
 from archsearch.counting import globality
@@ -21,40 +22,43 @@ from archsearch.results import swap_lines
 from archsearch.space.swap import Swap
 from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study.finalists import Finalist
-from archsearch.study.swaps import SwapOptions, SwapWatcher, plan_swaps, train_swaps
+from archsearch.study.plan_swaps import SwapOptions, plan_swaps
+from archsearch.study.train_swaps import train_swaps
 
 
-class SwapProgress(Progress, SwapWatcher):
+class SwapProgress(Progress):
     """A line for each training, and on a terminal a live line under them."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.names: dict[str, str] = {}
 
-    def planned(self, swaps: Sequence[Swap], trainings: int, done: int) -> None:
-        """Say what is going to be trained."""
+    def on_swaps(self, swaps: Sequence[Swap]) -> None:
+        """Keep what the networks are called."""
         self.names = {swap.original.id: "as it was" for swap in swaps}
         self.names |= {
             swap.variant.id: f"{swap.place} as {swap.kind}" for swap in swaps if swap.variant is not None
         }
-        networks = len(self.names) if trainings else 0
-        self.console.print(f"{networks} networks, {trainings} trainings", markup=False)
+
+    def on_start(self, done: int, trials: int, best: float | None) -> None:
+        """Say what is going to be trained."""
+        networks = len(self.names) if trials else 0
+        self.console.print(f"{networks} networks, {trials} trainings", markup=False)
         if done:
-            self.console.print(f"resuming: {done} of {trainings} trainings are done")
-        self.started(0, trainings, None)
+            self.console.print(f"resuming: {done} of {trials} trainings are done")
+        super().on_start(0, trials, best)
         self.done_before = self.done = done
 
-    def trained(self, final: Finalist, came_of_it: Mapping[str, Any]) -> None:
+    def on_training_end(self, architecture: Architecture, seed: int, result: Mapping[str, Any]) -> None:
         """One line for the training."""
         self.done += 1
         self.share = 0.0
-        said = came_of_it.get("error")
+        said = result.get("error")
         if said is None:
-            self.best = max(came_of_it["top1"], self.best or 0.0)
-            said = f"top1 {came_of_it['top1']:.4f} ({duration(came_of_it['seconds'])})"
-        name = f"{final.architecture.layout:<8} {self.names[final.architecture.id]:<28}"
-        self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {final.seed}  {said}", markup=False)
+            self.best = max(result["top1"], self.best or 0.0)
+            said = f"top1 {result['top1']:.4f} ({duration(result['seconds'])})"
+        name = f"{architecture.layout:<8} {self.names[architecture.id]:<28}"
+        self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {seed}  {said}", markup=False)
 
 
 def swap_command(
@@ -63,12 +67,13 @@ def swap_command(
     """Train the swaps of a trial, show the progress, and print what they came to."""
     screen = console()
     progress = None if as_json else SwapProgress(screen)
+    callbacks = [] if progress is None else [progress]
     try:
         with (
             record_of(folder, load_for_work) as study,
             progress.shown() if progress is not None else nullcontext(),
         ):
-            train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, watcher=progress)
+            train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, callbacks=callbacks)
     except (KeyboardInterrupt, SystemExit):
         if progress is not None:
             told = f"{progress.done} of {progress.trials} trainings are done"

@@ -10,23 +10,25 @@ from archsearch.cli.run import default_folder
 from archsearch.cli.tables import console
 from archsearch.formatting import amount, duration
 from archsearch.space import load_architecture
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import load_study
-from archsearch.study.train_architecture import CHECKPOINT, Reading, Trained, train_architecture
+from archsearch.study.train_architecture import CHECKPOINT, train_architecture
+from archsearch.study.training_plan import TrainedNetwork
 
 
-class Told:
+class CurvePrinter(Callback):
     """Prints the learning curve, a line a point, and knows how far it is."""
 
     def __init__(self, screen: Console) -> None:
         self.screen = screen
         self.share = 0.0
 
-    def __call__(self, point: Reading) -> None:
+    def on_rung(self, reading: Mapping[str, float]) -> None:
         """One point of the curve."""
-        self.share = point["share"]
+        self.share = reading["share"]
         self.screen.print(
-            f"[{self.share:4.0%}] {amount(point['samples']):>6} images  train loss {point['train_loss']:.4f}  "
-            f"val loss {point['val_loss']:.4f}  top1 {point['top1']:.4f} ({duration(point['seconds'])})",
+            f"[{self.share:4.0%}] {amount(reading['samples']):>6} images  train loss {reading['train_loss']:.4f}  "
+            f"val loss {reading['val_loss']:.4f}  top1 {reading['top1']:.4f} ({duration(reading['seconds'])})",
             markup=False,
             highlight=False,
         )
@@ -47,17 +49,17 @@ def train_command(
     )
     if (folder / CHECKPOINT).exists():
         screen.print("resuming behind the last point that was written down")
-    told = Told(screen)
+    printer = CurvePrinter(screen)
     try:
-        trained = train_architecture(architecture, study, folder, weights=weights, tell=told)
+        trained = train_architecture(architecture, study, folder, weights=weights, callbacks=[printer])
     except (KeyboardInterrupt, SystemExit):
-        how_far = f" behind {told.share:.0%}" if told.share else ""
+        how_far = f" behind {printer.share:.0%}" if printer.share else ""
         screen.print(f"stopped{how_far}; the same command resumes")
         raise
     say(screen, trained)
 
 
-def say(screen: Console, trained: Trained) -> None:
+def say(screen: Console, trained: TrainedNetwork) -> None:
     """What came of it, and where it lies."""
     if not trained.fresh:
         screen.print("finished before: nothing was trained, nothing was changed")

@@ -113,23 +113,23 @@ class Part:
 
 
 def load_data(
-    source: str,
+    source: str | DataSource,
     image: FeatureShape,
     classes: int,
     limit: int | None = None,
     validation_limit: int | None = None,
 ) -> ImageData:
-    """The train and validation images of ``source``, in the shape and classes that the space says.
+    """The train and validation images of ``source``, a name or a source that is opened already, in the shape and classes that the space says.
 
     Only ``limit`` and ``validation_limit`` images are decoded, the classes in proportion.
     """
-    opened = _open_fitting(source, image, classes)
-    parts = split_source(source, opened)
+    opened, name = _open_fitting(source, image, classes), name_of(source)
+    parts = split_source(name, opened)
     rows = {"train": parts["train"].rows[:limit], "validation": parts["validation"].rows[:validation_limit]}
     found = fingerprint(opened)
-    splits = _decode_parts(source, found, {role: Part(parts[role].table, rows[role]) for role in rows}, image)
+    splits = _decode_parts(name, found, {role: Part(parts[role].table, rows[role]) for role in rows}, image)
     return ImageData(
-        name=source,
+        name=name,
         train=splits["train"],
         validation=splits["validation"],
         classes=len(opened.class_names),
@@ -138,26 +138,31 @@ def load_data(
     )
 
 
-def load_test(source: str, image: FeatureShape, classes: int) -> Split:
+def load_test(source: str | DataSource, image: FeatureShape, classes: int) -> Split:
     """The whole test split of ``source``, which the search never sees."""
-    opened = _open_fitting(source, image, classes)
-    parts = {"test": split_source(source, opened)["test"]}
-    return _decode_parts(source, fingerprint(opened), parts, image)["test"]
+    opened, name = _open_fitting(source, image, classes), name_of(source)
+    parts = {"test": split_source(name, opened)["test"]}
+    return _decode_parts(name, fingerprint(opened), parts, image)["test"]
 
 
-def _open_fitting(source: str, image: FeatureShape, classes: int) -> DataSource:
+def name_of(source: str | DataSource) -> str:
+    """What a source is called in messages and in the record."""
+    return "own data" if isinstance(source, DataSource) else source
+
+
+def _open_fitting(source: str | DataSource, image: FeatureShape, classes: int) -> DataSource:
     """The source, once it is sure to fit the space."""
     if image.channels not in MODES:
         what = f"images have 1 channel (grey) or 3 (RGB) and the space says {image.channels}"
-        raise DataError(source, [Problem("channels", what, "write channels: 3")])
-    opened = open_source(source, classes)
+        raise DataError(name_of(source), [Problem("channels", what, "write channels: 3")])
+    opened = source if isinstance(source, DataSource) else open_source(source, classes)
     found = len(opened.class_names)
     if found < 2:
         what = f"the data has {found} class and a classifier needs 2 at least"
-        raise DataError(source, [Problem("classes", what, "check the labels, or add a class")])
+        raise DataError(name_of(source), [Problem("classes", what, "check the labels, or add a class")])
     if found != classes:
         what = f"the data has {found} classes and the space says {classes}"
-        raise DataError(source, [Problem("classes", what, f"write classes: {found}")])
+        raise DataError(name_of(source), [Problem("classes", what, f"write classes: {found}")])
     return opened
 
 

@@ -94,9 +94,9 @@ def written(
     """The architecture with the weights in a file of ours, in the forms of the place, under its name."""
     # Results need no torch until here.
     from archsearch.export.formats import Subject, write_formats  # noqa: PLC0415
-    from archsearch.storage.given_weights import load_weights  # noqa: PLC0415
+    from archsearch.storage.weights import load_given_weights  # noqa: PLC0415
 
-    network = load_weights(architecture, weights).eval()
+    network = load_given_weights(architecture, weights).eval()
     forms = write_formats(Subject(network, architecture.name, tuple(about), file), place.out, place.forms)
     return Exported(tuple(forms), tuple(place.left_out))
 

@@ -30,7 +30,7 @@ STEPS_BETWEEN_CHECKS = 10
 CPU_MEMORY_WORDS = ("DefaultCPUAllocator", "not enough memory", "can't allocate memory")
 
 Result = TypeVar("Result")
-OnStep = Callable[[int, int], None]
+OnStep = Callable[[int, int, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def train_proxy(
 ) -> ProxyScore:
     """Trains ``network`` in place and scores it on the validation images; it stays on ``device``.
 
-    ``on_step`` is told the steps done and the steps in all. What it raises ends the training.
+    ``on_step`` is told the steps done, the steps in all and the loss, still on the device. What it raises ends the training.
     """
     return Training(network, data, recipe, device, on_step).finish()
 
@@ -151,10 +151,11 @@ class Training:
     def _take(self, until: int, end: int | None) -> None:
         for step in range(self.done, until):
             set_learning_rate(self._optimizer, learning_rate(step, self.steps, self._recipe, end))
-            self._losses.add(self._step(self._plan.at(step)), last=step == until - 1)
+            loss = self._step(self._plan.at(step))
+            self._losses.add(loss, last=step == until - 1)
             self._average.update(step + 1)
             if self._on_step is not None:
-                self._on_step(step + 1, self.steps)
+                self._on_step(step + 1, self.steps, loss)
 
     def score(self) -> ProxyScore:
         """What the network is worth now, by its average weights if the recipe keeps one."""

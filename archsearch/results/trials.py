@@ -7,11 +7,11 @@ from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from archsearch.families import read_family
 from archsearch.results.frontier import on_frontier
-from archsearch.storage.trial_record import FIELDS
+from archsearch.storage.trial_record import FIELDS, own_values
 
 WHOLE_NUMBERS = (
     "number",
@@ -44,12 +44,13 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     """One row a trial, in the order they were recorded.
 
     ``number``, ``state``, then the fields of ``storage.trial_record.TrialRecord``, then ``on_frontier``,
-    ``test_top1`` (Pareto front only), ``started``, objectives of the user's own, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
+    ``test_top1`` (Pareto front only), ``started``, values that ``evaluate`` returned under names of its own, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
     of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
     """
     tested = study.user_attrs.get("test_top1", {})
-    own = own_objectives(study)
-    rows = [trial_row(trial) | own_values(trial, own) for trial in study.get_trials(deepcopy=False)]
+    trials = study.get_trials(deepcopy=False)
+    own = own_names(study, trials)
+    rows = [trial_row(trial) for trial in trials]
     types = dtypes() | dict.fromkeys(own, "Float64")
     frame = pd.DataFrame(rows, columns=columns(rows, own)).astype(types)
     frame["on_frontier"] = on_frontier(frame, study.metric_names or ()).astype("boolean")
@@ -59,15 +60,11 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     return frame
 
 
-def own_objectives(study: optuna.Study) -> dict[str, int]:
-    """The objectives that no field of the record has, and their places among the values."""
-    return {name: index for index, name in enumerate(study.metric_names or ()) if name not in SHOWN}
-
-
-def own_values(trial: FrozenTrial, own: Mapping[str, int]) -> dict[str, float | None]:
-    """What a trial came to in them; nothing until it is trained."""
-    complete = trial.state == TrialState.COMPLETE
-    return {name: trial.values[index] if complete else None for name, index in own.items()}  # noqa: PD011 - no frame
+def own_names(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
+    """The objectives of the user's own, then what else ``evaluate`` returned under names of its own."""
+    named = {name for trial in trials for name in own_values(trial.user_attrs)}
+    objectives = [name for name in study.metric_names or () if name not in SHOWN]
+    return [*objectives, *sorted(named - {*objectives})]
 
 
 def dtypes() -> dict[str, str]:
@@ -97,6 +94,7 @@ def trial_row(trial: FrozenTrial) -> dict[str, Any]:
         "state": trial.state.name,
         **attributes,
         "started": trial.datetime_start,
+        **own_values(trial.user_attrs),
         **rung_columns(trial.user_attrs.get("rungs", ())),
         **{f"excess.{name}": value for name, value in trial.constraints.items()},
         **trial.params,

@@ -4,18 +4,20 @@ The record is a SQLite file, or a PostgreSQL database that several machines shar
 it reads; whoever only looks never does, and cannot change anything.
 """
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.errors import InputError, Problem, one_of
 from archsearch.objectives import objective_of
-from archsearch.storage.faults import storage_faults
+from archsearch.storage.faults import reason_of, storage_faults
 from archsearch.storage.sqlite_file import (
     read_only_file,
     refuse_damage,
@@ -35,6 +37,10 @@ CONNECTION = {
 }
 WORKER = {"application_name": "archsearch"}
 READER = {"application_name": "archsearch reader", "options": "-c default_transaction_read_only=on"}
+# What a database says whose maker was killed before all its tables were there: Optuna would make the rest.
+UNMADE = re.compile(
+    'readonly database|read-only transaction|no such table: version_info|"version_info" does not exist'
+)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -78,7 +84,12 @@ def open_read_only(where: StorageLocation, name: str | None = None) -> optuna.St
     """
     with storage_faults(where):
         place = parse_storage_url(where)
-        storage = read_only_file(place) if isinstance(place, Path) else server(place, READER, made=True)
+        try:
+            storage = read_only_file(place) if isinstance(place, Path) else server(place, READER, made=True)
+        except (StorageInternalError, SQLAlchemyError) as error:
+            if UNMADE.search(reason_of(error)):
+                raise InputError(display_location(where), [missing([], name)]) from error
+            raise
         return named_study(storage, where, name)
 
 

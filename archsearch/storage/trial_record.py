@@ -59,6 +59,7 @@ class TrialRecord:
         audit: whether it went on from a rung by chance alone; see ``search.halving``.
         profile_seconds, score_seconds, train_seconds, seconds: counting and measuring, scoring, and training
             alone; and the whole trial.
+        values: what ``evaluate`` returned under names of its own; stored as attributes of these names.
         error: one line saying why it failed, or why it has no zero-cost scores.
     """
 
@@ -103,6 +104,7 @@ class TrialRecord:
     train_seconds: float | None = None
     seconds: float | None = None
     error: str | None = None
+    values: Mapping[str, float] | None = None
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> "TrialRecord":
@@ -112,15 +114,17 @@ class TrialRecord:
         if lacking:
             raise ValueError(f"a recorded candidate has no {', '.join(lacking)}")
         known["family"] = read_family(known["family"])
-        return cls(**{**known, "rungs": tuple(known["rungs"]) if known["rungs"] else None})
+        rungs = tuple(known["rungs"]) if known["rungs"] else None
+        return cls(**{**known, "rungs": rungs, "values": own_values(attributes) or None})
 
     def attributes(self) -> dict[str, Any]:
         """What is stored with the trial: everything that is known."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**known.pop("values", {}), **known}
 
     def value(self, objective: str) -> float:
         """The raw value of an objective; a record that is told as COMPLETE has a finite one."""
-        value = getattr(self, objective)
+        value = getattr(self, objective) if objective in FIELDS else (self.values or {}).get(objective)
         if value is None or not math.isfinite(value):
             raise ValueError(f"{objective} of {self.architecture} is {value}")
         return float(value)
@@ -150,4 +154,11 @@ COUNTED = (
     "params",
     "macs",
 )
-FIELDS = tuple(field.name for field in fields(TrialRecord))
+FIELDS = tuple(field.name for field in fields(TrialRecord) if field.name != "values")
+# Attributes of a trial that are no part of its candidate's record.
+BOOKKEEPING = ("worker", "deaths")
+
+
+def own_values(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """What ``evaluate`` returned under names of its own, among the attributes of a trial."""
+    return {name: value for name, value in attributes.items() if name not in (*FIELDS, *BOOKKEEPING)}

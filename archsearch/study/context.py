@@ -1,21 +1,22 @@
 """What candidates are judged with, and how their errors are told apart from the study's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from archsearch.architecture import Architecture
-from archsearch.data import ImageData
+from archsearch.data import DataSource, ImageData
 from archsearch.errors import ArchsearchError, FailedTrialError
+from archsearch.objectives import measured_among
 from archsearch.profiling import LatencyPredictor
 from archsearch.proxy import Recipe
-from archsearch.search import Reading
+from archsearch.search import Reading, Sampler
 from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study.callbacks import Callback
+from archsearch.study.callbacks import CallbackList
 from archsearch.study.config import StudyConfig
 from archsearch.workers.device_lock import DeviceLock
 
@@ -38,29 +39,51 @@ class Budget:
     slot: int
 
 
-Evaluate = Callable[[Architecture, Budget], float | Reading]
+Evaluate = Callable[[Architecture, Budget], float | Reading | Mapping[str, float]]
+"""Stands in for training: a table, a cluster job, a user's own loop; see ``study.call_evaluate``."""
 
 
 @dataclass(frozen=True)
 class TrialContext:
     """What candidates are judged with: the same for all of a run.
 
-    ``evaluate`` stands in for training if it is given: a table, a cluster job, a user's own loop. It
-    takes the architecture and a budget, and returns top-1 accuracy in [0, 1], or a ``Reading`` that has the
-    training loss too. ``predictor`` spares candidates that cannot meet a limit of latency their
-    measurement. ``checkpoints`` is the folder that keeps trainings between their rungs, if any does;
-    ``device_lock`` keeps a measurement and the trainings of other workers apart.
+    Attributes:
+        data: training and validation images; None if ``evaluate`` stands in for training.
+        evaluate: what stands in for training, if anything does.
+        source: what the images are of: a name, or a data set of the caller's; None if there are none to test on.
+        sampler: proposes candidates in the place of the study's own sampler.
+        predictor: spares candidates that cannot meet a limit of latency their measurement.
+        checkpoints: the folder that keeps trainings between their rungs, if any does.
+        device_lock: keeps a measurement and the trainings of other workers apart.
     """
 
     space: Space
     config: StudyConfig
     device: torch.device
-    data: ImageData | None
-    evaluate: Evaluate | None
-    watcher: Callback
+    data: ImageData | None = None
+    evaluate: Evaluate | None = None
+    callbacks: CallbackList = field(default_factory=CallbackList)
+    source: str | DataSource | None = None
+    sampler: Sampler | None = None
     predictor: LatencyPredictor | None = None
     checkpoints: RunFolder | None = None
     device_lock: DeviceLock | None = None
+
+    @property
+    def images(self) -> ImageData:
+        """The training and validation images of a run that has some."""
+        if self.data is None:
+            raise ValueError("a study without evaluate needs data")
+        return self.data
+
+    @property
+    def measured(self) -> list[str]:
+        """The objectives and limits that can be compared on devices of one kind only."""
+        return measured_among((*self.config.objectives, *self.config.limits))
+
+    def announce(self, slot: int, what: str) -> None:
+        """Tell the callbacks what begins."""
+        self.callbacks.call(lambda callback: callback.on_phase(slot, what))
 
 
 @contextmanager

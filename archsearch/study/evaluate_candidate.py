@@ -1,4 +1,4 @@
-"""The front window of the house: how a candidate becomes a record."""
+"""How a candidate becomes a record: counted, predicted, measured, held against the limits, trained."""
 
 import json
 import math
@@ -38,7 +38,7 @@ class Candidate:
 
 
 def evaluate_candidate(record: TrialRecord, architecture: Architecture, context: TrialContext) -> Candidate:
-    """What becomes of a candidate: where it breaks, that costs this candidate and not the study."""
+    """The result of a candidate: where it breaks, that costs this candidate and not the study."""
     start = time.perf_counter()
     try:
         candidate = run_phases(record, architecture, context)
@@ -56,13 +56,13 @@ def run_phases(record: TrialRecord, architecture: Architecture, context: TrialCo
     those that were known by then. One that goes on from a rung is trained on, and nothing else.
     """
     if record.rungs:
-        context.watcher.phase(record.slot, f"training {record.layout} on")
+        context.announce(record.slot, f"training {record.layout} on")
         return with_weights(*train_candidate(record, architecture, context), {})
     start = time.perf_counter()
     constraints = FeasibleSpace(context.space, context.config).excess(architecture)
     if over(constraints):
         return Candidate(replace(record, outcome="infeasible"), constraints)
-    context.watcher.phase(record.slot, f"profiling {record.layout}")
+    context.announce(record.slot, f"profiling {record.layout}")
     with phase("predict"):
         record, excess = predict_latency(record, architecture, context)
     if excess > 0:
@@ -74,7 +74,7 @@ def run_phases(record: TrialRecord, architecture: Architecture, context: TrialCo
     constraints |= {n: profile.objective(n) - limit for n, limit in limits if n not in constraints}
     if over(constraints):
         return Candidate(replace(record, outcome="infeasible"), constraints)
-    context.watcher.phase(record.slot, f"training {record.layout}")
+    context.announce(record.slot, f"training {record.layout}")
     return with_weights(*train_candidate(record, architecture, context), constraints)
 
 

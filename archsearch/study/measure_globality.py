@@ -1,6 +1,6 @@
-"""What the winners really do with place: their realised globality, attention distance and receptive field.
+"""What the winners really do with place: their measured globality, attention distance and receptive field.
 
-Kept with the study under ``realised:ARCHITECTURE``: who is at it, then what came of it.
+Kept with the study under ``realised:ARCHITECTURE``.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from torch import Tensor
 
 from archsearch.analysis import (
@@ -27,6 +27,7 @@ from archsearch.storage.trial_store import frontier_trials
 from archsearch.storage.weights import load_network
 from archsearch.study.context import TrialContext, phase
 from archsearch.study.loop import Loop
+from archsearch.study.work_queue import WorkQueue
 
 # Validation images that a network is asked on, and places of each: 128 places of every mixer. With 16 places of each
 # the figure moves by less than 0.01, at four times the cost.
@@ -50,45 +51,44 @@ class Winner:
 
 
 def measure_winners(loop: Loop) -> None:
-    """Ask the frontier and the finalists how far they reach on validation images; several workers share the work.
+    """Measure on validation images how far the frontier and the finalists reach; several workers share the work.
 
-    Asked once, and again when there are finals where there were none, or more of them. Weights that lie in another
-    machine's folder are asked there. A worker that is gone leaves its network to the next.
+    Measured once, and again when there are finals where there were none, or more of them. Weights that lie in another
+    machine's folder are measured there.
     """
-    if loop.context.data is None or not loop.context.config.realised:
+    context = loop.context
+    if context.data is None or not context.config.realised:
         return
-    while (winner := loop.turn(lambda: next_winner(loop))) is not None:
-        loop.context.watcher.phase(winner.slot, f"asking how far {winner.architecture.layout} reaches")
-        if loop.context.device_lock is not None:
-            loop.context.device_lock.wait()
-        entry = measure_winner(winner, loop.context)
-        loop.turn(lambda: loop.store.study.set_user_attr(winner.key, entry))  # noqa: B023 - called at once
+
+    def measure(winner: Winner) -> Mapping[str, Any]:
+        context.announce(winner.slot, f"measuring how far {winner.architecture.layout} reaches")
+        if context.device_lock is not None:
+            context.device_lock.wait()
+        return measure_winner(winner, context)
+
+    WorkQueue(loop.store.study, loop.locks).run(lambda: winners(loop), measure, outdated=has_more_finals)
 
 
-def next_winner(loop: Loop) -> Winner | None:
-    """The next network that nobody has asked or is asking, claimed."""
-    study = loop.store.study
-    known: Mapping[str, Any] = study.user_attrs
-    for trial in winning(loop):
-        source, weights = trained_weights(trial.user_attrs["architecture"], loop.folder)
-        entry = known.get(f"{REALISED}:{trial.user_attrs['architecture']}")
-        if not weights or not wanted(entry, source, len(weights), loop):
-            continue
-        architecture = Architecture.model_validate_json(trial.user_attrs["description"])
-        winner = Winner(architecture, trial.user_attrs["slot"], source, weights)
-        study.set_user_attr(winner.key, {"worker": loop.locks.worker})
-        return winner
-    return None
-
-
-def winning(loop: Loop) -> Iterator[FrozenTrial]:
-    """The trials on the frontier, and those that were trained anew."""
+def winners(loop: Loop) -> Iterator[Winner]:
+    """The networks on the frontier, and those that were retrained, whose weights lie here."""
     study = loop.store.study
     best = {trial.number for trial in frontier_trials(study)}
-    anew = {key.split(":")[1] for key in study.user_attrs if key.startswith(f"{FINAL}:")}
+    retrained = {key.split(":")[1] for key in study.user_attrs if key.startswith(f"{FINAL}:")}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        if trial.number in best or trial.user_attrs["architecture"] in anew:
-            yield trial
+        identity = trial.user_attrs["architecture"]
+        if trial.number not in best and identity not in retrained:
+            continue
+        source, weights = trained_weights(identity, loop.folder)
+        if weights:
+            architecture = Architecture.model_validate_json(trial.user_attrs["description"])
+            yield Winner(architecture, trial.user_attrs["slot"], source, weights)
+
+
+def has_more_finals(winner: Winner, result: Mapping[str, Any]) -> bool:
+    """Whether there is more to know than ``result`` says."""
+    return winner.source == "finals" and (
+        result["source"] != "finals" or result["networks"] < len(winner.weights)
+    )
 
 
 def trained_weights(identity: str, folder: RunFolder) -> tuple[str, tuple[Path, ...]]:
@@ -100,28 +100,19 @@ def trained_weights(identity: str, folder: RunFolder) -> tuple[str, tuple[Path, 
     return "search", (kept,) if kept.exists() else ()
 
 
-def wanted(entry: Mapping[str, Any] | None, source: str, networks: int, loop: Loop) -> bool:
-    """Whether there is more to know than ``entry`` says, and nobody is at it."""
-    if entry is None:
-        return True
-    if "worker" in entry:
-        return not loop.locks.alive(entry["worker"])
-    return source == "finals" and (entry["source"] != "finals" or entry["networks"] < networks)
-
-
 def measure_winner(winner: Winner, context: TrialContext) -> dict[str, Any]:
-    """What came of asking one architecture, one value for each of its trained networks; or why there is nothing."""
+    """The result for one architecture, one value for each of its trained networks; or why there is none."""
     asked = {"source": winner.source, "networks": len(winner.weights), "images": IMAGES}
     start = time.perf_counter()
     try:
         with phase("realised"):
-            entry = {**asked, **answers(winner, context)}
+            entry = {**asked, **measurements(winner, context)}
     except FailedTrialError as error:
         return {**asked, "error": str(error)}
     return {**entry, "seconds": time.perf_counter() - start}
 
 
-def answers(winner: Winner, context: TrialContext) -> dict[str, Any]:
+def measurements(winner: Winner, context: TrialContext) -> dict[str, Any]:
     """How far each network reaches, its attentions look (None without any) and its middle sees; and each mixer's mean."""
     images = validation_images(context)
     reached, looked, seen = [], [], []
@@ -143,11 +134,8 @@ def answers(winner: Winner, context: TrialContext) -> dict[str, Any]:
 
 def validation_images(context: TrialContext) -> Tensor:
     """The first validation images, which have the classes in proportion, normalised, on the device."""
-    if context.data is None:
-        raise ValueError("a bench without evaluate needs data")
-    images: Tensor = context.data.normalisation.apply(context.data.validation.images[:IMAGES]).to(
-        context.device
-    )
+    data = context.images
+    images: Tensor = data.normalisation.apply(data.validation.images[:IMAGES]).to(context.device)
     return images
 
 

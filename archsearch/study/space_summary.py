@@ -136,7 +136,7 @@ def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.de
     ticks: list[float] = []
     data = noise(architecture, batch)
     network = seeded_network(architecture, config.seed)
-    train_proxy(network, data, recipe, device, lambda _done, _total: ticks.append(time.perf_counter()))
+    train_proxy(network, data, recipe, device, lambda *_: ticks.append(time.perf_counter()))
     per_image = statistics.median(later - earlier for earlier, later in pairwise(ticks)) / batch
     # A forward pass is a third of a training step.
     images = config.recipe.samples + config.recipe.validation_images / 3

@@ -5,18 +5,15 @@ import time
 from dataclasses import asdict, replace
 
 from archsearch.architecture import Architecture, Network, seeded_network
-from archsearch.data import ImageData
 from archsearch.errors import FailedTrialError
-from archsearch.proxy import ProxyScore, Training, zero_cost_scores
+from archsearch.proxy import Training, zero_cost_scores
 from archsearch.proxy.limits import limited_memory
-from archsearch.proxy.schedule import rung_end
-from archsearch.search import Reading
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.trial_record import SCORES, TrialRecord
-from archsearch.study.callbacks import Callback
-from archsearch.study.config import StudyConfig
-from archsearch.study.context import Budget, Evaluate, TrialContext, phase
-from archsearch.workers.device_lock import DeviceLock
+from archsearch.study.call_evaluate import call_evaluate, next_rung
+from archsearch.study.callbacks import rung_reading
+from archsearch.study.context import TrialContext, phase
+from archsearch.study.step_hook import StepHook
 
 SCORED_IMAGES = 32
 
@@ -30,51 +27,18 @@ def train_candidate(
     """
     if context.evaluate is not None:
         return call_evaluate(record, architecture, context.evaluate, context), None
-    if context.data is None:
-        raise ValueError("a bench without evaluate needs data")
     if context.config.scores and record.score_seconds is None:
-        record = score_untrained(record, architecture, context.data, context)
+        record = score_untrained(record, architecture, context)
     with phase("train"):
-        return run_training(record, architecture, context.data, context)
+        return run_training(record, architecture, context)
 
 
-def next_rung(record: TrialRecord, config: StudyConfig) -> int:
-    """How many rungs a candidate has behind it when it comes back; one more than there are is the end."""
-    return len(record.rungs or ()) + 1 if config.promotes else len(config.rungs) + 1
-
-
-def call_evaluate(
-    record: TrialRecord, architecture: Architecture, evaluate: Evaluate, context: TrialContext
-) -> TrialRecord:
-    """The record with what stands in for training says, at the next rung or at the end."""
-    config, target = context.config, next_rung(record, context.config)
-    ended = target > len(config.rungs)
-    share = 1.0 if ended else config.rungs[target - 1]
-    steps = config.recipe.samples // config.recipe.batch_size
-    samples = rung_end(share, steps) * config.recipe.batch_size
-    start = time.perf_counter()
-    with phase("evaluate"):
-        answer = evaluate(architecture, Budget(config.recipe, share, samples, record.slot))
-        said = answer if isinstance(answer, Reading) else Reading(float(answer))
-    if not 0 <= said.top1 <= 1:
-        raise FailedTrialError("evaluate", f"evaluate returned {said.top1}, and top-1 lies between 0 and 1")
-    seconds = (record.train_seconds or 0.0) + time.perf_counter() - start
-    record = replace(record, samples=samples, train_seconds=seconds)
-    if ended:
-        return replace(record, outcome="trained", top1=said.top1, train_loss=said.train_loss)
-    rung = {"share": share, "samples": samples, "top1": said.top1, "seconds": seconds}
-    rung |= {"train_loss": said.train_loss} if said.train_loss is not None else {}
-    return replace(record, outcome="paused", rungs=(*(record.rungs or ()), rung))
-
-
-def score_untrained(
-    record: TrialRecord, architecture: Architecture, data: ImageData, context: TrialContext
-) -> TrialRecord:
+def score_untrained(record: TrialRecord, architecture: Architecture, context: TrialContext) -> TrialRecord:
     """The record with the scores of the untrained network on the first training images; finite ones only.
 
     Scores that this network does not have, or that break on it, cost nothing else; ``error`` says why.
     """
-    start = time.perf_counter()
+    start, data = time.perf_counter(), context.images
     try:
         with phase("score"):
             images = data.normalisation.apply(data.train.images[:SCORED_IMAGES])
@@ -88,22 +52,24 @@ def score_untrained(
 
 
 def run_training(
-    record: TrialRecord, architecture: Architecture, data: ImageData, context: TrialContext
+    record: TrialRecord, architecture: Architecture, context: TrialContext
 ) -> tuple[TrialRecord, Network | None]:
-    """The record with what the training came to, from rung to rung; and the network, trained to the end."""
+    """The record with the result of the training, from rung to rung; and the network, trained to the end."""
     config, target = context.config, next_rung(record, context.config)
     network = seeded_network(architecture, config.seed)
-    deadline = Deadline(config.candidate_seconds, context.watcher, context.device_lock)
-    training = Training(network, data, config.recipe, context.device, deadline)
+    hook = StepHook(config.candidate_seconds, context.callbacks, context.device_lock)
+    training = Training(network, context.images, config.recipe, context.device, hook)
     checkpoint = checkpoint_of(architecture, context)
     rungs = resume_training(training, checkpoint)
-    deadline.spent = training.seconds
+    hook.spent = training.seconds
     score = None
     with limited_memory(config.candidate_memory_mib, context.device):
         for share in config.rungs[len(rungs) : target]:
-            rungs.append(rung_reading(share, training.rung(share)))
+            reading = rung_reading(share, training.rung(share))
+            rungs.append(reading)
             if checkpoint is not None:
                 checkpoint.save(training.state(), rungs)
+            context.callbacks.call(lambda callback: callback.on_rung(reading))  # noqa: B023 - called at once
         if target > len(config.rungs):
             score = training.finish()
     record = replace(
@@ -136,40 +102,3 @@ def resume_training(training: Training, checkpoint: Checkpoint | None) -> list[d
     state, rungs = kept
     training.load(state)
     return rungs
-
-
-def rung_reading(share: float, score: ProxyScore) -> dict[str, float]:
-    """What a rung says, flat."""
-    return {
-        "share": share,
-        "samples": score.samples,
-        "top1": score.top1,
-        "val_loss": score.loss,
-        "train_loss": score.train_loss,
-        "seconds": score.seconds,
-    }
-
-
-class Deadline:
-    """Passes each step on to the watcher and waits while another worker measures, until the time is up.
-
-    Attributes:
-        spent: seconds that the training had taken when it went on.
-    """
-
-    def __init__(
-        self, seconds: float | None, watcher: Callback, device_lock: DeviceLock | None = None
-    ) -> None:
-        self.spent = 0.0
-        self._limit, self._watcher, self._quiet = seconds, watcher, device_lock
-        self._start = time.monotonic()
-
-    def __call__(self, done: int, steps: int) -> None:
-        """Told after each step; FailedTrialError when the training has taken too long."""
-        self._watcher.step(done, steps)
-        if self._quiet is not None:
-            self._quiet.wait()
-        taken = self.spent + time.monotonic() - self._start
-        if self._limit is not None and taken > self._limit:
-            reason = f"took {taken:.0f} s by step {done} of {steps}; candidate_seconds is {self._limit:g}"
-            raise FailedTrialError("train", reason)

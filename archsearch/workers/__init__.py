@@ -1,1 +1,1 @@
-"""Processes that share a run: locks, turns, the device, signals."""
+"""Processes that share a run: the lock on the record, who is alive, the device, signals."""

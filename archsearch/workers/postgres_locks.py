@@ -3,16 +3,17 @@
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL
 
-from archsearch.errors import EnvironmentFaultError
+from archsearch.errors import EnvironmentFaultError, InputError, Problem
 from archsearch.storage.faults import RESUME, retry_while_down, storage_fault
 from archsearch.storage.open import CONNECTION
-from archsearch.storage.storage_url import driver, shown_place
-from archsearch.workers.worker_lock import WorkerLock
+from archsearch.storage.storage_url import TWO_KINDS, driver, parse_storage_url, shown_place
+from archsearch.workers.worker_lock import WorkerLock, joined, new_worker
 
 # A session that broke off, as all do when the server restarts, is back before its worker is taken for gone.
 PING_S = 5
@@ -48,6 +49,22 @@ OR clock_timestamp() < pg_postmaster_start_time() + make_interval(secs => %s)
 """
 
 
+def postgres_locks(url: str, name: str) -> AbstractContextManager["PostgresLocks"]:
+    """One more worker on the study ``name`` of a database, which may be empty, until the context ends.
+
+    The connection is one session from beginning to end: a pool that shares sessions among clients, such
+    as PgBouncer's transaction mode, cannot stand in between.
+
+    Raises:
+        InputError: ``url`` names no server, or the driver is not installed.
+        EnvironmentFaultError: the server does not answer or refuses the worker.
+    """
+    place = parse_storage_url(url)
+    if isinstance(place, Path):
+        raise InputError("storage", [Problem("", f"{place} is no server", TWO_KINDS)])
+    return joined(PostgresLocks(place, name, new_worker()))
+
+
 class PostgresLocks(WorkerLock):
     """Advisory locks of one PostgreSQL session, which end with it."""
 
@@ -58,11 +75,11 @@ class PostgresLocks(WorkerLock):
         self.url = url.set(drivername="postgresql")
         self.name = name
         self.driver = driver()
-        self.connection: Any = None
+        self.current: Any = None
         # The thread that watches the session and the worker use it one after the other.
         self.guard = threading.RLock()
         self.over = threading.Event()
-        self.watch = threading.Thread(target=self.stay, name=worker, daemon=True)
+        self.watch = threading.Thread(target=self.keep_alive, name=worker, daemon=True)
 
     def key(self, role: str) -> int:
         """The number by which PostgreSQL knows a lock."""
@@ -72,70 +89,70 @@ class PostgresLocks(WorkerLock):
     def begin(self) -> None:
         """Hold this worker's lock."""
         with self.server_faults():
-            self.ask("SELECT 1")
+            self.query("SELECT 1")
         self.watch.start()
 
     def end(self) -> None:
-        """Let go of everything: the server would do so only in a moment, when it has seen the session end."""
+        """Release everything: the server would do so only in a moment, when it has seen the session end."""
         self.over.set()
         with self.guard:
-            if self.connection is not None and not self.connection.closed:
+            if self.current is not None and not self.current.closed:
                 with suppress(self.driver.Error):
-                    self.connection.execute("SELECT pg_advisory_unlock_all()")
-                self.connection.close()
+                    self.current.execute("SELECT pg_advisory_unlock_all()")
+                self.current.close()
         self.watch.join()
 
-    def stay(self) -> None:
-        """Look after the session while the worker trains; begin another one where it broke off."""
+    def keep_alive(self) -> None:
+        """Ping the server while the worker trains, and connect again where the session broke off."""
         while not self.over.wait(PING_S):
             with self.guard, suppress(self.driver.Error):
                 if not self.over.is_set():
-                    self.ask("SELECT 1")
+                    self.query("SELECT 1")
 
     def alive(self, worker: str) -> bool:
         """Whether a session holds that worker's lock, or may be about to: after a restart all come back."""
         if worker == self.worker:
             return True
         with self.server_faults():
-            return bool(retry_while_down(lambda: self.ask(ALIVE, self.key(worker), RETURN_S)))
+            return bool(retry_while_down(lambda: self.query(ALIVE, self.key(worker), RETURN_S)))
 
-    def take(self) -> str | None:
-        """None if it is this worker's turn now, else the name of the one that has it."""
+    def try_acquire(self) -> str | None:
+        """None if this worker has the lock now, else the name of the one that has it."""
         key = self.key("turn")
         with self.server_faults():
-            holder: str | None = retry_while_down(lambda: self.ask(TAKE, key, key))
+            holder: str | None = retry_while_down(lambda: self.query(TAKE, key, key))
         return holder
 
-    def give_back(self) -> None:
-        """The end of a turn. One whose session broke off was not this worker's alone; ``patiently`` repeats it."""
+    def release(self) -> None:
+        """Release the lock. With a session that broke off it was not this worker's alone; ``retry_while_down`` repeats the work."""
         try:
-            kept = self.ask("SELECT pg_advisory_unlock(%s)", self.key("turn"))
+            kept = self.query("SELECT pg_advisory_unlock(%s)", self.key("turn"))
             broken = None if kept else self.driver.OperationalError("the session is another one")
         except self.driver.Error as error:
             broken = error
         if broken is not None:
             raise EnvironmentFaultError(
-                f"{self.place}: the connection broke off within a turn; {RESUME}"
+                f"{self.place}: the connection broke off while the record was locked; {RESUME}"
             ) from broken
 
-    def drop(self) -> None:
-        """The end of a turn that an error ends, or of the wait for one."""
+    def abandon(self) -> None:
+        """Release the lock after an error, or end the wait for it."""
         with suppress(self.driver.Error):
-            self.ask("SELECT pg_advisory_unlock(%s)", self.key("turn"))
+            self.query("SELECT pg_advisory_unlock(%s)", self.key("turn"))
 
-    def ask(self, query: str, *values: object) -> Any:
+    def query(self, statement: str, *values: object) -> Any:
         """The one value that answers a query, in a session that holds this worker's lock."""
         with self.guard:
-            connection = self.session()
+            connection = self.connection()
             try:
-                return connection.execute(query, values).fetchone()[0]
+                return connection.execute(statement, values).fetchone()[0]
             finally:
                 if connection.info.transaction_status != self.driver.pq.TransactionStatus.IDLE:
                     connection.close()
 
-    def session(self) -> Any:
-        """The session, begun again where it broke off."""
-        if self.connection is None or self.connection.closed:
+    def connection(self) -> Any:
+        """The connection, made again where it broke off."""
+        if self.current is None or self.current.closed:
             connection = self.connect()
             try:
                 for name, value in SESSION.items():
@@ -145,8 +162,8 @@ class PostgresLocks(WorkerLock):
             except BaseException:
                 connection.close()
                 raise
-            self.connection = connection
-        return self.connection
+            self.current = connection
+        return self.current
 
     def connect(self) -> Any:
         """A connection whose name is the worker's."""
@@ -167,5 +184,5 @@ class PostgresLocks(WorkerLock):
 
     def descriptors(self) -> list[int]:
         """The socket, on which the session hangs."""
-        connection = self.connection
+        connection = self.current
         return [] if connection is None or connection.closed else [connection.fileno()]

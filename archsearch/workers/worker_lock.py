@@ -1,4 +1,4 @@
-"""Turns: one worker of a run at a time reads and writes the record. What all kinds of locks have in common."""
+"""The lock that workers of a run share: one at a time reads and writes the record. What both kinds of it do alike."""
 
 import os
 import platform
@@ -6,13 +6,18 @@ import re
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.storage.faults import RESUME
+from archsearch.storage.faults import RESUME, retry_while_down
+from archsearch.workers.signals import defer_signals
 
-TURN_TIMEOUT_S = 600
+WAIT_TIMEOUT_S = 600
+
+Result = TypeVar("Result")
+Lock = TypeVar("Lock", bound="WorkerLock")
 
 
 def new_worker() -> str:
@@ -22,73 +27,106 @@ def new_worker() -> str:
 
 
 class WorkerLock(ABC):
-    """What both kinds of workers have in common: how a turn is waited for and given back."""
+    """One worker among those of a run.
+
+    A worker owns what it works on for as long as the kernel, or the server, holds a lock for its process. No
+    clock is asked: a worker that is stopped keeps everything, one that is killed releases everything at once.
+
+    Attributes:
+        worker: its name, unique for ever.
+        place: the folder or the database, for messages.
+        held: whether this worker holds the lock on the record.
+    """
 
     poll_s: float
 
     def __init__(self, worker: str, place: str) -> None:
         self.worker = worker
         self.place = place
-        self.in_turn = False
+        self.held = False
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """The only worker that reads and writes the record."""
-        if self.in_turn:
-            raise RuntimeError(f"{self.worker} has its turn already: a turn has no turn within")
-        self.in_turn = True
+    def locked(self) -> Iterator[None]:
+        """Hold the lock on the record; not re-entrant. A request to stop ends the wait for it."""
+        if self.held:
+            raise RuntimeError(f"{self.worker} holds the lock already")
+        self.held = True
         try:
-            self.await_turn()
+            self.acquire()
             yield
         except BaseException:
-            self.drop()
+            self.abandon()
             raise
         else:
-            self.give_back()
+            self.release()
         finally:
-            self.in_turn = False
+            self.held = False
 
-    def await_turn(self) -> None:
-        """Ask until it is this worker's turn. Whoever keeps one for ten minutes is stopped, or hangs."""
+    def acquire(self) -> None:
+        """Ask until this worker has the lock. Whoever keeps it for ten minutes is stopped, or hangs."""
         known, since = None, time.monotonic()
-        while (holder := self.take()) is not None:
+        while (holder := self.try_acquire()) is not None:
             if holder != known:
                 known, since = holder, time.monotonic()
-            elif time.monotonic() - since > TURN_TIMEOUT_S:
+            elif time.monotonic() - since > WAIT_TIMEOUT_S:
                 raise EnvironmentFaultError(
                     f"{self.place}: {holder or 'another worker'} has held the run for "
-                    f"{TURN_TIMEOUT_S / 60:g} min; is it stopped? let it go on or kill it; {RESUME}"
+                    f"{WAIT_TIMEOUT_S / 60:g} min; is it stopped? let it go on or kill it; {RESUME}"
                 )
             time.sleep(self.poll_s)
 
     @abstractmethod
-    def take(self) -> str | None:
-        """None if it is this worker's turn now, else the name of the one that has it."""
+    def begin(self) -> None:
+        """Join the workers of the run."""
 
     @abstractmethod
-    def give_back(self) -> None:
-        """The end of a turn; an error if it was not this worker's alone to the end."""
+    def end(self) -> None:
+        """Leave them, and release everything."""
 
     @abstractmethod
-    def drop(self) -> None:
-        """The end of a turn that an error ends, or of the wait for one."""
+    def alive(self, worker: str) -> bool:
+        """Whether the process of that worker lives; one that is stopped does."""
+
+    @abstractmethod
+    def try_acquire(self) -> str | None:
+        """None if this worker has the lock now, else the name of the one that has it."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Release the lock; an error if this worker did not hold it alone to the end."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Release the lock after an error, or end the wait for it."""
 
     @abstractmethod
     def descriptors(self) -> list[int]:
         """The open files that locks hang on."""
 
 
-WORKING: list[WorkerLock] = []
+def with_lock(lock: WorkerLock, action: Callable[[], Result]) -> Result:
+    """Do something to the record while nobody else does, again if the server was away; stop requests wait meanwhile."""
+
+    def once() -> Result:
+        with lock.locked(), defer_signals():
+            return action()
+
+    return retry_while_down(once)
 
 
 @contextmanager
-def close_on_fork(worker: WorkerLock) -> Iterator[None]:
-    """A process that this one forks, such as a loader of data, does not keep its locks alive."""
-    WORKING.append(worker)
+def joined(lock: Lock) -> Iterator[Lock]:
+    """One more worker until the context ends. Processes forked meanwhile, such as loaders of data, keep no lock."""
+    lock.begin()
+    WORKING.append(lock)
     try:
-        yield
+        yield lock
     finally:
-        WORKING.remove(worker)
+        WORKING.remove(lock)
+        lock.end()
+
+
+WORKING: list[WorkerLock] = []
 
 
 def close_in_child() -> None:

@@ -33,13 +33,14 @@ from archsearch.space import load_space
 from archsearch.storage.open import close, open_for_work
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_store import TrialStore
-from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import Candidate, new_record
-from archsearch.study.loop import Job, Loop
+from archsearch.study.loop import Loop
+from archsearch.study.next_job import Job
 from archsearch.trial import RandomTrial, proposal_of
-from archsearch.workers.locks import folder_locks, postgres_locks
+from archsearch.workers.folder_locks import folder_locks
+from archsearch.workers.postgres_locks import postgres_locks
 
 HERE = Path(__file__).parent
 SPACE = HERE.parents[1] / "spaces" / "hybrid.yaml"
@@ -79,7 +80,7 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
             params=proposal.params,
             distributions={name: CategoricalDistribution(c) for name, c in proposal.choices.items()},
             user_attrs={**record.attributes(), "worker": loop.locks.worker},
-            constraints=loop.searched.excess(proposal.architecture),
+            constraints=loop.jobs.space.excess(proposal.architecture),
         )
         store.storage.create_new_trial(store.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
         slot += 1
@@ -91,12 +92,12 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
 def trial_of(loop: Loop, spent: dict[str, list[float]]) -> None:
     """One trial by the loop's own steps, the candidate's judgement left out; its time is added to ``spent``."""
     start = time.perf_counter()
-    job = loop.claimed()
+    job = loop.claim()
     spent["proposal and claim"].append(time.perf_counter() - start)
     assert isinstance(job, Job), job
     top1 = table(job.architecture, None)
     record = replace(job.record, outcome="trained", top1=top1, **REST)
-    constraints = loop.searched.excess(job.architecture)
+    constraints = loop.jobs.space.excess(job.architecture)
     start = time.perf_counter()
     loop.settle(job, Candidate(record, constraints))
     spent["record"].append(time.perf_counter() - start)
@@ -113,7 +114,7 @@ def measure(where: str | None, sizes: list[int], sampler: str) -> list[dict[str,
         locks = folder_locks(folder.path) if where is None else postgres_locks(where, name)
         with locks as held:
             study = open_for_work(where or folder.database, name, OBJECTIVES)
-            context = TrialContext(space, config, torch.device("cpu"), None, table, Callback(), None, folder)
+            context = TrialContext(space, config, torch.device("cpu"), evaluate=table, checkpoints=folder)
             loop = Loop(TrialStore(study, OBJECTIVES, held.worker), folder, context, held)
             before = memory_mib()
             for size in sizes:

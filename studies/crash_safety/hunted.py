@@ -18,7 +18,7 @@ from archsearch import api
 from archsearch.errors import ArchsearchError
 from archsearch.storage.trial_store import TrialStore
 from archsearch.study import evaluate_candidate as objective
-from archsearch.study import loop
+from archsearch.study import next_job
 
 PHASES = ("proposing", "profiling", "training", "writing", "exporting")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -45,7 +45,7 @@ def hunted(name: str, folder: Path, shown: Any, errors: Path) -> None:
         signal.signal(stop, lambda number, _frame: sys.exit(128 + number))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
-    places = ((loop, "propose"), (objective, "profile_architecture"), (objective, "trained"))
+    places = ((next_job, "propose"), (objective, "profile_architecture"), (objective, "train_candidate"))
     places += ((TrialStore, "put"), (api, "write_all"))
     for number, (place, function) in enumerate(places, 1):
         marked(place, function, number, shown)

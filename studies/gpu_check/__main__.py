@@ -51,7 +51,7 @@ def measured(architecture: Architecture, device: torch.device, **wanted: Any) ->
 
 def marked_tests(_device: torch.device) -> list[dict[str, Any]]:
     """The tests that are marked gpu."""
-    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-m", "gpu", "-q", "tests"]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-m", "gpu", "-q", "tests"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
     lines = ran.stdout.strip().splitlines()
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]

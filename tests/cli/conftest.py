@@ -10,11 +10,11 @@ def archsearch(tmp_path):
     return CommandLine(tmp_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def searched(tmp_path_factory):
     """The command in a folder where ``archsearch run tiny.yaml`` has been; and what that printed."""
     folder = tmp_path_factory.mktemp("searched")
     (folder / "tiny.yaml").write_text(TINY)
     command = CommandLine(folder)
-    command.first = command("run", "tiny.yaml")
+    command.first = command.preloaded("run", "tiny.yaml")
     return command

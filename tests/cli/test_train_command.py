@@ -96,7 +96,7 @@ LONG = RECIPE.replace("640", "32000")
 def test_a_stopped_training_keeps_what_was_judged(tmp_path):
     command = with_files(CommandLine(tmp_path))
     (tmp_path / "quick.yaml").write_text(LONG)
-    process = command.start("train", "small.yaml", "--study", "quick.yaml", "--out", "out")
+    process = command.start_preloaded("train", "small.yaml", "--study", "quick.yaml", "--out", "out")
     lines = []
     while not lines or not POINT.search(lines[-1]):
         lines.append(process.stdout.readline())

@@ -19,7 +19,7 @@ from archsearch.export.standalone import network_source, run_source, standalone_
 from archsearch.published.reference import load_reference, reference_names
 from archsearch.space import load_architecture
 from archsearch.stages import STAGE_KINDS, STEM_KINDS
-from archsearch.storage.given_weights import load_weights
+from archsearch.storage.weights import load_given_weights
 
 CLOSE = 1e-4
 RUFF = Path(sys.executable).with_name("ruff")
@@ -217,7 +217,7 @@ def test_onnx_gives_the_logits_of_any_batch(taken, name, batch):
 @every_network
 def test_an_architecture_file_and_its_weights_are_the_network(taken, name):
     architecture = load_architecture(taken[name]["yaml"].path)
-    network = load_weights(architecture, taken[name]["weights"].path)
+    network = load_given_weights(architecture, taken[name]["weights"].path)
 
     own = subject_of(name).network.state_dict()
     assert (architecture.id, architecture.name) == (NETWORKS[name].id, NETWORKS[name].name)
@@ -322,7 +322,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     torch.save({"weight": Hostile()}, tmp_path / "hostile.pt")
 
     with pytest.raises(WeightsError, match="cannot be read as weights"):
-        load_weights(NETWORKS["relu stem"], tmp_path / "hostile.pt")
+        load_given_weights(NETWORKS["relu stem"], tmp_path / "hostile.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 100])
@@ -330,14 +330,14 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, content):
     (tmp_path / "some.safetensors").write_bytes(content)
 
     with pytest.raises(WeightsError, match="cannot be read as weights"):
-        load_weights(NETWORKS["relu stem"], tmp_path / "some.safetensors")
+        load_given_weights(NETWORKS["relu stem"], tmp_path / "some.safetensors")
 
 
 def test_weights_of_another_network_are_refused_tensor_by_tensor(taken):
     file = taken["gelu stem"]["weights"].path
 
     with pytest.raises(WeightsError) as caught:
-        load_weights(NETWORKS["relu stem"], file)
+        load_given_weights(NETWORKS["relu stem"], file)
 
     assert caught.value.lines() == [
         (
@@ -353,7 +353,7 @@ def test_missing_and_foreign_tensors_are_named(taken, tmp_path):
     torch.save(weights, tmp_path / "some.pt")
 
     with pytest.raises(WeightsError) as caught:
-        load_weights(NETWORKS["relu stem"], tmp_path / "some.pt")
+        load_given_weights(NETWORKS["relu stem"], tmp_path / "some.pt")
 
     assert [line.partition(": ")[2] for line in caught.value.lines()] == [
         "head.linear.bias: is missing; give the weights of this very architecture",

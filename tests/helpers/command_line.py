@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from preloaded_command import PreloadedCommand
+
 from archsearch.cli import main
 
 ARCHSEARCH = Path(sys.executable).with_name("archsearch")
@@ -68,7 +70,7 @@ class CommandLine:
         )
 
     def start(self, *arguments):
-        """Start, and go on without waiting."""
+        """Start the installed command, and go on without waiting."""
         return subprocess.Popen(
             [ARCHSEARCH, *map(str, arguments)],
             cwd=self.folder,
@@ -78,6 +80,16 @@ class CommandLine:
             text=True,
             preexec_fn=default_signals,  # noqa: PLW1509 - it sets signals and does nothing else
         )
+
+    def start_preloaded(self, *arguments, file_size=None):
+        """Start it in a process that need not import anything, and go on without waiting."""
+        return PreloadedCommand(arguments, self.folder, ENVIRONMENT, file_size)
+
+    def preloaded(self, *arguments, file_size=None):
+        """Run to the end in a process of its own that need not import anything."""
+        command = self.start_preloaded(*arguments, file_size=file_size)
+        out, err = command.communicate()
+        return subprocess.CompletedProcess(arguments, command.returncode, out, err)
 
     def here(self, *arguments):
         """Run to the end in this process, which has torch already."""

@@ -66,13 +66,13 @@ class Heard(Callback):
         self.phases = []
         self.records = []
 
-    def started(self, done, trials, best):
+    def on_start(self, done, trials, best):
         self.beginning = (done, trials)
 
-    def phase(self, slot, what):
+    def on_phase(self, slot, what):
         self.phases.append((slot, what))
 
-    def recorded(self, number, record):
+    def on_trial_end(self, number, record):
         self.records.append(record)
         if len(self.records) > self.patience:
             raise RuntimeError(f"{self.patience} candidates and no end")

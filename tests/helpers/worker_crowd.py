@@ -21,7 +21,7 @@ from archsearch.errors import ArchsearchError
 from archsearch.results import load_run
 from archsearch.space import load_space
 from archsearch.study.callbacks import Callback
-from archsearch.workers import postgres_locks as sessions
+from archsearch.workers import postgres_locks as postgres
 
 HERE = Path(__file__).parent
 SPACES = {"tiny": TINY, "tokens": TOKENS}
@@ -33,7 +33,7 @@ class Diary(Callback):
     def __init__(self, path):
         self.path = path
 
-    def phase(self, slot, what):
+    def on_phase(self, slot, what):
         if not what.startswith("profiling"):
             self.write(slot)
 
@@ -56,7 +56,7 @@ def work(root, folder, options, settings):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     diary, gate = Diary(root / "diary"), root / "go"
-    sessions.RETURN_S = options.get("return_s", sessions.RETURN_S)
+    postgres.RETURN_S = options.get("return_s", postgres.RETURN_S)
     answer = rising if settings.get("rungs") else table
 
     def slowly(architecture, budget):
@@ -73,7 +73,7 @@ def work(root, folder, options, settings):
             blind(device="cpu", **settings),
             folder,
             evaluate=None if real else slowly,
-            watcher=diary if real else None,
+            callbacks=[diary] if real else [],
             storage=options.get("storage"),
         )
     except ArchsearchError as error:

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from archsearch.storage.open import close, open_for_work
-from archsearch.workers.locks import folder_locks, postgres_locks
+from archsearch.workers.folder_locks import folder_locks
+from archsearch.workers.postgres_locks import postgres_locks
 
 
 def locks_of(where):
@@ -22,7 +23,7 @@ def locks_of(where):
 def count(locks, path, times):
     """A number in a file, raised so slowly that two at a time would lose some."""
     for _ in range(int(times)):
-        with locks.turn():
+        with locks.locked():
             number = int(Path(path).read_text())
             time.sleep(0.002)
             Path(path).write_text(str(number + 1))
@@ -30,7 +31,7 @@ def count(locks, path, times):
 
 def hold(locks):
     """A turn that lasts until the process ends."""
-    with locks.turn():
+    with locks.locked():
         print("held", flush=True)
         time.sleep(600)
 
@@ -45,7 +46,7 @@ def fork(locks):
 def join(_locks, where):
     """One more worker of a record that may be empty."""
     with locks_of(where) as locks:
-        with locks.turn():
+        with locks.locked():
             study = open_for_work(where, "one", ("top1", "macs"))
             number = study.ask().number
         close(study)

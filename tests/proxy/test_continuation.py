@@ -177,7 +177,7 @@ def test_a_failure_at_a_rung_says_so_as_one_in_between_does(digits):
 
 def test_steps_are_told_through_rungs(digits):
     told = []
-    running = training(digits, RECIPES["wsd"], lambda done, steps: told.append((done, steps)))
+    running = training(digits, RECIPES["wsd"], lambda done, steps, _: told.append((done, steps)))
     running.rung(0.4)
 
     assert told == [(done, 50) for done in range(1, 21)]

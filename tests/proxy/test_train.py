@@ -2,30 +2,15 @@ import math
 
 import pytest
 import torch
+from tiny_network import tiny
 from torch import nn
 
-from archsearch.data import Split
 from archsearch.errors import FailedTrialError
 from archsearch.proxy import Recipe, Training, evaluate, train_proxy
 from archsearch.proxy.train import tenths
 
 CPU = torch.device("cpu")
 SHORT = Recipe(samples=640, batch_size=32, learning_rate=2e-3, crop=1)
-
-
-def tiny(seed=0, dropout=0.0) -> nn.Module:
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1, bias=False),
-            nn.BatchNorm2d(16),
-            nn.GELU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Flatten(),
-            nn.Linear(32 * 16, 10),
-        )
 
 
 class Spoilt(nn.Module):
@@ -124,15 +109,16 @@ def test_only_so_many_validation_images_are_judged(digits):
 
 def test_every_step_is_told(digits):
     told = []
-    train_proxy(
-        tiny(), digits, Recipe(samples=96, batch_size=32), CPU, lambda done, steps: told.append((done, steps))
-    )
+    recipe = Recipe(samples=96, batch_size=32)
+    score = train_proxy(tiny(), digits, recipe, CPU, lambda *step: told.append(step))
 
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert [(done, steps) for done, steps, _ in told] == [(1, 3), (2, 3), (3, 3)]
+    # The last tenth of three steps is the last one.
+    assert float(told[-1][2]) == score.train_loss
 
 
 def test_what_the_listener_raises_ends_the_training(digits):
-    def interrupt(done, steps):
+    def interrupt(done, steps, loss):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -204,34 +190,6 @@ def test_a_curve_has_ten_points_for_any_number_of_steps(steps):
     assert list(curve) == sorted(curve)
     assert curve[0] >= 0
     assert curve[-1] <= steps - 1
-
-
-class ByBrightness(nn.Module):
-    """Logits 0 and 1; the class is 1 where the image is brighter than the mean."""
-
-    def forward(self, images):
-        bright = (images.mean((1, 2, 3)) > 0).float()
-        return torch.stack([1 - bright, bright], 1)
-
-
-def test_top1_and_loss_are_those_of_hand_arithmetic(digits):
-    images = torch.tensor([0, 255, 0, 255], dtype=torch.uint8).view(4, 1, 1, 1)
-    split = Split(images, torch.tensor([0, 1, 1, 1]))
-    right, wrong = math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))
-    top1, loss = evaluate(ByBrightness(), split, digits.normalisation, CPU, batch_size=3)
-
-    assert top1 == 0.75
-    assert loss == pytest.approx((3 * right + wrong) / 4)
-
-
-def test_evaluation_changes_nothing_in_the_network(digits):
-    network = tiny(dropout=0.5).train()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    first, second = (evaluate(network, digits.validation, digits.normalisation, CPU) for _ in range(2))
-
-    assert first == second
-    assert network.training
-    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 @pytest.mark.gpu

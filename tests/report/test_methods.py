@@ -25,7 +25,7 @@ from archsearch.space import load_architecture, load_space
 from archsearch.space.swap import TOLERANCE
 from archsearch.stats.hypervolume import Indicators
 from archsearch.stats.seeds import SeedSpread
-from archsearch.study.swaps import SwapOptions
+from archsearch.study.plan_swaps import SwapOptions
 
 NETWORK = """\
 name: network

@@ -12,10 +12,10 @@ from archsearch.cli.results import results_command
 from archsearch.errors import FailedTrialError, StudyFileError
 from archsearch.storage.trial_record import SCORES
 from archsearch.study import train_candidate as module
-from archsearch.study.callbacks import Callback
+from archsearch.study.callbacks import Callback, CallbackList
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.study.run import search
-from archsearch.study.train_candidate import Deadline
+from archsearch.study.step_hook import StepHook
 
 
 def study(**settings):
@@ -30,16 +30,19 @@ def scored(space, tmp_path_factory):
     return run_study(space, study(scores=True), tmp_path_factory.mktemp("scored"))
 
 
+LOSS = torch.zeros(())
+
+
 class Acting(Callback):
     """Does something at every step of the first candidate."""
 
     def __init__(self, act):
         self.act, self.slot, self.threads = act, None, []
 
-    def phase(self, slot, what):
+    def on_phase(self, slot, what):
         self.slot = slot
 
-    def step(self, done, total):
+    def on_step(self, done, total, loss):
         self.threads.append(torch.get_num_threads())
         if self.slot == 0:
             self.act(done)
@@ -63,13 +66,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     stopped = Clock()
-    for name in ("archsearch.study.train_candidate", "archsearch.proxy.train"):
+    for name in ("archsearch.study.step_hook", "archsearch.proxy.train"):
         monkeypatch.setattr(f"{name}.time", stopped)
     return stopped
 
 
 def test_a_training_that_takes_too_long_costs_the_candidate_and_not_the_study(space, out, clock):
-    search(space, study(candidate_seconds=2.0), out, watcher=Acting(lambda done: clock.passes(0.8)))
+    search(space, study(candidate_seconds=2.0), out, callbacks=[Acting(lambda done: clock.passes(0.8))])
 
     lost, kept = recorded(out)
     assert lost.user_attrs["outcome"] == "failed"
@@ -78,29 +81,29 @@ def test_a_training_that_takes_too_long_costs_the_candidate_and_not_the_study(sp
 
 
 def test_the_time_is_up_behind_the_step_that_exceeds_it(clock):
-    deadline = Deadline(10.0, Callback())
+    deadline = StepHook(10.0, CallbackList())
     clock.passes(10.0)
-    deadline(1, 4)
+    deadline(1, 4, LOSS)
     clock.passes(0.5)
 
     with pytest.raises(FailedTrialError, match=r"train: took 10 s by step 2 of 4; candidate_seconds is 10$"):
-        deadline(2, 4)
+        deadline(2, 4, LOSS)
 
 
 def test_time_spent_before_an_interruption_counts(clock):
-    deadline = Deadline(10.0, Callback())
+    deadline = StepHook(10.0, CallbackList())
     deadline.spent = 8.0
     clock.passes(3.0)
 
     with pytest.raises(FailedTrialError, match="took 11 s"):
-        deadline(1, 4)
+        deadline(1, 4, LOSS)
 
 
 def test_without_a_limit_a_training_takes_what_it_takes(clock):
-    deadline = Deadline(None, Callback())
+    deadline = StepHook(None, CallbackList())
     clock.passes(1e9)
 
-    deadline(1, 4)
+    deadline(1, 4, LOSS)
 
 
 def test_a_training_that_goes_on_remembers_what_it_took(space, out, clock):
@@ -113,8 +116,8 @@ def test_a_training_that_goes_on_remembers_what_it_took(space, out, clock):
 
     config = study(rungs=(0.5,), candidate_seconds=1.9, trials=1)
     with pytest.raises(KeyboardInterrupt):
-        search(space, config, out, watcher=Acting(interrupts))
-    search(space, config, out, watcher=Acting(lambda done: clock.passes(0.5)))
+        search(space, config, out, callbacks=[Acting(interrupts)])
+    search(space, config, out, callbacks=[Acting(lambda done: clock.passes(0.5))])
 
     assert recorded(out)[-1].user_attrs["error"].startswith("train: took 2 s by step 4 of 4")
 
@@ -126,7 +129,7 @@ def test_a_training_that_takes_too_much_memory_costs_the_candidate_and_not_the_s
     def takes(done):
         taken.append(bytearray(2**30))
 
-    search(space, study(candidate_memory_mib=512), out, watcher=Acting(takes))
+    search(space, study(candidate_memory_mib=512), out, callbacks=[Acting(takes)])
 
     lost, kept = recorded(out)
     assert lost.user_attrs["error"] == "train: out of memory with batches of 32 images"
@@ -188,10 +191,10 @@ def replaced(scores, **values):
 
 def test_a_training_has_as_many_threads_as_the_study_says(space, out):
     before = torch.get_num_threads()
-    watcher = Acting(lambda done: None)
-    search(space, study(threads=before + 1, trials=1), out, watcher=watcher)
+    acting = Acting(lambda done: None)
+    search(space, study(threads=before + 1, trials=1), out, callbacks=[acting])
 
-    assert set(watcher.threads) == {before + 1}
+    assert set(acting.threads) == {before + 1}
     assert torch.get_num_threads() == before
 
 
@@ -201,7 +204,7 @@ def test_threads_are_as_before_when_a_study_breaks_off(space, out):
 
     before = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):
-        search(space, study(threads=before + 1), out, watcher=Acting(breaks_off))
+        search(space, study(threads=before + 1), out, callbacks=[Acting(breaks_off)])
 
     assert torch.get_num_threads() == before
 

@@ -1,4 +1,4 @@
-"""Finalists: frontier points trained anew from several seeds, judged on test images, timed anew."""
+"""Finalists: frontier points retrained from several seeds, judged on test images, timed again."""
 
 import pytest
 from table_search import GLANCE, SHORT, SIX
@@ -9,7 +9,8 @@ from archsearch.results import load_run
 from archsearch.results.finalists import finalists_frame
 from archsearch.search import Reading
 from archsearch.space import load_space
-from archsearch.study import finalists as finals
+from archsearch.storage.checkpoint import Checkpoint
+from archsearch.study import finalists
 from archsearch.study.config import StudyConfig
 
 STUDY = StudyConfig(
@@ -32,7 +33,7 @@ def run(tmp_path_factory):
     return run_study(load_space(folder / "six.yaml"), STUDY, folder / "run")
 
 
-def test_as_many_as_asked_for_are_trained_anew_from_every_seed(run):
+def test_as_many_as_asked_for_are_retrained_from_every_seed(run):
     count = min(2, len(run.frontier))
 
     assert len(run.finalists) == count
@@ -52,7 +53,7 @@ def test_the_most_accurate_on_test_images_comes_first(run):
     assert run.finalists["test_top1_mean"].is_monotonic_decreasing
 
 
-def test_each_is_timed_anew(run):
+def test_each_is_timed_again(run):
     found = run.finalists
     assert (found["latency_low_ms"] <= found["latency_ms"]).all()
     assert (found["latency_ms"] <= found["latency_high_ms"]).all()
@@ -69,11 +70,11 @@ def test_they_have_a_file_of_their_own(run):
     assert (run.folder / "finalists.csv").read_text().count("\n") == 1 + len(run.finalists)
 
 
-def test_the_same_command_again_trains_nothing_anew(run, monkeypatch):
+def test_the_same_command_again_trains_nothing(run, monkeypatch):
     def trained_again(*_):
         raise AssertionError
 
-    monkeypatch.setattr(finals, "retrain_and_test", trained_again)
+    monkeypatch.setattr(finalists, "retrain_and_test", trained_again)
     again = run_study(load_space(run.folder.parent / "six.yaml"), STUDY, run.folder)
 
     assert again.finalists.equals(run.finalists)
@@ -84,7 +85,7 @@ def test_a_final_training_that_is_stopped_goes_on_with_the_same_result(run, tmp_
         pass
 
     saved = []
-    save = finals.Checkpoint.save
+    save = Checkpoint.save
 
     def stop_after_four(self, state, rungs):
         save(self, state, rungs)
@@ -95,7 +96,7 @@ def test_a_final_training_that_is_stopped_goes_on_with_the_same_result(run, tmp_
     space = load_space(run.folder.parent / "six.yaml")
     config = STUDY.model_copy(update={"objectives": ("top1", "macs"), "finalists": 1})
     whole = run_study(space, config, tmp_path / "whole")
-    monkeypatch.setattr(finals.Checkpoint, "save", stop_after_four)
+    monkeypatch.setattr(Checkpoint, "save", stop_after_four)
     with pytest.raises(Stopped):
         run_study(space, config, tmp_path / "stopped")
     resumed = run_study(space, config, tmp_path / "stopped")

@@ -7,7 +7,7 @@ from table_search import SHORT, Heard, opened, table
 
 from archsearch.results import load_run
 from archsearch.space import load_space
-from archsearch.study import measure_globality as realised
+from archsearch.study import measure_globality as measuring
 from archsearch.study.config import StudyConfig
 from archsearch.study.run import search
 
@@ -42,9 +42,9 @@ def mixed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(mixed, tmp_path_factory):
-    """The folder of a search with its watcher; no test may change it."""
+    """The folder of a search with its callback; no test may change it."""
     out, heard = tmp_path_factory.mktemp("finished") / "run", Heard()
-    search(mixed, STUDY, out, watcher=heard)
+    search(mixed, STUDY, out, callbacks=[heard])
     return out, heard
 
 
@@ -53,14 +53,14 @@ def copy(finished, tmp_path):
     return shutil.copytree(finished[0], tmp_path / "copy")
 
 
-def test_every_winner_is_asked_and_the_watcher_hears_of_it(finished):
+def test_every_winner_is_asked_and_the_callback_hears_of_it(finished):
     folder, heard = finished
     frontier = load_run(folder).frontier
 
     assert entries(folder).keys() == set(frontier["architecture"])
-    asked = [(slot, what) for slot, what in heard.phases if what.startswith("asking")]
+    asked = [(slot, what) for slot, what in heard.phases if what.startswith("measuring")]
     assert sorted(asked) == sorted(
-        (row["slot"], f"asking how far {row['layout']} reaches") for _, row in frontier.iterrows()
+        (row["slot"], f"measuring how far {row['layout']} reaches") for _, row in frontier.iterrows()
     )
 
 
@@ -69,7 +69,7 @@ def test_what_is_kept_is_the_network_s_and_each_mixer_s(finished):
     for identity, entry in entries(finished[0]).items():
         (trial,) = run.trials[run.trials["architecture"] == identity].to_dict("records")
 
-        assert (entry["source"], entry["networks"], entry["images"]) == ("search", 1, realised.IMAGES)
+        assert (entry["source"], entry["networks"], entry["images"]) == ("search", 1, measuring.IMAGES)
         assert 0 < entry["realised_globality"][0] <= 1
         assert 0 < entry["erf_side"][0] <= 1
         assert (entry["attention_distance"] is None) == (trial["family"] == "all-local")
@@ -90,7 +90,7 @@ def test_the_same_command_again_asks_nobody(mixed, copy, monkeypatch):
     def asked_again(*_):
         raise AssertionError
 
-    monkeypatch.setattr(realised, "measure_winner", asked_again)
+    monkeypatch.setattr(measuring, "measure_winner", asked_again)
     search(mixed, STUDY, copy)
 
 
@@ -126,7 +126,7 @@ def test_a_network_that_breaks_costs_nothing_else_and_is_not_asked_again(mixed, 
 
     assert entries(copy)[identity]["error"].startswith("realised: SafetensorError")
     assert identity not in set(load_run(copy).realised["architecture"])
-    monkeypatch.setattr(realised, "measure_winner", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(measuring, "measure_winner", lambda *_: pytest.fail("asked again"))
     search(mixed, STUDY, copy)
 
 

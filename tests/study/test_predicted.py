@@ -12,7 +12,6 @@ from archsearch.errors import InfeasibleError
 from archsearch.profiling import Latency, Profile, conditions_of, keep_fitted
 from archsearch.profiling.fitted import predictor_file
 from archsearch.study import evaluate_candidate as objective
-from archsearch.study.callbacks import Callback
 from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import evaluate_candidate, new_record
 from archsearch.study.run import search
@@ -58,7 +57,7 @@ def judged(six):
     def candidate(said, limits):
         config = blind(device="cpu", limits=limits)
         architecture = six.draw(0)
-        context = TrialContext(six, config, CPU, None, table, Callback(), said)
+        context = TrialContext(six, config, CPU, evaluate=table, predictor=said)
         return evaluate_candidate(new_record(architecture, 0, six), architecture, context)
 
     return candidate
@@ -132,7 +131,7 @@ def test_a_search_skips_by_the_fitted_predictor_and_says_how_near_it_came(six, o
 
 
 def test_the_sampler_learns_from_skipped_and_measured_alike(tiny, out, measure, monkeypatch):
-    monkeypatch.setattr("archsearch.study.run.predictor_of", lambda *_: predictor(kind=ByParams))
+    monkeypatch.setattr("archsearch.study.open_run.predictor_of", lambda *_: predictor(kind=ByParams))
     # At ten microseconds a parameter, 600 parameters.
     limits = {"params": 1e9, "latency_ms": 6.0}
     search(tiny, blind(trials=14, device="cpu", limits=limits), out, evaluate=table)

@@ -40,7 +40,7 @@ def ray_here():
     ray = pytest.importorskip("ray", reason="archsearch[ray] is not installed")
     with pytest.MonkeyPatch.context() as patch:
         # Tasks find what stands in for training.
-        patch.setenv("PYTHONPATH", str(HELPER.parent))
+        patch.setenv("PYTHONPATH", str(HELPER.parent), prepend=os.pathsep)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setattr(ray, "init", partial(ray.init, num_cpus=2))
         with connected("local") as connection:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -24,7 +25,7 @@ RECIPES = {
     "cosine": Recipe(samples=STEPS * 32, batch_size=32, validation_images=64),
     "wsd": Recipe(samples=STEPS * 32, batch_size=32, validation_images=64, schedule="wsd", ema=0.5),
 }
-# The steps that a watcher is told of.
+# The steps that a callback is told of.
 WHOLE = [*range(1, 21)]
 BEHIND_THE_FIRST, BEHIND_THE_LAST = [*range(6, 21)], [*range(11, 21)]
 TIMES = {"seconds", "score_seconds", "train_seconds", "profile_seconds"}
@@ -43,11 +44,11 @@ class Steps(Callback):
     def __init__(self, act=None, at=None):
         self.told, self._act, self._at = [], act, at
 
-    def phase(self, slot, what):
+    def on_phase(self, slot, what):
         if what.startswith("training"):
             self.told.append([])
 
-    def step(self, done, total):
+    def on_step(self, done, total, loss):
         self.told[-1].append(done)
         if (len(self.told), len(self.told[-1])) == self._at:
             self._act()
@@ -91,17 +92,17 @@ def checkpoints(folder):
 def interrupted(space, config, folder, steps):
     """The first candidate is stopped at that many steps told."""
     with pytest.raises(KeyboardInterrupt):
-        search(space, config, folder, watcher=Steps(ctrl_c, (1, steps)))
+        search(space, config, folder, callbacks=[Steps(ctrl_c, (1, steps))])
     return folder
 
 
 @pytest.fixture(scope="module")
 def undisturbed(space, tmp_path_factory):
-    """For each schedule a run with rungs that nothing happened to, and the steps that its watcher was told."""
+    """For each schedule a run with rungs that nothing happened to, and the steps that its callback was told."""
     found = {}
     for schedule in RECIPES:
         steps = Steps()
-        run = run_study(space, study(schedule), tmp_path_factory.mktemp(schedule), watcher=steps)
+        run = run_study(space, study(schedule), tmp_path_factory.mktemp(schedule), callbacks=[steps])
         found[schedule] = SimpleNamespace(run=run, folder=run.folder, told=steps.told)
     return found
 
@@ -168,7 +169,7 @@ def test_an_interrupted_training_goes_on_from_its_last_rung(space, undisturbed, 
     interrupted(space, study(schedule), out, 8)
     assert len(checkpoints(out)) == 1
     steps = Steps()
-    search(space, study(schedule), out, watcher=steps)
+    search(space, study(schedule), out, callbacks=[steps])
 
     assert steps.told == [BEHIND_THE_FIRST, WHOLE]
     assert lasting(out) == lasting(undisturbed[schedule].folder)
@@ -180,7 +181,7 @@ def test_a_training_interrupted_again_and_again_loses_nothing(space, undisturbed
     for told in (8, 14):
         interrupted(space, study("wsd"), out, told)
     steps = Steps()
-    search(space, study("wsd"), out, watcher=steps)
+    search(space, study("wsd"), out, callbacks=[steps])
 
     assert steps.told == [BEHIND_THE_LAST, WHOLE]
     assert lasting(out) == lasting(undisturbed["wsd"].folder)
@@ -189,7 +190,7 @@ def test_a_training_interrupted_again_and_again_loses_nothing(space, undisturbed
 def test_a_training_interrupted_before_its_first_rung_starts_anew(space, undisturbed, out):
     interrupted(space, study("wsd"), out, 4)
     steps = Steps()
-    search(space, study("wsd"), out, watcher=steps)
+    search(space, study("wsd"), out, callbacks=[steps])
 
     assert steps.told == [WHOLE, WHOLE]
     assert lasting(out) == lasting(undisturbed["wsd"].folder)
@@ -202,7 +203,7 @@ def test_a_damaged_checkpoint_starts_anew_with_the_same_result(space, undisturbe
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     steps = Steps()
-    search(space, study("wsd"), out, watcher=steps)
+    search(space, study("wsd"), out, callbacks=[steps])
 
     assert steps.told[0] == WHOLE
     assert lasting(out) == lasting(undisturbed["wsd"].folder)
@@ -216,7 +217,7 @@ def test_a_checkpoint_of_a_training_that_fails_is_removed(space, out):
     def fails():
         raise FailedTrialError("train", "the node is gone")
 
-    search(space, study(), out, watcher=Steps(fails, (1, 2)))
+    search(space, study(), out, callbacks=[Steps(fails, (1, 2))])
 
     assert [trial.user_attrs["outcome"] for trial in recorded(out)] == ["interrupted", "failed", "trained"]
     assert checkpoints(out) == []
@@ -228,7 +229,7 @@ from test_rungs import Steps, study
 from archsearch.space import load_space
 from archsearch.study.run import search
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-search(load_space(sys.argv[1]), study(), sys.argv[2], watcher=Steps(die, (1, 8)))
+search(load_space(sys.argv[1]), study(), sys.argv[2], callbacks=[Steps(die, (1, 8))])
 """
 
 
@@ -237,13 +238,13 @@ def test_a_killed_training_goes_on_from_its_last_rung(space, undisturbed, out, t
     threads = str(torch.get_num_threads())
     done = subprocess.run(
         [sys.executable, "-c", KILLED, tmp_path / "killed.yaml", out],
-        env={**os.environ, "PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": threads},
+        env={**os.environ, "PYTHONPATH": f"{HELPERS}:{Path(__file__).parent}", "OMP_NUM_THREADS": threads},
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
     assert len(checkpoints(out)) == 1
     steps = Steps()
-    search(space, study(), out, watcher=steps)
+    search(space, study(), out, callbacks=[steps])
 
     assert steps.told == [BEHIND_THE_FIRST, WHOLE]
     assert lasting(out) == lasting(undisturbed["cosine"].folder)

@@ -286,7 +286,7 @@ def test_a_search_for_the_impossible_gives_up_in_a_large_space_too(space_of, out
     assert large.size() == 100 * 3 * 2 * 4
 
     with pytest.raises(InfeasibleError):
-        search(large, blind(limits={"latency_ms": 1e-6}), out, evaluate=table, watcher=Heard(patience=50))
+        search(large, blind(limits={"latency_ms": 1e-6}), out, evaluate=table, callbacks=[Heard(patience=50)])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU tells its memory")
@@ -509,25 +509,25 @@ def test_nobody_elses_random_numbers_are_touched(tiny, out):
     assert (torch.rand(3).tolist(), random.random(), np.random.rand()) == expected  # noqa: NPY002
 
 
-def test_a_watcher_hears_where_the_search_stands_and_every_trial(six, out):
+def test_a_callback_hears_where_the_search_stands_and_every_trial(six, out):
     heard = Heard()
-    search(six, blind(trials=2), out, evaluate=table, watcher=heard)
+    search(six, blind(trials=2), out, evaluate=table, callbacks=[heard])
 
     assert heard.beginning == (0, 2)
     assert [(record.slot, record.outcome) for record in heard.records] == [(0, "trained"), (1, "trained")]
 
 
-def test_a_watcher_hears_on_resuming_what_is_done(six, out):
+def test_a_callback_hears_on_resuming_what_is_done(six, out):
     search(six, blind(trials=2), out, evaluate=table)
     heard = Heard()
-    search(six, blind(trials=3), out, evaluate=table, watcher=heard)
+    search(six, blind(trials=3), out, evaluate=table, callbacks=[heard])
 
     assert heard.beginning == (2, 3)
     assert [record.slot for record in heard.records] == [2]
 
 
-def test_a_watcher_hears_each_phase_before_it_begins(six, out):
+def test_a_callback_hears_each_phase_before_it_begins(six, out):
     heard = Heard()
-    search(six, blind(trials=1), out, evaluate=table, watcher=heard)
+    search(six, blind(trials=1), out, evaluate=table, callbacks=[heard])
 
     assert heard.phases == [(0, "profiling P-C"), (0, "training P-C")]

@@ -14,13 +14,15 @@ from archsearch.architecture import Architecture
 from archsearch.errors import FailedTrialError, InfeasibleError, InputError, RunFolderError
 from archsearch.results import load_run
 from archsearch.space import load_space
+from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study import finalists as finals
-from archsearch.study import swaps
+from archsearch.study import retrain, train_swaps
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.swaps import SwapOptions, SwapWatcher, alone, config_of, plan_swaps, train_swaps
-from archsearch.workers.locks import folder_locks
+from archsearch.study.plan_swaps import SwapOptions, plan_swaps
+from archsearch.study.recorded_search import config_of, space_of
+from archsearch.workers.folder_locks import folder_locks
 
 # 2 x 3 = 6 architectures, each with a stage that may mix globally.
 SPACE = """\
@@ -52,11 +54,11 @@ def space_in(folder):
     return load_space(folder / "space.yaml")
 
 
-def train(folder, asked, watcher=None):
+def train(folder, asked, callbacks=()):
     """The swaps of a trial, trained."""
     study = load_for_work(folder / "study.db")
     try:
-        train_swaps(study, RunFolder(folder), asked, device="cpu", watcher=watcher)
+        train_swaps.train_swaps(study, RunFolder(folder), asked, device="cpu", callbacks=callbacks)
     finally:
         close(study)
 
@@ -76,7 +78,7 @@ def attributes(folder):
 
 
 def trainings(folder):
-    """What came of each training, by architecture and seed; but for the time that it took."""
+    """The result of each training, by architecture and seed; but for the time that it took."""
     found = {key: value for key, value in attributes(folder).items() if key.startswith("swap_training:")}
     return {
         (key.split(":")[1], int(key.split(":")[3])): {n: v for n, v in value.items() if n != "seconds"}
@@ -136,7 +138,7 @@ def test_a_training_of_a_finalist_is_taken_over(searched, whole):
 
 
 def test_what_is_taken_over_is_what_training_it_again_would_give(searched, whole, copy, monkeypatch):
-    monkeypatch.setattr(swaps.Work, "as_finalist", lambda *_: None)
+    monkeypatch.setattr(train_swaps, "result_as_finalist", lambda *_: None)
     train(copy, SwapOptions(searched[1], seeds=2))
 
     assert trainings(copy) == trainings(whole)
@@ -151,7 +153,7 @@ def test_a_finalist_that_was_trained_longer_is_not_taken_over(searched, copy):
 
 def test_the_same_call_again_trains_nothing(searched, whole, monkeypatch):
     before = trainings(whole)
-    monkeypatch.setattr(swaps, "retrain_and_test", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(train_swaps, "retrain_and_test", lambda *_: pytest.fail("trained again"))
     train(whole, SwapOptions(searched[1], seeds=2))
 
     assert trainings(whole) == before
@@ -167,7 +169,7 @@ def test_no_checkpoint_is_left_and_the_finalists_weights_stay_as_they_were(searc
 
 def test_one_that_is_killed_goes_on_from_its_checkpoint_with_the_same_result(searched, whole, copy):
     saves = []
-    save = finals.Checkpoint.save
+    save = Checkpoint.save
 
     def strike(self, state, rungs):
         save(self, state, rungs)
@@ -178,7 +180,7 @@ def test_one_that_is_killed_goes_on_from_its_checkpoint_with_the_same_result(sea
     torch.set_num_threads(1)
     child = os.fork()
     if child == 0:
-        finals.Checkpoint.save = strike
+        Checkpoint.save = strike
         train(copy, SwapOptions(searched[1], seeds=2))
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -203,32 +205,35 @@ def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_
     assert trainings(copy)[variant, 0] == trainings(whole)[variant, 0]
 
 
-def test_a_watcher_hears_of_the_plan_and_of_each_training(searched, copy):
+def test_a_callback_hears_of_the_plan_and_of_each_training(searched, copy):
     heard = []
 
-    class Heard(SwapWatcher):
-        def planned(self, swaps, trainings, done):
-            heard.append((len(swaps), trainings, done))
+    class Heard(Callback):
+        def on_swaps(self, swaps):
+            heard.append(len(swaps))
 
-        def trained(self, final, came_of_it):
-            heard.append((final.seed, came_of_it["top1"]))
+        def on_start(self, done, trials, best):
+            heard.append((trials, done))
 
-    train(copy, SwapOptions(searched[1], seeds=1), Heard())
+        def on_training_end(self, architecture, seed, result):
+            heard.append((seed, result["top1"]))
+
+    train(copy, SwapOptions(searched[1], seeds=1), [Heard()])
 
     # Three networks, of which the finalist is trained already.
-    assert heard[0] == (2, 3, 1)
-    assert len(heard) == 3
+    assert heard[:2] == [2, (3, 1)]
+    assert len(heard) == 4
 
 
 def test_a_training_that_breaks_costs_its_pair_and_no_other(searched, copy, monkeypatch):
-    fitted = finals.retrain
+    fitted = retrain.retrain
 
     def breaks(final, context):
         if final.architecture.stages[0].kind == "token_transformer":
             raise FailedTrialError("train", "loss is nan")
         return fitted(final, context)
 
-    monkeypatch.setattr(finals, "retrain", breaks)
+    monkeypatch.setattr(retrain, "retrain", breaks)
     train(copy, SwapOptions(searched[1], seeds=1))
     frame = load_run(copy).swaps.set_index("kind_to")
 
@@ -238,8 +243,8 @@ def test_a_training_that_breaks_costs_its_pair_and_no_other(searched, copy, monk
 
 
 def test_if_every_training_breaks_that_is_an_error(searched, copy, monkeypatch):
-    monkeypatch.setattr(swaps, "retrain_and_test", lambda *_: {"error": "train: loss is nan"})
-    monkeypatch.setattr(swaps.Work, "as_finalist", lambda *_: None)
+    monkeypatch.setattr(train_swaps, "retrain_and_test", lambda *_: {"error": "train: loss is nan"})
+    monkeypatch.setattr(train_swaps, "result_as_finalist", lambda *_: None)
 
     with pytest.raises(InfeasibleError, match="every training broke, the last one with: train: loss is nan"):
         train(copy, SwapOptions(searched[1], seeds=1))
@@ -273,7 +278,7 @@ def test_the_study_is_read_back_from_the_manifest(searched):
 
 def test_the_space_of_one_architecture_has_it_as_its_only_point(searched):
     original = planned(searched[0], SwapOptions(searched[1]))[0].original
-    space = alone(original)
+    space = space_of(original)
 
     assert space.size() == 1
     assert space.draw(0).id == original.id

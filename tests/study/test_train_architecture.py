@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from archsearch import train_architecture
 from archsearch.architecture import Architecture, Image, seeded_network
 from archsearch.data import load_data, load_test
-from archsearch.errors import InfeasibleError, RunFolderError, WeightsError
+from archsearch.errors import CallbackError, InfeasibleError, RunFolderError, WeightsError
 from archsearch.files import file_lock
 from archsearch.proxy import Recipe, Training, evaluate
 from archsearch.stages import ConvStage, PatchStem
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.weights import load_network, save_weights
 from archsearch.study import train_architecture as winner
+from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.train_architecture import POINTS, stops
 
@@ -50,23 +51,23 @@ class StoppedError(Exception):
     """What a test stops a training by."""
 
 
-def stop_at(point):
-    """Hears a training, and stops it at a point of its curve."""
-    heard = []
+class Curve(Callback):
+    """Hears the points of a learning curve, and stops the training at one of them."""
 
-    def tell(reading):
-        heard.append(reading)
-        if len(heard) == point:
-            raise StoppedError
+    def __init__(self, stop_at=None):
+        self.points, self.stop_at = [], stop_at
 
-    return tell
+    def on_rung(self, reading):
+        self.points.append(reading)
+        if len(self.points) == self.stop_at:
+            raise RuntimeError("enough")
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A training that nothing stopped, and what it told."""
-    folder, told = tmp_path_factory.mktemp("done") / "out", []
-    return train_architecture(SMALL, STUDY, folder, tell=told.append), told
+    folder, heard = tmp_path_factory.mktemp("done") / "out", Curve()
+    return train_architecture(SMALL, STUDY, folder, callbacks=[heard]), heard.points
 
 
 def test_a_training_leaves_weights_a_curve_and_its_conditions(done):
@@ -118,15 +119,15 @@ def test_the_result_says_under_which_conditions(done):
 
 @pytest.mark.parametrize("point", [1, 7, POINTS])
 def test_a_training_that_is_stopped_ends_on_the_same_bits(done, tmp_path, point):
-    with pytest.raises(StoppedError):
-        train_architecture(SMALL, STUDY, tmp_path, tell=stop_at(point))
+    with pytest.raises(CallbackError, match="callback Curve: RuntimeError: enough"):
+        train_architecture(SMALL, STUDY, tmp_path, callbacks=[Curve(stop_at=point)])
     assert not (tmp_path / "result.json").exists()
-    told = []
-    again = train_architecture(SMALL, STUDY, tmp_path, tell=told.append)
+    heard = Curve()
+    again = train_architecture(SMALL, STUDY, tmp_path, callbacks=[heard])
 
     assert again.weights.read_bytes() == done[0].weights.read_bytes()
     assert curve(tmp_path) == curve(done[0].folder)
-    assert len(told) == max(POINTS - point, 1)
+    assert len(heard.points) == max(POINTS - point, 1)
     assert again.fresh
 
 
@@ -167,10 +168,15 @@ def test_a_stop_while_the_results_are_written_loses_nothing(done, tmp_path, monk
 
 def test_a_finished_training_is_not_touched_again(done):
     before = contents(done[0].folder)
-    told = []
-    again = train_architecture(SMALL, STUDY, done[0].folder, tell=told.append)
+    heard = Curve()
+    again = train_architecture(SMALL, STUDY, done[0].folder, callbacks=[heard])
 
-    assert (again.fresh, again.top1, again.test_top1, told) == (False, done[0].top1, done[0].test_top1, [])
+    assert (again.fresh, again.top1, again.test_top1, heard.points) == (
+        False,
+        done[0].top1,
+        done[0].test_top1,
+        [],
+    )
     assert contents(done[0].folder) == before
 
 

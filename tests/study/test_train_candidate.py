@@ -29,7 +29,7 @@ def heard():
 
 @pytest.fixture(scope="module")
 def run(space, heard, tmp_path_factory):
-    return run_study(space, STUDY, tmp_path_factory.mktemp("run"), watcher=heard)
+    return run_study(space, STUDY, tmp_path_factory.mktemp("run"), callbacks=[heard])
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +114,13 @@ def test_the_run_belongs_to_its_data(run, digits):
 def test_the_watcher_heard_every_step(run, heard):
     assert heard.phases[:2] == [(0, "profiling P-C"), (0, "training P-C")]
     winners = [int(slot) for slot in run.trials.loc[run.trials["on_frontier"], "slot"]]
-    said = ["testing P-C"] * len(winners) + ["asking how far P-C reaches"] * len(winners)
+    said = ["testing P-C"] * len(winners) + ["measuring how far P-C reaches"] * len(winners)
     assert heard.phases[-len(said) :] == list(zip(winners * 2, said, strict=True))
 
 
 def test_the_same_search_again_trains_nothing_and_tests_nothing(space, run):
     heard = Heard()
-    run_study(space, STUDY, run.folder, watcher=heard)
+    run_study(space, STUDY, run.folder, callbacks=[heard])
 
     assert (heard.records, heard.phases) == ([], [])
 

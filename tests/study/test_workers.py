@@ -17,7 +17,7 @@ from archsearch.errors import EnvironmentFaultError, RunFolderError
 from archsearch.storage import faults
 from archsearch.study import loop
 from archsearch.study.run import search
-from archsearch.workers.locks import FolderLocks
+from archsearch.workers.folder_locks import FolderLocks
 
 ROUNDS = 2  # ``python -m studies.crash_safety`` has twenty
 RUNGS = {"rungs": (0.25, 0.5), "reduction_factor": 2}
@@ -234,17 +234,19 @@ def test_candidates_of_convolutions_alone_go_on_from_their_rungs(six, out):
 
 
 @pytest.mark.parametrize("broken", range(1, 8))
-def test_a_turn_whose_end_broke_off_is_repeated_and_its_claim_is_nobodys(tiny, out, monkeypatch, broken):
-    """As when a server vanishes between the claim and the end of its turn."""
-    turns, give_back = [], FolderLocks.give_back
+def test_a_lock_that_broke_off_at_its_release_is_taken_again_and_its_claim_is_nobodys(
+    tiny, out, monkeypatch, broken
+):
+    """As when a server vanishes between the claim and the release of its lock."""
+    releases, release = [], FolderLocks.release
 
     def breaks_off(locks):
-        give_back(locks)
-        turns.append(len(turns) + 1)
-        if turns[-1] == broken:
+        release(locks)
+        releases.append(len(releases) + 1)
+        if releases[-1] == broken:
             raise ConnectionError
 
-    monkeypatch.setattr(FolderLocks, "give_back", breaks_off)
+    monkeypatch.setattr(FolderLocks, "release", breaks_off)
     monkeypatch.setattr(faults, "is_away", lambda error: isinstance(error, ConnectionError))
     monkeypatch.setattr(loop, "POLL_S", "whoever is alone waits for nobody")
     search(tiny, blind(trials=2), out, evaluate=table)

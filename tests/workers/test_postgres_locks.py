@@ -1,7 +1,5 @@
 """A record in PostgreSQL: workers that share only a server, which may be killed and started again."""
 
-import os
-import signal
 import threading
 import time
 import traceback
@@ -9,14 +7,13 @@ from contextlib import ExitStack
 
 import postgres_server
 import pytest
-from test_locks import holding, tell, worker
+from lock_workers import tell, worker
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage.faults import retry_while_down
 from archsearch.storage.open import close, load_for_work, open_for_work
-from archsearch.workers import postgres_locks as sessions
-from archsearch.workers import worker_lock as turns
-from archsearch.workers.locks import postgres_locks
+from archsearch.workers import postgres_locks as postgres
+from archsearch.workers.postgres_locks import postgres_locks
 
 NAMES = ("top1", "macs")
 WORKERS = 4
@@ -25,7 +22,7 @@ WORKERS = 4
 @pytest.fixture
 def old_server(monkeypatch):
     """The server was not started just now: whoever is not there will not come back."""
-    monkeypatch.setattr(sessions, "RETURN_S", 0)
+    monkeypatch.setattr(postgres, "RETURN_S", 0)
 
 
 def restarted_after(server, seconds):
@@ -34,14 +31,6 @@ def restarted_after(server, seconds):
     timer = threading.Timer(seconds, server.await_answer)
     timer.start()
     return timer
-
-
-def gone(here, name):
-    """Whether a worker is gone as soon as the server has seen the end of its session."""
-    deadline = time.monotonic() + 2
-    while here.alive(name) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not here.alive(name)
 
 
 def told(error):
@@ -61,99 +50,14 @@ def test_workers_that_start_together_on_an_empty_database_all_get_in(server, tmp
             assert [process.stdout.readline() for process in workers] == ["done\n"] * WORKERS
 
 
-def test_turns_never_overlap(url, tmp_path):
-    counter = tmp_path / "counter"
-    counter.write_text("0")
-    with worker(url) as (first, _), worker(url) as (second, _):
-        for process in (first, second):
-            tell(process, f"count {counter} 25")
-        for process in (first, second):
-            assert process.stdout.readline() == "done\n"
-
-    assert counter.read_text() == "50"
-
-
 def test_runs_in_one_database_do_not_wait_for_each_other(url):
     with (
         postgres_locks(url, "one") as first,
         postgres_locks(url, "two") as second,
-        first.turn(),
-        second.turn(),
+        first.locked(),
+        second.locked(),
     ):
         pass
-
-
-def test_a_turn_has_no_turn_within(url):
-    with postgres_locks(url, "one") as here, here.turn(), pytest.raises(RuntimeError), here.turn():
-        pass
-
-
-def test_an_error_ends_a_turn(url):
-    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
-        with pytest.raises(ValueError, match="within"), here.turn():
-            raise ValueError("within")
-        with other.turn():
-            pass
-
-
-def test_a_worker_lives_until_its_context_ends(url, old_server):
-    with postgres_locks(url, "one") as here:
-        with postgres_locks(url, "one") as other:
-            assert here.alive(other.worker)
-            assert here.alive(here.worker)
-
-        assert not here.alive(other.worker)
-
-
-@pytest.mark.alone
-def test_a_killed_worker_is_gone_and_its_turn_is_free_at_once(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        holding(process)
-        assert here.alive(name)
-        process.kill()
-        process.wait()
-        killed = time.monotonic()
-        with here.turn():
-            assert time.monotonic() - killed < 1
-            assert gone(here, name)
-
-
-def test_a_child_of_a_killed_worker_keeps_nothing_alive(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        tell(process, "fork")
-        child = int(process.stdout.readline())
-        process.kill()
-        process.wait()
-        dead = gone(here, name)
-        os.kill(child, signal.SIGKILL)
-        assert dead
-
-
-def test_a_stopped_worker_lives(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(0.1)
-
-        assert here.alive(name)
-
-
-def test_a_request_to_stop_ends_the_wait(url, old_server):
-    with worker(url) as (process, name), postgres_locks(url, "one") as here, here.turn():
-        tell(process, "hold")
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-
-        assert "KeyboardInterrupt" in process.communicate(timeout=5)[1]
-        assert gone(here, name)
-
-
-def test_whoever_keeps_a_turn_too_long_is_named(url, monkeypatch):
-    monkeypatch.setattr(turns, "TURN_TIMEOUT_S", 0.3)
-    with worker(url) as (process, name), postgres_locks(url, "one") as here:
-        holding(process)
-
-        with pytest.raises(EnvironmentFaultError, match=f"{name} has held the run for"), here.turn():
-            pass
 
 
 def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, old_server):
@@ -161,14 +65,14 @@ def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, o
         end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{other.worker}'"
         assert server.execute(end) == [(True,)]
         assert not here.alive(other.worker)
-        with other.turn():
+        with other.locked():
             pass
 
         assert here.alive(other.worker)
 
 
 def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, url, old_server, monkeypatch):
-    monkeypatch.setattr(sessions, "PING_S", 0.05)
+    monkeypatch.setattr(postgres, "PING_S", 0.05)
     with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
         server.kill()
         server.await_answer()
@@ -191,7 +95,7 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
     begun = []
 
     def work():
-        with here.turn():
+        with here.locked():
             begun.append(len(begun))
             if len(begun) == 1:
                 server.kill()
@@ -201,17 +105,19 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
         retry_while_down(work)
         assert begun == [0, 1]
         begun.clear()
-        with pytest.raises(EnvironmentFaultError, match="the connection broke off within a turn"):
+        with pytest.raises(
+            EnvironmentFaultError, match="the connection broke off while the record was locked"
+        ):
             work()
 
 
 def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url):
     def work():
-        with here.turn():
+        with here.locked():
             study.set_user_attr(f"step {number}", number)
 
     with postgres_locks(url, "one") as here:
-        with here.turn():
+        with here.locked():
             study = open_for_work(url, "one", NAMES)
         for number in range(20):
             if number == 10:
@@ -253,7 +159,7 @@ def test_the_right_password_of_the_environment_opens_a_record(server, url, monke
     guarded = server.url(database, "guarded")
 
     close(open_for_work(guarded, "one", NAMES))
-    with postgres_locks(guarded, "one") as here, here.turn():
+    with postgres_locks(guarded, "one") as here, here.locked():
         pass
 
 

@@ -4,38 +4,26 @@ Where a task runs, on which part of which GPU, and that it runs again when its p
 left to Ray. The record has one writer, so that the machines need neither the run folder nor a database.
 """
 
-import hashlib
 import importlib
-import json
 import logging
 import math
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from archsearch.architecture import Architecture
-from archsearch.data import ImageData
-from archsearch.errors import DataError, EnvironmentFaultError, FailedTrialError, InputError, Problem
-from archsearch.objectives import measured_among
-from archsearch.profiling import LatencyPredictor, pick_device
-from archsearch.space import Space
+from archsearch.errors import EnvironmentFaultError, FailedTrialError, InputError, Problem
 from archsearch.storage.faults import RESUME
-from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.study.callbacks import Callback
-from archsearch.study.config import StudyConfig
-from archsearch.study.context import Evaluate, TrialContext
-from archsearch.study.evaluate_candidate import Candidate, evaluate_candidate
-from archsearch.study.loop import POLL_S, Ending, Job, Loop, Wait
-from archsearch.study.run import cpu_threads, load_images
-from archsearch.workers.device_lock import DeviceLock
+from archsearch.study.context import TrialContext
+from archsearch.study.engines.ray_task import judge_there, remote_context
+from archsearch.study.evaluate_candidate import Candidate
+from archsearch.study.loop import POLL_S, Ending, Loop
+from archsearch.study.next_job import Job, Wait
 
 INSTALL = "install it with: pip install 'archsearch[ray]'"
 # What Ray raises when a task's process or machine is gone more often than it is to be retried.
@@ -93,27 +81,6 @@ class OnRay:
             return Passage(ray, self, loop).run()
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A bench as plain data, from which each machine makes its own.
-
-    Attributes:
-        data: the fingerprint of the images that this process found; None if none are needed.
-        folder: the run folder, as this process sees it.
-        manifest: what is written there; where the same is found, the folder is shared.
-    """
-
-    space: Space
-    config: StudyConfig
-    evaluate: Evaluate | None
-    predictor: LatencyPredictor | None
-    data: str | None
-    folder: RunFolder
-    manifest: str
-    gpus: float
-    cpus: float
-
-
 class Passage:
     """One passage through the budget, with candidates in flight."""
 
@@ -124,7 +91,7 @@ class Passage:
         self.task = ray.remote(judge_there).options(
             num_cpus=engine.cpus, num_gpus=engine.gpus, max_retries=engine.retries
         )
-        self.setting = ray.put(setting_of(loop, engine))
+        self.context = ray.put(remote_context(loop.context, loop.folder, engine.gpus, engine.cpus))
         self.flying: dict[Any, Job] = {}
         self.lost = tuple(getattr(ray.exceptions, name) for name in LOST)
 
@@ -149,13 +116,13 @@ class Passage:
     def fill(self) -> bool:
         """Start candidates while there is room and something to start; whether there is anything to wait for."""
         while len(self.flying) < self.room:
-            move = self.loop.claimed()
-            if move is None:
+            job = self.loop.claim()
+            if job is None:
                 return bool(self.flying)
-            if isinstance(move, Wait):
+            if isinstance(job, Wait):
                 break
-            self.loop.context.watcher.phase(move.record.slot, f"sending {move.record.layout} to Ray")
-            self.flying[self.task.remote(self.setting, move.record, move.architecture)] = move
+            self.loop.context.announce(job.record.slot, f"sending {job.record.layout} to Ray")
+            self.flying[self.task.remote(self.context, job.record, job.architecture)] = job
         return True
 
     def collect(self) -> None:
@@ -167,12 +134,12 @@ class Passage:
         ready, _ = self.ray.wait(list(self.flying), num_returns=1, timeout=timeout)
         for reference in ready:
             job = self.flying.pop(reference)
-            candidate = self.judged(reference, job.record)
+            candidate = self.result(reference, job.record)
             refuse_another_kind(self.loop, candidate.record)
             self.loop.settle(job, candidate)
 
-    def judged(self, reference: Any, record: TrialRecord) -> Candidate:
-        """What came of a task. One whose process keeps dying costs this candidate, and not the study."""
+    def result(self, reference: Any, record: TrialRecord) -> Candidate:
+        """The result of a task. One whose process keeps dying costs this candidate, and not the study."""
         errors = self.ray.exceptions
         try:
             candidate: Candidate = self.ray.get(reference)
@@ -310,82 +277,11 @@ def refuse_another_kind(loop: Loop, record: TrialRecord) -> None:
     Raises:
         EnvironmentFaultError: this one was measured on another kind than those before.
     """
-    config = loop.context.config
-    if record.device is None or not measured_among((*config.objectives, *config.limits)):
+    if record.device is None or not loop.context.measured:
         return
-    known = {trial.user_attrs.get("device") for trial in loop.turn(loop.store.trials)} - {None}
+    known = {trial.user_attrs.get("device") for trial in loop.with_lock(loop.store.trials)} - {None}
     if known - {record.device}:
         raise EnvironmentFaultError(
             f"candidates were measured on {', '.join(sorted(map(str, known)))}, and one on {record.device}, "
             f"which cannot be compared; use machines of one kind; {RESUME}"
         )
-
-
-def setting_of(loop: Loop, engine: OnRay) -> Setting:
-    """What a machine has to know."""
-    context, folder = loop.context, RunFolder(loop.folder.path.resolve())
-    data = context.data.fingerprint if context.data is not None else None
-    manifest = folder.manifest.read_text()
-    plain = context.space, context.config, context.evaluate, context.predictor
-    return Setting(*plain, data, folder, manifest, engine.gpus, engine.cpus)
-
-
-def judge_there(setting: Setting, record: TrialRecord, architecture: Architecture) -> Candidate:
-    """The task: a candidate judged on the machine that Ray chose."""
-    with cpu_threads(setting.config.threads or max(1, int(setting.cpus))):
-        return evaluate_candidate(record, architecture, bench_there(setting))
-
-
-def bench_there(setting: Setting) -> TrialContext:
-    """The bench of the machine that this runs on."""
-    config, predictor = setting.config, setting.predictor
-    device = pick_device("cuda" if setting.gpus else "cpu")
-    if predictor is not None and predictor.conditions != config.conditions(device):
-        predictor = None
-    checkpoints = setting.folder if is_shared(setting) else None
-    data = images_there(setting)
-    device_lock = device_lock_there(setting, str(device))
-    return TrialContext(
-        setting.space, config, device, data, setting.evaluate, Callback(), predictor, checkpoints, device_lock
-    )
-
-
-def is_shared(setting: Setting) -> bool:
-    """Whether this machine sees the run folder. If not, trainings start anew at each rung, with the same result."""
-    try:
-        return setting.folder.manifest.read_text() == setting.manifest
-    except OSError:
-        return False
-
-
-def device_lock_there(setting: Setting, device: str) -> DeviceLock:
-    """What keeps the measurements on one device of this machine and its other candidates apart."""
-    belongs = json.dumps(json.loads(setting.manifest)["identity"], sort_keys=True)
-    run = hashlib.sha256(belongs.encode()).hexdigest()[:12]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if setting.gpus else ""
-    return DeviceLock(Path(tempfile.gettempdir()) / f"archsearch-{run}", f"{device} {visible}".strip())
-
-
-# One set of images for all candidates of a process.
-IMAGES: dict[str, ImageData] = {}
-
-
-def images_there(setting: Setting) -> ImageData | None:
-    """The images as this machine has them, loaded once a process.
-
-    Raises:
-        DataError: they are not here, or are not those of the run.
-    """
-    if setting.data is None:
-        return None
-    key = f"{setting.space.fingerprint}:{setting.config.fingerprint}:{setting.data}"
-    if key not in IMAGES:
-        data = load_images(setting.space, setting.config)
-        if data.fingerprint != setting.data:
-            what = "a machine of the cluster has other images under this name"
-            raise DataError(
-                setting.config.data, [Problem("", what, "copy the same there, or share the folder")]
-            )
-        IMAGES.clear()
-        IMAGES[key] = data
-    return IMAGES[key]

@@ -1,76 +1,27 @@
-"""Who works on a run: several processes on one folder, or several machines on one PostgreSQL database.
-
-A worker owns what it works on for as long as the kernel, or the server, holds a lock for its process. No
-clock is asked: a worker that is stopped keeps everything, one that is killed lets go of everything at once.
-"""
+"""Locks of several processes on one run folder of one machine, held by the kernel."""
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
-from archsearch.errors import EnvironmentFaultError, InputError, Problem
-from archsearch.storage.storage_url import TWO_KINDS, parse_storage_url
-from archsearch.workers.postgres_locks import PostgresLocks
-from archsearch.workers.worker_lock import WorkerLock, close_on_fork, new_worker
+from archsearch.errors import EnvironmentFaultError
+from archsearch.workers.worker_lock import WorkerLock, joined, new_worker
 
 
-class Locks(Protocol):
-    """One worker's standing among the workers of a run; ``worker`` is its name, unique for ever."""
-
-    worker: str
-
-    def turn(self) -> AbstractContextManager[None]:
-        """The only worker that reads and writes the record; not re-entrant. A stop request ends the wait."""
-
-    def alive(self, worker: str) -> bool:
-        """Whether the process of that worker lives; one that is stopped does."""
-
-
-@contextmanager
-def folder_locks(path: Path) -> Iterator[Locks]:
+def folder_locks(path: Path) -> AbstractContextManager["FolderLocks"]:
     """One more worker in a run folder of this machine, until the context ends.
 
     Raises:
         EnvironmentFaultError: the folder cannot be written.
     """
-    locks = FolderLocks(path, new_worker())
-    with folder_faults(path):
-        locks.begin()
-    with close_on_fork(locks):
-        try:
-            yield locks
-        finally:
-            locks.end()
-
-
-@contextmanager
-def postgres_locks(url: str, name: str) -> Iterator[Locks]:
-    """One more worker on the study ``name`` of a database, which may be empty, until the context ends.
-
-    The connection is one session from beginning to end: a pool that shares sessions among clients, such
-    as PgBouncer's transaction mode, cannot stand in between.
-
-    Raises:
-        InputError: ``url`` names no server, or the driver is not installed.
-        EnvironmentFaultError: the server does not answer or refuses the worker.
-    """
-    place = parse_storage_url(url)
-    if isinstance(place, Path):
-        raise InputError("storage", [Problem("", f"{place} is no server", TWO_KINDS)])
-    locks = PostgresLocks(place, name, new_worker())
-    locks.begin()
-    with close_on_fork(locks):
-        try:
-            yield locks
-        finally:
-            locks.end()
+    return joined(FolderLocks(path, new_worker()))
 
 
 class FolderLocks(WorkerLock):
-    """Locks of the kernel on files in a run folder: ``workers/NAME.lock`` and, for a turn, ``run.lock``."""
+    """Locks of the kernel on files in a run folder: ``workers/NAME.lock`` and, on the record, ``run.lock``."""
 
     poll_s = 0.02
 
@@ -86,9 +37,10 @@ class FolderLocks(WorkerLock):
 
     def begin(self) -> None:
         """Hold this worker's file. Nobody else looks at it before this worker's name is known."""
-        self.file_of(self.worker).parent.mkdir(parents=True, exist_ok=True)
-        self.own = self.file_of(self.worker).open("xb")
-        fcntl.flock(self.own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with folder_faults(self.path):
+            self.file_of(self.worker).parent.mkdir(parents=True, exist_ok=True)
+            self.own = self.file_of(self.worker).open("xb")
+            fcntl.flock(self.own, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def end(self) -> None:
         """Leave nothing behind."""
@@ -115,8 +67,8 @@ class FolderLocks(WorkerLock):
                 return True
         return False
 
-    def take(self) -> str | None:
-        """None if it is this worker's turn now, else what the one that has it wrote into the file."""
+    def try_acquire(self) -> str | None:
+        """None if this worker has the lock now, else what the one that has it wrote into the file."""
         path = self.path / "run.lock"
         with folder_faults(self.path):
             self.shared = path.open("a+b", buffering=0)
@@ -125,11 +77,11 @@ class FolderLocks(WorkerLock):
             except BlockingIOError:
                 self.shared.seek(0)
                 holder = self.shared.read(200).decode(errors="replace").strip()
-                self.drop()
+                self.abandon()
                 return holder
             if not same_file(self.shared, path):
                 # The file was removed while this worker waited for it.
-                self.drop()
+                self.abandon()
                 return ""
         # The name is a courtesy to those who wait.
         with suppress(OSError):
@@ -137,12 +89,12 @@ class FolderLocks(WorkerLock):
             self.shared.write(self.worker.encode())
         return None
 
-    def give_back(self) -> None:
-        """The kernel frees a lock with its file."""
-        self.drop()
+    def release(self) -> None:
+        """Close the file: the kernel frees a lock with it."""
+        self.abandon()
 
-    def drop(self) -> None:
-        """The kernel frees a lock with its file."""
+    def abandon(self) -> None:
+        """Close the file, if it is open."""
         if self.shared is not None:
             self.shared.close()
             self.shared = None

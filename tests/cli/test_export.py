@@ -1,14 +1,18 @@
-"""``archsearch export`` in every form, of an architecture file with its weights."""
+"""``archsearch export``: of a trial, of an architecture file with its weights in every form, of published weights."""
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from command_line import CommandLine
+from safetensors.torch import load_file
 
 from archsearch.architecture import seeded_network
 from archsearch.export import format_names as kinds
+from archsearch.published.dialects import DIALECTS
+from archsearch.results import load_run
 from archsearch.space import load_architecture
 from archsearch.storage.weights import save_weights
 
@@ -22,6 +26,9 @@ stages:
   - {kind: conv, channels: 8, depth: 1, expansion: 0.5}
 """
 CHECKED = re.compile(r"run on batches of 1 and 3: logits differ by (\S+) at most")
+
+RUN = "runs/tiny/digits-seed0"
+REFERENCE = Path(__file__).parents[2] / "spaces" / "reference"
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +114,75 @@ def test_what_cannot_be_taken_is_refused(command, arguments, told):
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert not (command.folder / "refused").exists()
+
+
+def test_an_export_can_be_profiled_again(searched):
+    number = int(load_run(searched.folder / RUN).frontier["number"].iloc[0])
+
+    forms = ("--form", "yaml", "--form", "weights")
+    done = searched.here("export", RUN, "--trial", number, "--out", "winners", *forms)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    file, weights = (line.split()[0] for line in done.stdout.splitlines())
+    assert load_architecture(searched.folder / file).id in file
+    assert (searched.folder / weights).is_file()
+
+
+def test_an_export_of_an_unknown_trial_lists_the_frontier(searched):
+    done = searched.here("export", RUN, "--trial", 99)
+
+    known = ", ".join(str(number) for number in load_run(searched.folder / RUN).frontier["number"])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"archsearch: error: {RUN}: --trial: 99 is no trained trial of this run; on the frontier are: {known}\n"
+    )
+
+
+def test_an_export_below_a_file_is_a_fault_of_the_environment(searched):
+    number = int(load_run(searched.folder / RUN).frontier["number"].iloc[0])
+    (searched.folder / "file").touch()
+
+    done = searched.here("export", RUN, "--trial", number, "--out", "file/winners")
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("archsearch: error: file/winners")
+
+
+def test_published_weights_are_exported_as_a_network_of_ours(searched):
+    source = torchvision_resnet18_weights(searched.folder / "resnet18.pth")
+
+    forms = ("--form", "yaml", "--form", "weights")
+    done = searched.here("export", "--weights", source, "--as", "resnet18", "--out", "taken", *forms)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    file, weights = (searched.folder / line.split()[0] for line in done.stdout.splitlines())
+    network = load_architecture(file).build()
+    network.load_state_dict(load_file(weights))
+    assert torch.equal(network.head.linear.bias, torch.load(source)["fc.bias"])
+
+
+@pytest.mark.parametrize("arguments", [(), ("--weights", "x.pth"), (RUN, "--trial", 0, "--as", "resnet18")])
+def test_an_export_of_nothing_in_particular_says_what_to_write(searched, arguments):
+    done = searched.here("export", *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "write RUN --trial N, or --weights FILE --as NAME" in done.stderr
+
+
+def test_weights_of_another_network_are_refused_and_nothing_is_written(searched):
+    source = torchvision_resnet18_weights(searched.folder / "resnet18.pth")
+
+    done = searched.here("export", "--weights", source, "--as", "t2t_vit_7", "--out", "refused")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "t2t_vit_7: missing: " in done.stderr
+    assert not (searched.folder / "refused").exists()
+
+
+def torchvision_resnet18_weights(path):
+    """A state dict with the published names and shapes."""
+    network = load_architecture(REFERENCE / "resnet18.yaml").build()
+    dialect = next(d for d in DIALECTS if "torchvision and timm" in d.implementation)
+    names = dialect.translate(network.architecture, list(network.state_dict()))
+    torch.save({names[ours]: tensor for ours, tensor in network.state_dict().items()}, path)
+    return path

@@ -1,0 +1,96 @@
+"""Which swaps of a trained candidate are to be trained: each stage as another kind at equal cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from archsearch.architecture import Architecture
+from archsearch.counting import globality
+from archsearch.errors import InputError, Problem
+from archsearch.space.swap import TOLERANCE, Swap, matched_swaps
+from archsearch.stages import Part
+from archsearch.storage.trial_store import frontier_trials
+
+
+@dataclass(frozen=True)
+class SwapOptions:
+    """Which swaps are wanted, and how they are trained.
+
+    Attributes:
+        number: of the trial whose stages are swapped.
+        stage: which of them, from 0; None for each.
+        cost: what is kept equal, ``macs`` or ``params``.
+        tolerance: how nearly, as a share of it.
+        seeds: trainings of each network.
+        samples: training images shown in each; as many as to a candidate of the search if it is None.
+    """
+
+    number: int
+    stage: int | None = None
+    cost: str = "macs"
+    tolerance: float = TOLERANCE
+    seeds: int = 3
+    samples: int | None = None
+
+
+def plan_swaps(study: optuna.Study, options: SwapOptions) -> list[Swap]:
+    """The swaps of a trained trial, matched and not yet trained; kinds are written as the run's own trials write them.
+
+    Raises:
+        InputError: there is no such trained trial, stage or cost.
+    """
+    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("outcome") == "trained"]
+    trial = next((trial for trial in trials if trial.number == options.number), None)
+    if trial is None:
+        what = f"{options.number} is no trained trial of this run"
+        known = ", ".join(str(trial.number) for trial in frontier_trials(study)) or "none"
+        raise InputError("archsearch swap", [Problem("--trial", what, f"on the frontier are: {known}")])
+    return matched_swaps(
+        architecture_of(trial),
+        cost=options.cost,
+        tolerance=options.tolerance,
+        stage=options.stage,
+        examples=examples(trials),
+    )
+
+
+def examples(trials: Sequence[FrozenTrial]) -> dict[tuple[int, str], Part]:
+    """Each stage and kind as the most accurate trial writes it that has the kind there."""
+    found: dict[tuple[int, str], Part] = {}
+    for trial in sorted(trials, key=lambda trial: (-trial.user_attrs["top1"], trial.number)):
+        for index, stage in enumerate(architecture_of(trial).stages):
+            found.setdefault((index, stage.kind), stage)
+    return found
+
+
+def architecture_of(trial: FrozenTrial) -> Architecture:
+    """The architecture of a trial."""
+    return Architecture.model_validate_json(trial.user_attrs["description"])
+
+
+def describe_swap(swap: Swap, number: int, samples: int) -> dict[str, Any]:
+    """A swap as the record keeps it: what ``results.swaps`` shows, and the variant as JSON."""
+    before, now = swap.original, swap.variant
+    return {
+        "number": number,
+        "place": swap.place,
+        "kind_from": before.stages[swap.index].kind,
+        "kind_to": swap.kind,
+        "architecture_from": before.id,
+        "architecture_to": now.id if now is not None else None,
+        "layout_from": before.layout,
+        "layout_to": now.layout if now is not None else None,
+        "cost_name": swap.cost,
+        "cost_from": swap.cost_from,
+        "cost_to": swap.cost_to,
+        "channels_from": before.stages[swap.index].channels,
+        "channels_to": now.stages[swap.index].channels if now is not None else None,
+        "globality_from": globality(before),
+        "globality_to": globality(now) if now is not None else None,
+        "samples": samples,
+        "note": swap.note or None,
+        "description": now.model_dump_json() if now is not None else None,
+    }

@@ -1,0 +1,59 @@
+"""What a run shows while it goes on: where it stands, how far the training is, and how long it still takes."""
+
+import io
+
+import pytest
+import torch
+from rich.console import Console
+
+from archsearch.cli.progress import BAR, Progress
+
+LOSS = torch.zeros(())
+
+
+@pytest.fixture
+def progress():
+    """The progress of a run of 4 trials, of which 1 is done; its output is ``progress.console.file``."""
+    progress = Progress(Console(file=io.StringIO(), width=200))
+    progress.on_start(1, 4, 0.5)
+    return progress
+
+
+def test_what_is_done_before_is_said(progress):
+    assert progress.console.file.getvalue() == "resuming: 1 of 4 trials are done\n"
+
+
+def test_a_fresh_run_resumes_nothing():
+    progress = Progress(Console(file=io.StringIO()))
+    progress.on_start(0, 4, None)
+
+    assert progress.console.file.getvalue() == ""
+
+
+def test_the_line_counts_the_trial_at_work_by_the_share_of_its_training(progress):
+    progress.on_phase(1, "training C-T")
+    progress.on_step(2, 4, LOSS)
+
+    # 1 of 4 trials, and half of another: 3 of 8.
+    filled = BAR * 3 // 8
+    assert str(progress.line()).startswith(
+        "#" * filled + "." * (BAR - filled) + " 1/4  trial 2: training C-T  50%  best top1 0.5000"
+    )
+
+
+def test_the_rest_is_told_when_half_a_trial_is_done_here(progress, monkeypatch):
+    monkeypatch.setattr("archsearch.cli.progress.time.monotonic", lambda: progress.start + 30)
+    progress.on_step(1, 4, LOSS)
+
+    assert progress.remaining() == ""
+
+    progress.on_progress(2)
+    progress.on_phase(2, "training")
+
+    # One trial took 30 s, and two are left.
+    assert progress.remaining() == "60 s left"
+
+
+def test_nothing_lives_where_there_is_no_terminal(progress):
+    with progress.shown():
+        assert progress.live is None
