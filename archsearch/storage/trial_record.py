@@ -160,6 +160,8 @@ SWAP = "swap"
 SWAP_TRAINING = "swap_training"
 # What uses up a slot of the budget, once it is finished.
 USED = ("trained", "stopped", "failed")
+# What a candidate can end as; an interrupted trial is rerun and stands for none.
+ENDED = (*USED, "infeasible")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
 # What is known of every candidate from the moment it is claimed.
 COUNTED = (
