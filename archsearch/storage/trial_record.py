@@ -36,7 +36,7 @@ OBJECTIVES: Mapping[str, Objective] = {
     "params": Objective("parameters", "minimize", "parameters"),
     "peak_memory_mib": Objective("MiB", "minimize", "peak memory (MiB)"),
 }
-# Values that ``evaluate`` returns under names of its own are amounts of which less is better.
+# Known of an architecture without any device.
 COUNTED_OBJECTIVES = ("macs", "params")
 COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.direction == "minimize")
 
@@ -47,7 +47,7 @@ class TrialRecord:
 
     Attributes:
         slot: the place in the budget, from 0; a candidate that is run again keeps it.
-        outcome: what became of it.
+        outcome: its result, in a word; see above.
         architecture: its id; ``description`` is the architecture itself as JSON.
         reference: its name, if it is one of the space's references.
         layout: one letter a part, such as ``P-CMT``.
@@ -155,7 +155,7 @@ TIMED = "final_latency"
 # With the id of an architecture: see ``study.measure_globality``.
 REALISED = "realised"
 # The swaps of a trial, by its number, what was matched, place and kind; and their trainings, by architecture, samples
-# and seed: see ``study.swaps``.
+# and seed: see ``study.train_swaps``.
 SWAP = "swap"
 SWAP_TRAINING = "swap_training"
 # What uses up a slot of the budget, once it is finished.
