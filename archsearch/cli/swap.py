@@ -64,7 +64,7 @@ class SwapProgress(Progress):
 def swap_command(
     folder: Path, asked: SwapOptions, device: str, threads: int | None, *, as_json: bool
 ) -> None:
-    """Train the swaps of a trial, show the progress, and print what they came to."""
+    """Train the swaps of a trial, show the progress, and print the results."""
     screen = console()
     progress = None if as_json else SwapProgress(screen)
     callbacks = [] if progress is None else [progress]
@@ -160,7 +160,7 @@ def plan_row(swap: Swap) -> list[str]:
 
 
 def swaps_table(swaps: pd.DataFrame) -> Table:
-    """The swaps of one trial, with what they came to."""
+    """The swaps of one trial, with their results."""
     columns = [
         "stage",
         "as",

@@ -37,7 +37,7 @@ class CurvePrinter(Callback):
 def train_command(
     file: Path, study_file: Path | None, flags: Mapping[str, Any], weights: Path | None, out: Path | None
 ) -> None:
-    """Train the architecture in the file, show its learning curve, and say what it came to."""
+    """Train the architecture in the file, show its learning curve, and say the result."""
     architecture = load_architecture(file)
     study = load_study(None, "archsearch train", study_file, flags, "archsearch train")
     folder = out or Path("trained", *default_folder(architecture.name, study, study_file).parts[1:])
@@ -60,7 +60,7 @@ def train_command(
 
 
 def say(screen: Console, trained: TrainedNetwork) -> None:
-    """What came of it, and where it lies."""
+    """The result, and where it lies."""
     if not trained.fresh:
         screen.print("finished before: nothing was trained, nothing was changed")
     screen.print(

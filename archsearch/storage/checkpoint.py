@@ -1,6 +1,6 @@
 """A training written down between two rungs: safetensors with a checksum, so that it goes on bit for bit.
 
-A checkpoint that cannot be trusted is as good as none: the training then starts anew, with the same result.
+A checkpoint that cannot be trusted is as good as none: the training then starts again, with the same result.
 """
 
 import errno

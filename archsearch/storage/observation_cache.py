@@ -1,7 +1,7 @@
 """The record as the search knows it: a recorded trial becomes a ``search.Observation``."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -9,13 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.families import read_family
 from archsearch.search import Observation, Reading, State, features_of
-
-ENDED: Mapping[str, State] = {
-    "trained": "trained",
-    "stopped": "stopped",
-    "infeasible": "infeasible",
-    "failed": "failed",
-}
+from archsearch.storage.trial_record import ENDED
 
 
 class ObservationCache:
@@ -92,10 +86,10 @@ def choices_of(name: str, distribution: BaseDistribution) -> tuple[Any, ...]:
 
 def state_of(trial: FrozenTrial) -> State | None:
     """What a recorded trial is to the search; None for one that stands for no candidate."""
-    outcome = trial.user_attrs.get("outcome", "")
+    outcome: Any = trial.user_attrs.get("outcome")
     if trial.state == TrialState.RUNNING:
         return "paused" if outcome == "paused" else "running"
-    return ENDED.get(outcome)
+    return outcome if outcome in ENDED else None
 
 
 def rung_family(family: str) -> str:

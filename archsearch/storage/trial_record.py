@@ -27,7 +27,7 @@ class TrialRecord:
 
     Attributes:
         slot: the place in the budget, from 0; a candidate that is run again keeps it.
-        outcome: what became of it.
+        outcome: its result, in a word; see above.
         architecture: its id; ``description`` is the architecture itself as JSON.
         reference: its name, if it is one of the space's references.
         layout: one letter a part, such as ``P-CMT``.
@@ -136,11 +136,13 @@ TIMED = "final_latency"
 # With the id of an architecture: see ``study.measure_globality``.
 REALISED = "realised"
 # The swaps of a trial, by its number, what was matched, place and kind; and their trainings, by architecture, samples
-# and seed: see ``study.swaps``.
+# and seed: see ``study.train_swaps``.
 SWAP = "swap"
 SWAP_TRAINING = "swap_training"
 # What uses up a slot of the budget, once it is finished.
 USED = ("trained", "stopped", "failed")
+# What a candidate can end as; an interrupted trial is rerun and stands for none.
+ENDED = (*USED, "infeasible")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
 # What is known of every candidate from the moment it is claimed.
 COUNTED = (

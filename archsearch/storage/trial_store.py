@@ -1,7 +1,7 @@
-"""The record of a study, as a worker reads and writes it: every method belongs into a turn.
+"""The record of a study, as a worker reads and writes it: every method belongs under its lock.
 
-A turn that is cut in two by a kill leaves a record that the next worker can mend (``recover_orphans``): a trial is
-claimed in one transaction, and what says that it has come to something is written last.
+A kill in the middle leaves a record that the next worker can mend (``recover_orphans``): a trial is claimed in one
+transaction, and what says that it has a result is written last.
 """
 
 from collections.abc import Callable, Mapping
@@ -146,7 +146,7 @@ class TrialStore:
         self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
 
     def interrupt(self, trial: FrozenTrial) -> None:
-        """It came to nothing; its slot is free again."""
+        """It has no result; its slot is free again."""
         self.write(trial, {"outcome": "interrupted"})
         self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
 

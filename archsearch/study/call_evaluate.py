@@ -61,15 +61,10 @@ def named_values(
         InputError: a value has the name of something that archsearch records itself.
         FailedTrialError: a value is missing, negative or no number.
     """
-    if not isinstance(answer, Mapping):
-        answer = (
-            {"top1": answer}
-            if not isinstance(answer, Reading)
-            else {
-                "top1": answer.top1,
-                **({"train_loss": answer.train_loss} if answer.train_loss is not None else {}),
-            }
-        )
+    if isinstance(answer, Reading):
+        answer = {name: getattr(answer, name) for name in READINGS}
+    elif not isinstance(answer, Mapping):
+        answer = {"top1": answer}
     own = {name: float(value) for name, value in answer.items() if name not in READINGS}
     taken = sorted(own.keys() & {*FIELDS, *BOOKKEEPING})
     if taken:

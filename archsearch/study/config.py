@@ -60,10 +60,10 @@ class StudyConfig(BaseModel):
         audit: share of the candidates that goes on from a rung by chance; 0 to 1.
         trials: candidates to start; infeasible proposals cost nothing and do not count.
         fill_map: so many candidates more, aimed at cells of the map (globality, cost) that hold few or none.
-        finalists: candidates of the frontier that are trained anew at the end, from several seeds.
+        finalists: candidates of the Pareto front that are retrained at the end, from several seeds.
         finalist_seeds: how many seeds.
         finalist_samples: training images shown to each; as many as in the search if it is left out.
-        realised: whether the winners are asked at the end how far they really reach; see ``study.measure_globality``.
+        realised: whether it is measured at the end how far the winners reach; see ``study.measure_globality``.
         sampler: how candidates are proposed: a name of ``search.samplers``.
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.

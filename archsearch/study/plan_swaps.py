@@ -94,3 +94,15 @@ def describe_swap(swap: Swap, number: int, samples: int) -> dict[str, Any]:
         "note": swap.note or None,
         "description": now.model_dump_json() if now is not None else None,
     }
+
+
+def refuse_too_few(samples: int, options: SwapOptions, batch: int) -> None:
+    """InputError for less than a step of training, or no training at all."""
+    problems = []
+    if samples < batch:
+        what = f"{samples} are less than one batch of {batch}"
+        problems.append(Problem("--samples", what, f"write at least {batch}"))
+    if options.seeds < 1:
+        problems.append(Problem("--seeds", f"{options.seeds} are none", "write 1 or more; 3 tell a spread"))
+    if problems:
+        raise InputError("archsearch swap", problems)

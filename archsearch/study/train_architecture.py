@@ -10,9 +10,7 @@ The folder of a training:
     result.json              accuracies and conditions; written last
 """
 
-import csv
 import hashlib
-import io
 import json
 import time
 from collections.abc import Sequence
@@ -21,11 +19,10 @@ from pathlib import Path
 from archsearch.architecture import Architecture, Network
 from archsearch.data import load_test
 from archsearch.errors import FailedTrialError, InfeasibleError
-from archsearch.files import disk_faults, write_atomically
+from archsearch.files import disk_faults
 from archsearch.proxy import ProxyScore, Training, evaluate
 from archsearch.proxy.schedule import rung_end
 from archsearch.storage.checkpoint import Checkpoint
-from archsearch.storage.weights import save_weights
 from archsearch.study.callbacks import Callback, CallbackList, rung_reading
 from archsearch.study.config import StudyConfig
 from archsearch.study.prepare import cpu_threads
@@ -37,6 +34,7 @@ from archsearch.study.training_plan import (
     plan_training,
     read_result,
     summarize,
+    write_result,
 )
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -58,8 +56,8 @@ def train_architecture(
 
     Of the study count ``data``, ``recipe``, ``seed``, which decides initial weights and the order of images,
     ``device`` and ``threads``. ``weights`` are those to start from, under our names. ``callbacks`` hear each
-    step (``on_step``) and each point of the learning curve (``on_rung``). A training that is stopped goes on where it was last written down, with the same
-    bits at the end on a CPU.
+    step (``on_step``) and each point of the learning curve (``on_rung``). A training that is stopped goes on
+    where it was last written down, with the same bits at the end on a CPU.
 
     Raises:
         DataError, InputError: data, device or weights cannot be used; nothing is written.
@@ -88,12 +86,9 @@ def train_and_judge(plan: TrainingPlan, network: Network, callbacks: CallbackLis
     score, curve = run_training(training, checkpoint, callbacks)
     test = load_test(plan.study.data, plan.architecture.image.shape, plan.architecture.classes)
     test_top1, _ = evaluate(network, test, plan.data.normalisation, plan.device)
+    judged = {"test_top1": test_top1, "test_images": len(test)}
     with disk_faults(plan.folder.path):
-        write_atomically(plan.folder.path / "architecture.yaml", plan.architecture.to_yaml())
-        save_weights(network.state_dict(), plan.folder.path / "weights.safetensors")
-        write_atomically(plan.folder.path / "curve.csv", curve_csv(curve))
-        result = {**summarize(plan, score), "test_top1": test_top1, "test_images": len(test)}
-        write_atomically(plan.result, json.dumps(result, indent=2) + "\n")
+        write_result(plan, network, curve, {**summarize(plan, score), **judged})
         checkpoint.path.unlink(missing_ok=True)
 
 
@@ -130,12 +125,3 @@ def stops(steps: int) -> dict[int, bool]:
     judged = {rung_end(point / POINTS, steps): True for point in range(1, POINTS)}
     both = {**all_of_them, **judged}
     return {until: both[until] for until in sorted(both) if until < steps}
-
-
-def curve_csv(curve: list[dict[str, float]]) -> str:
-    """One line a point, the names above them."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(curve[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(curve)
-    return text.getvalue()

@@ -1,7 +1,9 @@
 """One architecture to be trained in full: its plan, the folder that belongs to it, and what is written at the end."""
 
+import csv
 import fcntl
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,11 +17,11 @@ from archsearch.architecture import Architecture, Network, seeded_network
 from archsearch.counting import count_macs, count_params, globality
 from archsearch.data import ImageData, load_data
 from archsearch.errors import RunFolderError
-from archsearch.files import file_lock
+from archsearch.files import file_lock, write_atomically
 from archsearch.profiling import device_name, pick_device
 from archsearch.proxy import ProxyScore, Recipe
 from archsearch.storage.run_folder import RunFolder
-from archsearch.storage.weights import load_given_weights
+from archsearch.storage.weights import load_given_weights, save_weights
 from archsearch.study.config import StudyConfig
 
 
@@ -152,6 +154,25 @@ def summarize(plan: TrainingPlan, score: ProxyScore) -> dict[str, Any]:
             "torch": torch.__version__,
         },
     }
+
+
+def write_result(
+    plan: TrainingPlan, network: Network, curve: list[dict[str, float]], result: dict[str, Any]
+) -> None:
+    """Every file of a finished training, the result last."""
+    write_atomically(plan.folder.path / "architecture.yaml", plan.architecture.to_yaml())
+    save_weights(network.state_dict(), plan.folder.path / "weights.safetensors")
+    write_atomically(plan.folder.path / "curve.csv", curve_csv(curve))
+    write_atomically(plan.result, json.dumps(result, indent=2) + "\n")
+
+
+def curve_csv(curve: list[dict[str, float]]) -> str:
+    """One line a point, the names above them."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(curve[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(curve)
+    return text.getvalue()
 
 
 def read_result(plan: TrainingPlan, *, fresh: bool) -> TrainedNetwork:

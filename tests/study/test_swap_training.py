@@ -17,7 +17,7 @@ from archsearch.space import load_space
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study import retrain, train_swaps
+from archsearch.study import retrain, swap_record, train_swaps
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.plan_swaps import SwapOptions, plan_swaps
@@ -138,7 +138,7 @@ def test_a_training_of_a_finalist_is_taken_over(searched, whole):
 
 
 def test_what_is_taken_over_is_what_training_it_again_would_give(searched, whole, copy, monkeypatch):
-    monkeypatch.setattr(train_swaps, "result_as_finalist", lambda *_: None)
+    monkeypatch.setattr(swap_record, "result_as_finalist", lambda *_: None)
     train(copy, SwapOptions(searched[1], seeds=2))
 
     assert trainings(copy) == trainings(whole)
@@ -153,7 +153,7 @@ def test_a_finalist_that_was_trained_longer_is_not_taken_over(searched, copy):
 
 def test_the_same_call_again_trains_nothing(searched, whole, monkeypatch):
     before = trainings(whole)
-    monkeypatch.setattr(train_swaps, "retrain_and_test", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(swap_record, "retrain_and_test", lambda *_: pytest.fail("trained again"))
     train(whole, SwapOptions(searched[1], seeds=2))
 
     assert trainings(whole) == before
@@ -243,8 +243,8 @@ def test_a_training_that_breaks_costs_its_pair_and_no_other(searched, copy, monk
 
 
 def test_if_every_training_breaks_that_is_an_error(searched, copy, monkeypatch):
-    monkeypatch.setattr(train_swaps, "retrain_and_test", lambda *_: {"error": "train: loss is nan"})
-    monkeypatch.setattr(train_swaps, "result_as_finalist", lambda *_: None)
+    monkeypatch.setattr(swap_record, "retrain_and_test", lambda *_: {"error": "train: loss is nan"})
+    monkeypatch.setattr(swap_record, "result_as_finalist", lambda *_: None)
 
     with pytest.raises(InfeasibleError, match="every training broke, the last one with: train: loss is nan"):
         train(copy, SwapOptions(searched[1], seeds=1))

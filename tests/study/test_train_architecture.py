@@ -17,7 +17,8 @@ from archsearch.proxy import Recipe, Training, evaluate
 from archsearch.stages import ConvStage, PatchStem
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.weights import load_network, save_weights
-from archsearch.study import train_architecture as winner
+from archsearch.study import train_architecture as training
+from archsearch.study import training_plan
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.train_architecture import POINTS, stops
@@ -132,7 +133,7 @@ def test_a_training_that_is_stopped_ends_on_the_same_bits(done, tmp_path, point)
 
 
 def test_a_long_training_is_written_down_between_the_points_of_its_curve(done, tmp_path, monkeypatch):
-    monkeypatch.setattr(winner, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     saved, save = [], Checkpoint.save
 
     def counted(self, state, rungs):
@@ -157,7 +158,7 @@ def test_a_stop_while_the_results_are_written_loses_nothing(done, tmp_path, monk
         raise StoppedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(winner, "curve_csv", stopped)
+        patch.setattr(training_plan, "curve_csv", stopped)
         with pytest.raises(StoppedError):
             train_architecture(SMALL, STUDY, tmp_path)
     again = train_architecture(SMALL, STUDY, tmp_path)
