@@ -11,6 +11,7 @@ import pandas as pd
 
 from archsearch.formatting import amount
 from archsearch.plots.frontier import families
+from archsearch.results.families import own_front
 from archsearch.storage.trial_record import OBJECTIVES
 
 Figure = dict[str, Any]
@@ -52,8 +53,7 @@ def frontier_figure(
 
 def best_line(frontier: pd.DataFrame, cost: str) -> Figure:
     """The best accuracy that each cost buys, as steps: of more than two objectives the frontier's own best."""
-    cheapest = frontier.sort_values([cost, "top1"], ascending=[True, False])
-    best = cheapest[cheapest["top1"] > cheapest["top1"].cummax().shift(fill_value=-1.0)]
+    best = own_front(frontier, cost)
     line = {"shape": "hv", "color": "#888888", "width": 1.5}
     return {
         "type": "scatter",
