@@ -12,7 +12,7 @@ import pandas as pd
 from archsearch.formatting import amount
 from archsearch.objectives import objective_of
 from archsearch.plots.style import look_of
-from archsearch.results.families import by_family
+from archsearch.results.families import by_family, own_front
 from archsearch.results.trials import trained_trials
 
 Figure = dict[str, Any]
@@ -56,8 +56,7 @@ def frontier_figure(
 
 def best_line(frontier: pd.DataFrame, cost: str) -> Figure:
     """The best accuracy that each cost buys, as steps: of more than two objectives, of the Pareto front's own points."""
-    cheapest = frontier.sort_values([cost, "top1"], ascending=[True, False])
-    best = cheapest[cheapest["top1"] > cheapest["top1"].cummax().shift(fill_value=-1.0)]
+    best = own_front(frontier, cost)
     line = {"shape": "hv", "color": "#888888", "width": 1.5}
     return {
         "type": "scatter",
