@@ -1,6 +1,7 @@
 """Networks that hold every kind of part and every option of each, small enough to be written in every form."""
 
 import torch
+from examples import STAGES, STEMS, one_of_each
 
 from archsearch.architecture import Architecture, Image
 from archsearch.export.formats import Subject
@@ -75,7 +76,17 @@ NETWORKS = {
     "gelu stem": network("gelu", ConvStem(channels=8, activation="gelu"), ConvStage(channels=8, depth=1)),
     "relu stem": network("relu", ConvStem(channels=8, kernel=5), ConvStage(channels=8, depth=1)),
 }
+# Each kind in every form: the first four hold those of the package, and a new one brings its own.
 IN_EVERY_FORM = list(NETWORKS)[:4]
+HELD = {type(part) for name in IN_EVERY_FORM for _, part in NETWORKS[name].parts}
+for stem in one_of_each(STEMS).values():
+    if type(stem) not in HELD:
+        NETWORKS[f"{stem.kind} stem"] = network(stem.kind, stem, STAGES["bottleneck"])
+        IN_EVERY_FORM.append(f"{stem.kind} stem")
+for stage in one_of_each(STAGES).values():
+    if type(stage) not in HELD:
+        NETWORKS[f"{stage.kind} stage"] = network(stage.kind, STEMS["point"], stage)
+        IN_EVERY_FORM.append(f"{stage.kind} stage")
 
 
 def awake(architecture, seed=0):
