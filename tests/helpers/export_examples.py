@@ -1,5 +1,7 @@
 """Networks that hold every kind of part and every option of each, small enough to be written in every form."""
 
+from typing import Literal, get_args, get_origin
+
 import torch
 from examples import STAGES, STEMS, one_of_each
 
@@ -76,17 +78,35 @@ NETWORKS = {
     "gelu stem": network("gelu", ConvStem(channels=8, activation="gelu"), ConvStage(channels=8, depth=1)),
     "relu stem": network("relu", ConvStem(channels=8, kernel=5), ConvStage(channels=8, depth=1)),
 }
-# Each kind in every form: the first four hold those of the package, and a new one brings its own.
 IN_EVERY_FORM = list(NETWORKS)[:4]
-HELD = {type(part) for name in IN_EVERY_FORM for _, part in NETWORKS[name].parts}
-for stem in one_of_each(STEMS).values():
+
+
+def with_options(part):
+    """The part, and one more for each other value of its options."""
+    yield part
+    for name, field in type(part).model_fields.items():
+        values = (False, True) if field.annotation is bool else get_args(field.annotation)
+        is_option = field.annotation is bool or get_origin(field.annotation) is Literal
+        yield from (
+            part.model_copy(update={name: value})
+            for value in values
+            if is_option and value != getattr(part, name)
+        )
+
+
+def add_kind(title, networks):
+    """A kind that none of the networks above holds: as it is in every form, its options in the quick ones."""
+    NETWORKS.update({f"{title} {number}": one for number, one in enumerate(networks)})
+    IN_EVERY_FORM.append(f"{title} 0")
+
+
+HELD = {type(part) for one in tuple(NETWORKS.values()) for _, part in one.parts}
+for kind, stem in one_of_each(STEMS).items():
     if type(stem) not in HELD:
-        NETWORKS[f"{stem.kind} stem"] = network(stem.kind, stem, STAGES["bottleneck"])
-        IN_EVERY_FORM.append(f"{stem.kind} stem")
-for stage in one_of_each(STAGES).values():
+        add_kind(f"{kind} stem", [network(kind, one, STAGES["bottleneck"]) for one in with_options(stem)])
+for kind, stage in one_of_each(STAGES).items():
     if type(stage) not in HELD:
-        NETWORKS[f"{stage.kind} stage"] = network(stage.kind, STEMS["point"], stage)
-        IN_EVERY_FORM.append(f"{stage.kind} stage")
+        add_kind(f"{kind} stage", [network(kind, STEMS["point"], one) for one in with_options(stage)])
 
 
 def awake(architecture, seed=0):
