@@ -96,7 +96,8 @@ def with_options(part):
 
 def add_kind(title, networks):
     """A kind that none of the networks above holds: as it is in every form, its options in the quick ones."""
-    NETWORKS.update({f"{title} {number}": one for number, one in enumerate(networks)})
+    for number, one in enumerate(networks):
+        NETWORKS[f"{title} {number}"] = one.model_copy(update={"name": f"{one.name}-{number}"})
     IN_EVERY_FORM.append(f"{title} 0")
 
 
