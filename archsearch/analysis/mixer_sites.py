@@ -83,7 +83,9 @@ class MixerSite:
         own = x.shape[1] - height * width if x.ndim == 3 else 0
         if own < 0 or (x.ndim != 3 and x.shape[2:] != (height, width)):
             raise self.refusal(f"takes {tuple(x.shape)}, not the {height}x{width} map that its part promises")
-        out = self.path.run(x)
+        out: object = self.path.run(x)
+        if not isinstance(out, Tensor):
+            raise self.refusal(f"returns a {type(out).__name__}, not a map or tokens")
         sizes = [axis.least for axis in self.axes]
         if out.ndim == 3 and out.shape[1] == own + sizes[0] * sizes[1]:
             out = out[:, own:].transpose(1, 2).reshape(len(out), out.shape[2], *sizes)
@@ -142,10 +144,16 @@ class Arrivals(dict[nn.Module, Tensor]):
 
 @torch.no_grad()
 def arrivals(network: nn.Module, images: Tensor, modules: Iterable[nn.Module]) -> Mapping[nn.Module, Tensor]:
-    """What arrives at each of ``modules`` when ``images`` pass."""
+    """What arrives at each of ``modules`` when ``images`` pass.
+
+    Raises:
+        TypeError: one of them is called twice; asked of the result, one is not called at all.
+    """
     found = Arrivals()
 
     def keep(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if module in found:
+            raise TypeError(f"a {type(module).__name__} is called twice; make a module for each call")
         if arguments:
             found[module] = arguments[0].detach()
 

@@ -12,7 +12,7 @@ stands alone. A module with a residual sum or an order of its own says so beside
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import singledispatch
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 
@@ -38,7 +38,7 @@ class MixerPath:
         mixer: the module that mixes.
         entered: the module at which the path starts, a part of the network that is called with what arrives there: a
             map ``(B, C, H, W)``, or ``(B, own + H * W, C)`` where tokens of a stage's own stand before the map's.
-        run: what arrives there to a map, or to tokens, in which it is read what the mixer did.
+        run: what arrives there to the map, or to the tokens, at which the mixer is judged.
         links: the modules on the path, of which some may stride.
         total: the sum that it is a part of; None where there is no shortcut.
     """
@@ -62,12 +62,12 @@ def find_mixer_paths(module: nn.Module) -> Iterator[MixerPath]:
             yield from find_mixer_paths(child)
 
 
-def is_chain(module: nn.Module) -> bool:
+def is_chain(module: nn.Module) -> TypeGuard[nn.Sequential]:
     """Whether its modules run one after the other, and nothing else does."""
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
-def paths_in_chain(chain: nn.Module) -> Iterator[MixerPath]:
+def paths_in_chain(chain: nn.Sequential) -> Iterator[MixerPath]:
     """Cut before each mixer but the first, and around each module that has mixers inside."""
     links: list[nn.Module] = []
     mixer: nn.Module | None = None
@@ -83,9 +83,9 @@ def paths_in_chain(chain: nn.Module) -> Iterator[MixerPath]:
         yield path_along(links, mixer)
 
 
-def links_of(chain: nn.Module) -> Iterator[nn.Module]:
+def links_of(chain: nn.Sequential) -> Iterator[nn.Module]:
     """The modules of a chain, those of chains in it too. A pooling is no mixer: what it follows is read before it."""
-    for link in chain.children():
+    for link in chain:
         if is_chain(link) and window_of(link) == 1:
             yield from links_of(link)
         elif not isinstance(link, nn.MaxPool2d):

@@ -6,6 +6,7 @@ from analysis_examples import POINT, TOKENS, architecture, images
 from torch import nn
 
 from archsearch.analysis import effective_receptive_field, mean_attention_distance, measured_globality
+from archsearch.analysis.measured_globality import everywhere
 from archsearch.architecture import Network
 from archsearch.stages import ConvStage, Mixer, SpatialMixer
 from archsearch.stages.mixer_paths import find_mixer_paths, paths_in_sum
@@ -80,20 +81,26 @@ class AnyStage(ConvStage):
 
 
 def network_of(*modules, promised=None):
-    torch.manual_seed(0)
     promised = (3,) * len(modules) if promised is None else promised
     stage = AnyStage(channels=8, depth=1).model_copy(update={"made": modules, "promised": promised})
     described = architecture(POINT, TOKENS, height=HEIGHT, width=WIDTH)
     return Network(described.model_copy(update={"stages": (stage,)})).eval()
 
 
+@pytest.fixture(autouse=True)
+def _same_weights():
+    torch.manual_seed(0)
+
+
 @pytest.mark.parametrize("block", [in_frame, Unsaid, Said])
-def test_a_window_of_attention_reaches_as_far_as_its_window(block):
+def test_a_window_of_attention_reaches_no_further_than_its_corners(block):
+    corner = float((2**0.5 / everywhere(HEIGHT, WIDTH)).mean())
     network = network_of(block(), block())
     found = measured_globality(network, images(network))
 
     assert [(mixer.place, mixer.kernel) for mixer in found.mixers] == [("stages.0", 3)] * 2
-    assert all(0 < mixer.measured <= mixer.structural < 0.3 for mixer in found.mixers)
+    assert all(0 < mixer.measured < corner for mixer in found.mixers)
+    assert all(mixer.measured == pytest.approx(mixer.structural, rel=0.3) for mixer in found.mixers)
 
 
 def test_windows_without_queries_and_keys_reach_what_the_structure_says():
@@ -119,6 +126,18 @@ def test_what_stands_in_a_frame_shares_its_sum_whatever_it_is_wrapped_in():
     network = network_of(Residual(branch, nn.Identity(), nn.ReLU()))
 
     assert 0 < measured_globality(network, images(network)).mixers[0].weight < 1
+
+
+def test_a_module_that_stands_twice_in_a_chain_is_run_twice():
+    shared, act = [conv(8, 8, 1), Neighbours(), conv(8, 8, 1), nn.BatchNorm2d(8)], nn.Softplus(beta=0.1)
+    once = nn.Sequential(shared[0], nn.Softplus(beta=0.1), *shared[1:3], nn.Softplus(beta=0.1), shared[3])
+    twice = nn.Sequential(shared[0], act, *shared[1:3], act, shared[3])
+    found = [
+        measured_globality(network, images(network)).mixers
+        for network in (network_of(once, promised=(3,)), network_of(twice, promised=(3,)))
+    ]
+
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("block", [in_frame, Unsaid, Said])
@@ -178,6 +197,31 @@ class ByKeyword(Unsaid):
         return x + self.mixer(x=x)
 
 
+class Twice(Unsaid):
+    """Mixes twice by the same weights."""
+
+    def forward(self, x):
+        return self.mixer(self.mixer(x))
+
+
+class Pair(Neighbours):
+    """Returns more than a map."""
+
+    def forward(self, x):
+        return super().forward(x), x
+
+
+class First(nn.Module):
+    """Goes on with the first of two."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixer = Pair()
+
+    def forward(self, x):
+        return self.mixer(x)[0]
+
+
 REFUSED = {
     "a promise": (
         Unsaid,
@@ -187,6 +231,8 @@ REFUSED = {
     "another window": (Unsaid, (5,), r"promises \[\(5, True\)\]"),
     "windows": (Partitioned, (2,), r"stages.0: a Attention takes \(48, 4, 8\), not the 8x6 map"),
     "a stride": (Halving, (3,), r"stages.0: a Halving returns \(4, 8, 4, 3\), not a map at the stride"),
+    "a pair": (First, (3,), "stages.0: a Pair returns a tuple, not a map or tokens"),
+    "two calls": (Twice, (3,), "a Neighbours is called twice; make a module for each call"),
     "a keyword": (ByKeyword, (3,), "nothing arrives at a Neighbours; call it with its map"),
 }
 
