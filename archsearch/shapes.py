@@ -27,6 +27,7 @@ class FeatureShape:
         return self.height * self.width
 
     def __str__(self) -> str:
+        """As one writes it: ``64x56x56``."""
         return f"{self.channels}x{self.height}x{self.width}"
 
 

@@ -59,6 +59,7 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
 
     Raises:
         DataError: there are no images, or others than the network takes.
+        TypeError: the modules mix otherwise than their parts promise, or in a way that nobody described.
     """
     found = [(site, site.attention) for site in mixer_sites(network) if site.attention is not None]
     summed: list[Tensor] = [torch.zeros(()) for _ in found]

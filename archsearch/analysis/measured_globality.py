@@ -92,6 +92,7 @@ def measured_globality(
 
     Raises:
         DataError: there are no images, or others than the network takes.
+        TypeError: the modules mix otherwise than their parts promise, or in a way that nobody described.
     """
     found = mixer_sites(network)
     sampling = Sampling(positions, probes, torch.Generator().manual_seed(seed))

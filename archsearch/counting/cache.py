@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 COUNTING = ("shapes.py", "stages", "counting")
-VERSIONS = ("torch", "fvcore", "einops")
+VERSIONS = ("torch", "fvcore")
 
 
 @dataclass

@@ -1,130 +1,248 @@
-"""Python expressions as they are written in a file: calls of blocks, over several lines where one is too short."""
+"""Python source of calls, and of everything that they name: the definitions and imports of a file for torch alone."""
 
+import ast
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import sys
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any, NamedTuple
 
-# Room is left for the name of an argument and a comma.
-LINE = 100
+from archsearch.errors import ArchsearchError
+from archsearch.stages import ModuleCall
+
+PACKAGE = Path(__file__).parents[2]
+# Room is left for a comma.
+LINE = 110
 INDENT = "    "
 
 
-@dataclass(frozen=True)
-class Word:
-    """Something that stands for itself, such as ``nn.ReLU`` or ``8**-0.5``."""
+class Import(NamedTuple):
+    """One name that a module imports: ``name`` of ``module``, at so many dots; no name if the module itself."""
 
+    module: str
+    name: str | None
+    asname: str | None
+    level: int = 0
+
+
+class Definition(NamedTuple):
+    """A class, a function or a constant: its file, its first line there, and its text."""
+
+    file: Path
+    line: int
     text: str
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call, its arguments by position and by name; ``note`` is a comment above it."""
+class Sources:
+    """The definitions that some callables need, and the imports of them all.
 
-    name: str
-    positional: Sequence[Any] = ()
-    named: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
+    A definition is found by its name in the file that holds it: classes, functions and constants of this package,
+    or of the file of a user's kind and its neighbours, are copied; torch and the standard library are imported.
+    """
 
+    def __init__(self) -> None:
+        self.found: dict[str, Definition] = {}
+        # Which files each file takes names from.
+        self.needed: dict[Path, set[Path]] = {}
+        self.imports = {
+            Import("torch", None, None),
+            Import("torch", "Tensor", None),
+            Import("torch", "nn", None),
+        }
 
-@dataclass(frozen=True)
-class Several:
-    """The same call ``times`` times: a list of its own, or ``spread`` among the entries of another."""
+    def add_call(self, call: ModuleCall) -> None:
+        """What a call names.
 
-    call: Call
-    times: int
-    spread: bool = False
+        Raises:
+            ArchsearchError: something of it is neither ours nor of torch or the standard library.
+        """
+        things: list[Callable[..., Any]] = [call.make, *specs_in(tuple(call.arguments.values()))]
+        for thing in things:
+            if not of_torch(thing):
+                self.add(source_file(thing), thing.__name__)
 
+    def add(self, file: Path, name: str) -> None:
+        """The definition of ``name`` in ``file`` with all that it names; nothing for a builtin."""
+        found = bindings(file).get(name)
+        known = self.found.get(name)
+        if isinstance(found, Import):
+            self._add_import(file, name, found)
+        elif found is not None and known is None:
+            self.found[name] = found
+            self.needed.setdefault(file, set())
+            for inner in sorted(names_in(ast.parse(found.text))):
+                self.add(file, inner)
+        elif found is not None and known != found:
+            raise ArchsearchError(f"two definitions of {name}, one of them in {file}; rename it there")
 
-@dataclass(frozen=True)
-class Star:
-    """What a call returns, spread among arguments."""
+    def definitions(self) -> list[str]:
+        """The text of each, behind those that it names: files behind those that they import, each in its own order."""
+        files = list(TopologicalSorter(self.needed).static_order())
+        ordered = sorted(self.found.values(), key=lambda one: (files.index(one.file), one.line))
+        return [one.text for one in ordered]
 
-    call: Call
+    def _add_import(self, file: Path, name: str, found: Import) -> None:
+        root = found.module.partition(".")[0]
+        if found.level == 0 and (root == "torch" or root in sys.stdlib_module_names):
+            self.imports.add(found)
+            return
+        ours = our_file(file, found)
+        if ours is None or found.name is None or found.asname is not None:
+            raise ArchsearchError(
+                f"{file}: a standalone file needs torch alone, and {name} comes from {found.module}; write the "
+                "module without it"
+            )
+        self.needed.setdefault(file, set()).add(ours)
+        self.add(ours, found.name)
 
-
-def call(block: Callable[..., Any], *positional: Any, named: Mapping[str, Any] | None = None) -> Call:
-    """A call of one of the blocks; arguments that are its defaults are left out."""
-    defaults = {name: p.default for name, p in inspect.signature(block).parameters.items()}
-    differing = {n: v for n, v in (named or {}).items() if written(v, 0) != written(word_of(defaults[n]), 0)}
-    return Call(block.__name__, positional, differing)
-
-
-def word_of(value: Any) -> Any:
-    """A module's class as it is written in a file; anything else as it is."""
-    return Word(f"nn.{value.__name__}") if isinstance(value, type) else value
-
-
-def written(value: Any, depth: int) -> str:
-    """An expression as text, on one line if it fits there behind ``depth`` indents."""
-    short = one_line(value)
-    if short is not None and len(short) + depth * len(INDENT) < LINE:
-        return short
-    return over_lines(value, depth)
-
-
-def one_line(value: Any) -> str | None:
-    """An expression on one line; None if a comment stands in it."""
-    match value:
-        case Call():
-            parts = [one_line(part) for part in value.positional]
-            parts += [none_or(f"{name}=", one_line(part)) for name, part in value.named.items()]
-            text = none_or(f"{value.name}(", joined(parts), ")")
-            return None if value.note else text
-        case Several():
-            opening, closing = brackets(value)
-            return none_or(opening, one_line(value.call), f" for _ in range({value.times}){closing}")
-        case Star():
-            return none_or("*", one_line(value.call))
-        case list():
-            return none_or("[", joined([one_line(part) for part in value]), "]")
-        case str():
-            return json.dumps(value)
-    return value.text if isinstance(value, Word) else repr(value)
-
-
-def joined(parts: Sequence[str | None]) -> str | None:
-    """The parts in a row; None if one of them is."""
-    present = [part for part in parts if part is not None]
-    return ", ".join(present) if len(present) == len(parts) else None
+    def import_lines(self) -> str:
+        """The imports, the standard library's first."""
+        torch = [one for one in self.imports if one.module.partition(".")[0] == "torch"]
+        sections = (import_section(some) for some in (self.imports.difference(torch), torch))
+        return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
-def none_or(before: str, text: str | None, after: str = "") -> str | None:
-    """The text between the others, if there is any."""
-    return None if text is None else f"{before}{text}{after}"
+def import_section(imports: Collection[Import]) -> list[str]:
+    """Whole modules first, then the modules of single names; each in the order of their names."""
+    whole = [one for one in imports if one.name is None]
+    plain = sorted(f"import {one.module}{f' as {one.asname}' if one.asname else ''}" for one in whole)
+    modules = sorted({one.module for one in imports if one.name is not None})
+    return [*plain, *(from_line(module, imports) for module in modules)]
 
 
-def brackets(several: Several) -> tuple[str, str]:
-    """Around a list, or around what is spread."""
-    return ("*(", ")") if several.spread else ("[", "]")
+def from_line(module: str, imports: Collection[Import]) -> str:
+    """All names of one module; constants first, then classes, then the rest."""
+    names = {
+        f"{one.name} as {one.asname}" if one.asname else str(one.name)
+        for one in imports
+        if one.module == module and one.name is not None
+    }
+    order = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    return f"from {module} import {', '.join(order)}"
 
 
-def over_lines(value: Any, depth: int) -> str:
-    """An expression with each of its parts on lines of their own."""
-    inner, outer = INDENT * (depth + 1), INDENT * depth
-    match value:
-        case Call():
-            parts = [("", part) for part in value.positional]
-            parts += [(f"{name}=", part) for name, part in value.named.items()]
-            return f"{value.name}(\n{entries(parts, depth + 1)}{outer})"
-        case list():
-            return f"[\n{entries([('', part) for part in value], depth + 1)}{outer}]"
-        case Several():
-            opening, closing = brackets(value)
-            body = f"{inner}{written(value.call, depth + 1)}\n{inner}for _ in range({value.times})\n"
-            return f"{opening}\n{body}{outer}{closing}"
-        case Star():
-            return f"*{over_lines(value.call, depth)}"
-    return repr(value)
+def of_torch(thing: Callable[..., Any]) -> bool:
+    """Whether a callable is torch's own."""
+    return thing.__module__.partition(".")[0] == "torch"
 
 
-def entries(parts: Sequence[tuple[str, Any]], depth: int) -> str:
-    """One part behind the other, each ending on a comma, its comment above it."""
-    indent = INDENT * depth
-    lines = []
-    for name, part in parts:
-        note = getattr(part, "note", "")
-        lines += [f"{indent}# {note}\n"] if note else []
-        lines.append(f"{indent}{name}{written(part, depth)},\n")
-    return "".join(lines)
+def source_file(thing: Callable[..., Any]) -> Path:
+    """The file that defines a class or a function."""
+    try:
+        file = inspect.getsourcefile(thing)
+    except TypeError:
+        file = None
+    if file is None:
+        raise ArchsearchError(f"{thing.__name__} has no source file that a standalone file could copy")
+    return Path(file)
+
+
+def our_file(file: Path, found: Import) -> Path | None:
+    """The file of a module that ``file`` imports, if it is of this package or lies beside ``file``."""
+    folder = file.parents[max(found.level - 1, 0)]
+    if found.level == 0 and found.module.partition(".")[0] == "archsearch":
+        folder = PACKAGE
+    path = folder.joinpath(*filter(None, found.module.split(".")))
+    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.exists()), None)
+
+
+@cache
+def bindings(file: Path) -> dict[str, Definition | Import]:
+    """Every name that a file binds at its top: its definition, or where it is imported from."""
+    source = file.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    found: dict[str, Definition | Import] = {}
+    for node in ast.parse(source).body:
+        decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+        first = min([node.lineno, *(one.lineno for one in decorators)])
+        definition = Definition(file, first, "\n".join(lines[first - 1 : node.end_lineno]))
+        for name in names_bound(node):
+            found[name] = definition
+        for one in imports_of(node):
+            found[one.asname or one.name or one.module.partition(".")[0]] = one
+    return found
+
+
+def names_bound(node: ast.stmt) -> Iterator[str]:
+    """The names of a definition: of a class or function its own, of an assignment its targets."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        yield node.name
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    yield from (inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name))
+
+
+def imports_of(node: ast.stmt) -> Iterator[Import]:
+    """What an import statement imports."""
+    if isinstance(node, ast.Import):
+        yield from (Import(alias.name, None, alias.asname) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield from (Import(node.module or "", alias.name, alias.asname, node.level) for alias in node.names)
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """Every bare name that is read in it."""
+    read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+    return {node.id for node in read}
+
+
+def specs_in(value: Any) -> Iterator[type]:
+    """The classes of the frozen specs among some arguments."""
+    if fields_of(value) is not None:
+        yield type(value)
+    inner = value if isinstance(value, tuple) else (fields_of(value) or {}).values()
+    for one in inner:
+        yield from specs_in(one)
+
+
+def fields_of(value: Any) -> dict[str, Any] | None:
+    """Of a named tuple or a dataclass the values by name; None for anything else."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return value._asdict() if isinstance(value, tuple) and hasattr(value, "_asdict") else None
+
+
+def write_expression(value: Any, depth: int) -> str:
+    """A call or a plain value as text, on one line if it fits there behind ``depth`` indents.
+
+    Raises:
+        ArchsearchError: it is no plain value.
+    """
+    opening, parts, closing = bracketed(value)
+    inside = [f"{name}{write_expression(part, depth + 1)}" for name, part in parts]
+    short = f"{opening}{', '.join(inside)}{closing}"
+    if not parts or ("\n" not in short and len(short) + depth * len(INDENT) < LINE):
+        return f"{opening}{inside[0]},{closing}" if opening == "(" and len(inside) == 1 else short
+    lines = "".join(f"{INDENT * (depth + 1)}{part},\n" for part in inside)
+    return f"{opening}\n{lines}{INDENT * depth}{closing}"
+
+
+def bracketed(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
+    """What opens an expression, its parts with what stands before each, and what closes it."""
+    if isinstance(value, ModuleCall):
+        name = value.make.__name__
+        named = value.arguments
+        return (
+            (f"nn.{name}(" if of_torch(value.make) else f"{name}("),
+            [(f"{n}=", v) for n, v in named.items()],
+            ")",
+        )
+    by_name = fields_of(value)
+    if by_name is not None:
+        return f"{type(value).__name__}(", [(f"{n}=", v) for n, v in by_name.items()], ")"
+    if isinstance(value, tuple):
+        return "(", [("", part) for part in value], ")"
+    if isinstance(value, str):
+        return json.dumps(value), [], ""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value), [], ""
+    raise ArchsearchError(f"{value!r} is no plain value that a standalone file could hold")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from archsearch.errors import InputError, Problem
-from archsearch.export.format_names import QUICK, ExportedFile, Format, chosen
+from archsearch.export.format_names import QUICK, ExportedFile, Format, choose_formats
 from archsearch.results.run import Run
 from archsearch.storage.run_folder import RunFolder, replacing, write_atomically
 
@@ -59,19 +59,19 @@ def export_trial(
             needs is not there.
         ArchsearchError: a form does not give the outputs of the network; nothing is written.
     """
-    row = trained_row(run, number)
-    wanted, left_out = chosen(forms)
-    weights = weights_of(run, row, final_seed)
-    about = [line.removeprefix("# ") for line in heading(run, row).splitlines()]
+    row = find_trained(run, number)
+    wanted, left_out = choose_formats(forms)
+    weights = find_weights(run, row, final_seed)
+    about = [line.removeprefix("# ") for line in write_heading(run, row).splitlines()]
     if final_seed is not None:
         about.append(f"Weights of the finalist, trained anew from seed {final_seed}.")
     if weights is not None:
-        architecture = described(run, str(row["architecture"]), named(run, row))
-        return written(architecture, weights, about, ExportTarget(out, wanted, left_out))
+        architecture = read_description(run, str(row["architecture"]), file_name(run, row))
+        return write_architecture(architecture, weights, about, ExportTarget(out, wanted, left_out))
     if forms is not None and wanted != ["yaml"]:
         problem = Problem("--form", f"trial {number} has no weights", "write --form yaml, or another trial")
         raise InputError(str(run.folder), [problem])
-    return Exported((written_yaml(run, row, out),), (NO_WEIGHTS,))
+    return Exported((write_yaml(run, row, out),), (NO_WEIGHTS,))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ExportTarget:
     left_out: Sequence[str]
 
 
-def written(
+def write_architecture(
     architecture: "Architecture",
     weights: Path,
     about: Sequence[str],
@@ -112,10 +112,10 @@ def export_published(name: str, weights: Path, out: Path, forms: Sequence[str] |
     from archsearch.export.formats import Subject, write_formats  # noqa: PLC0415
     from archsearch.published import load_published, read_weights, reference_file  # noqa: PLC0415
 
-    wanted, left_out = chosen(forms)
+    wanted, left_out = choose_formats(forms)
     description = reference_file(name).read_text(encoding="utf-8")
     network = load_published(name, read_weights(weights)).eval()
-    subject = Subject(network, name, comments(description), description)
+    subject = Subject(network, name, read_comments(description), description)
     return Exported(tuple(write_formats(subject, out, wanted)), tuple(left_out))
 
 
@@ -130,21 +130,21 @@ def export_architecture(file: Path, weights: Path, out: Path, forms: Sequence[st
     """
     from archsearch.space import load_architecture  # noqa: PLC0415 - results need no torch until here
 
-    wanted, left_out = chosen(forms)
+    wanted, left_out = choose_formats(forms)
     architecture = load_architecture(file).model_copy(update={"name": file.stem})
     description = file.read_text(encoding="utf-8")
     place = ExportTarget(out, wanted, left_out)
-    return written(architecture, weights, comments(description), place, description)
+    return write_architecture(architecture, weights, read_comments(description), place, description)
 
 
-def comments(description: str) -> tuple[str, ...]:
+def read_comments(description: str) -> tuple[str, ...]:
     """The lines of comment that a file begins with."""
     lines = description.splitlines()
     count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return tuple(line.removeprefix("#").strip() for line in lines[:count])
 
 
-def trained_row(run: Run, number: int) -> "pd.Series[Any]":
+def find_trained(run: Run, number: int) -> "pd.Series[Any]":
     """The row of a trained trial."""
     trained = run.trials[run.trials["outcome"].fillna("") == "trained"]
     rows = trained[trained["number"] == number]
@@ -157,7 +157,7 @@ def trained_row(run: Run, number: int) -> "pd.Series[Any]":
     return rows.iloc[0]
 
 
-def weights_of(run: Run, row: "pd.Series[Any]", final_seed: int | None = None) -> Path | None:
+def find_weights(run: Run, row: "pd.Series[Any]", final_seed: int | None = None) -> Path | None:
     """The weights that the run keeps of a trial, if it does.
 
     Raises:
@@ -176,12 +176,12 @@ def weights_of(run: Run, row: "pd.Series[Any]", final_seed: int | None = None) -
     return source
 
 
-def named(run: Run, row: "pd.Series[Any]") -> str:
+def file_name(run: Run, row: "pd.Series[Any]") -> str:
     """What the files of a trial are called."""
     return f"{run.manifest['identity']['space']}-{row['architecture']}"
 
 
-def heading(run: Run, row: "pd.Series[Any]") -> str:
+def write_heading(run: Run, row: "pd.Series[Any]") -> str:
     """Where the architecture comes from and what it was found to be, as comments."""
     values = ", ".join(f"{name} {row[name]:.6g}" for name in run.objectives)
     tested = "" if pd.isna(row["test_top1"]) else f", test_top1 {row['test_top1']:.4f}"
@@ -192,7 +192,7 @@ def heading(run: Run, row: "pd.Series[Any]") -> str:
     )
 
 
-def described(run: Run, identifier: str, name: str) -> "Architecture":
+def read_description(run: Run, identifier: str, name: str) -> "Architecture":
     """The architecture, under the name of its files."""
     from archsearch.architecture import Architecture  # noqa: PLC0415 - results need no torch until here
 
@@ -200,12 +200,14 @@ def described(run: Run, identifier: str, name: str) -> "Architecture":
     return description.model_copy(update={"name": name})
 
 
-def written_yaml(run: Run, row: "pd.Series[Any]", out: Path) -> ExportedFile:
+def write_yaml(run: Run, row: "pd.Series[Any]", out: Path) -> ExportedFile:
     """The architecture as a file that ``load_architecture`` reads."""
-    name = named(run, row)
+    name = file_name(run, row)
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{name}.yaml"
-    write_atomically(target, heading(run, row) + described(run, str(row["architecture"]), name).to_yaml())
+    write_atomically(
+        target, write_heading(run, row) + read_description(run, str(row["architecture"]), name).to_yaml()
+    )
     return ExportedFile("yaml", target, "no network was built")
 
 
@@ -225,12 +227,12 @@ def export_frontier(run: Run) -> list[Exported]:
 
 def copy_trial(run: Run, number: int, out: Path) -> Exported:
     """The architecture file, and the weights as the run keeps them."""
-    row = trained_row(run, number)
-    architecture = written_yaml(run, row, out)
-    source = weights_of(run, row)
+    row = find_trained(run, number)
+    architecture = write_yaml(run, row, out)
+    source = find_weights(run, row)
     if source is None:
         return Exported((architecture,), (NO_WEIGHTS,))
-    target = out / f"{named(run, row)}.safetensors"
+    target = out / f"{file_name(run, row)}.safetensors"
     with replacing(target) as beside:
         shutil.copyfile(source, beside)
     return Exported((architecture, ExportedFile("weights", target, "copied")))

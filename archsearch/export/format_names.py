@@ -37,7 +37,7 @@ def missing_packages(form: Format) -> list[str]:
     return [package for package in NEEDED.get(form, ()) if find_spec(package) is None]
 
 
-def chosen(asked: Sequence[str] | None) -> tuple[list[Format], list[str]]:
+def choose_formats(asked: Sequence[str] | None) -> tuple[list[Format], list[str]]:
     """The forms to write, all that the installed packages allow if none is asked for; and why others are not.
 
     Raises:
@@ -45,17 +45,17 @@ def chosen(asked: Sequence[str] | None) -> tuple[list[Format], list[str]]:
     """
     if asked is None:
         able = [form for form in FORMATS if not missing_packages(form)]
-        return able, [f"no {form}: {needs(form)}; {EXTRA}" for form in FORMATS if form not in able]
+        return able, [f"no {form}: {name_missing(form)}; {EXTRA}" for form in FORMATS if form not in able]
     unknown = [
         Problem("--form", f"{shown(f)} is no form", one_of(FORMATS, f)) for f in asked if f not in FORMATS
     ]
     wanted = [form for form in FORMATS if form in asked]
-    lacking = [Problem("--form", f"{f}: {needs(f)}", EXTRA) for f in wanted if missing_packages(f)]
+    lacking = [Problem("--form", f"{f}: {name_missing(f)}", EXTRA) for f in wanted if missing_packages(f)]
     if unknown or lacking:
         raise InputError("archsearch export", [*unknown, *lacking])
     return wanted, []
 
 
-def needs(form: Format) -> str:
+def name_missing(form: Format) -> str:
     """Which package is missing, in words."""
     return f"{' and '.join(missing_packages(form))} cannot be imported"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -31,6 +32,8 @@ ONNX_OPSET = 18
 MOST_ONNX_BYTES = 2**31 - 2**24
 
 LEAVE_OUT = "nothing was written: leave this form out with --form"
+
+ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 
 Outputs = Callable[[Tensor], Tensor]
 
@@ -64,14 +67,9 @@ class Subject:
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
-        """The network as a program for batches of any size.
-
-        Of the standalone network: einops, which ours uses, would fix the batch.
-        """
-        network: nn.Module = run_source(standalone_source(self.architecture, ()))()
-        network.load_state_dict(self.network.state_dict())
+        """The network as a program for batches of any size."""
         any_batch = {0: torch.export.Dim("batch")}
-        return torch.export.export(network, (random_images(self, EXAMPLE),), dynamic_shapes=(any_batch,))
+        return torch.export.export(self.network, (random_images(self, EXAMPLE),), dynamic_shapes=(any_batch,))
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,8 @@ def write_formats(subject: Subject, out: Path, forms: Sequence[Format]) -> list[
         ArchsearchError: a form gives other outputs; nothing is written.
         OSError: the disk does not take it; each file is there whole, or not at all.
     """
-    with drawn_apart():
-        made = {form: MAKERS[form](subject) for form in forms}
+    with keep_generator():
+        made = {form: RENDERERS[form](subject) for form in forms}
     out.mkdir(parents=True, exist_ok=True)
     for one in made.values():
         for name, content in one.files.items():
@@ -104,13 +102,13 @@ def write_formats(subject: Subject, out: Path, forms: Sequence[Format]) -> list[
 
 
 @contextmanager
-def drawn_apart() -> Iterator[None]:
+def keep_generator() -> Iterator[None]:
     """The global generator is afterwards as it was: building a network draws from it."""
     with torch.random.fork_rng(devices=[]):
         yield
 
 
-def made_yaml(subject: Subject) -> RenderedFile:
+def render_yaml(subject: Subject) -> RenderedFile:
     """The architecture file: as it was written, or written here and read again."""
     if subject.file is not None:
         return RenderedFile({f"{subject.name}.yaml": subject.file.encode()}, "the file as it was")
@@ -121,32 +119,32 @@ def made_yaml(subject: Subject) -> RenderedFile:
     return RenderedFile({f"{subject.name}.yaml": text.encode()}, f"reads back as {read.id}")
 
 
-def made_weights(subject: Subject) -> RenderedFile:
+def render_weights(subject: Subject) -> RenderedFile:
     """The state dict as safetensors, and a network that is built anew with it."""
     name = f"{subject.name}.safetensors"
     content = safetensors.torch.save(contiguous(subject.network))
     again = subject.architecture.build()
     again.load_state_dict(safetensors.torch.load(content))
-    return RenderedFile({name: content}, compared(name, again.eval(), subject))
+    return RenderedFile({name: content}, compare_logits(name, again.eval(), subject))
 
 
-def made_program(subject: Subject) -> RenderedFile:
+def render_program(subject: Subject) -> RenderedFile:
     """What ``torch.export`` makes of it."""
     name = f"{subject.name}.pt2"
     file = io.BytesIO()
     torch.export.save(subject.program, file)
     content = file.getvalue()
     program = torch.export.load(io.BytesIO(content)).module()
-    return RenderedFile({name: content}, compared(name, program, subject))
+    return RenderedFile({name: content}, compare_logits(name, program, subject))
 
 
-def made_onnx(subject: Subject) -> RenderedFile:
+def render_onnx(subject: Subject) -> RenderedFile:
     """What ``torch.onnx`` makes of the program, run by onnxruntime if that is installed."""
     name = f"{subject.name}.onnx"
     if sum(tensor.nbytes for tensor in subject.network.state_dict().values()) > MOST_ONNX_BYTES:
         raise ArchsearchError(f"{name}: an ONNX file holds less than 2 GiB; {LEAVE_OUT}")
     content = onnx_program(name, subject).model_proto.SerializeToString()
-    return RenderedFile({name: content}, run_by_onnxruntime(name, content, subject))
+    return RenderedFile({name: content}, check_by_onnxruntime(name, content, subject))
 
 
 def onnx_program(name: str, subject: Subject) -> torch.onnx.ONNXProgram:
@@ -156,7 +154,7 @@ def onnx_program(name: str, subject: Subject) -> torch.onnx.ONNXProgram:
             # torch 2.13 copies its own program in a way that it has deprecated.
             warnings.simplefilter("ignore", FutureWarning)
             program = torch.onnx.export(
-                subject.program,
+                subject.program.run_decompositions({ATTENTION: attention_in_parts}),
                 dynamo=True,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
@@ -170,7 +168,15 @@ def onnx_program(name: str, subject: Subject) -> torch.onnx.ONNXProgram:
     return program
 
 
-def run_by_onnxruntime(name: str, content: bytes, subject: Subject) -> str:
+def attention_in_parts(*arguments: Any, scale: float | None = None) -> Any:
+    """Attention as products and a softmax, whose result lies in memory as ONNX has it.
+
+    Left whole, it is taken apart only after what follows it was fixed to the order of a fused kernel.
+    """
+    return torch.ops.aten._scaled_dot_product_attention_math.default(*arguments, scale=scale)[0]  # noqa: SLF001
+
+
+def check_by_onnxruntime(name: str, content: bytes, subject: Subject) -> str:
     """How the check came out; or that there was none."""
     try:
         import onnxruntime  # noqa: PLC0415 - it need not be there
@@ -184,10 +190,10 @@ def run_by_onnxruntime(name: str, content: bytes, subject: Subject) -> str:
         (logits,) = session.run([OUTPUT], {INPUT: images.numpy()})
         return torch.from_numpy(logits)
 
-    return compared(name, outputs, subject)
+    return compare_logits(name, outputs, subject)
 
 
-def made_standalone(subject: Subject) -> RenderedFile:
+def render_standalone(subject: Subject) -> RenderedFile:
     """The code and its state dict, the code run and the state dict read as its reader will."""
     code, weights = f"{subject.module}.py", f"{subject.module}.pt"
     usage = (
@@ -202,15 +208,15 @@ def made_standalone(subject: Subject) -> RenderedFile:
     content = file.getvalue()
     network = run_source(source)()
     network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
-    return RenderedFile({code: source.encode(), weights: content}, compared(code, network, subject))
+    return RenderedFile({code: source.encode(), weights: content}, compare_logits(code, network, subject))
 
 
-MAKERS: Mapping[Format, Callable[[Subject], RenderedFile]] = {
-    "yaml": made_yaml,
-    "weights": made_weights,
-    "program": made_program,
-    "onnx": made_onnx,
-    "standalone": made_standalone,
+RENDERERS: Mapping[Format, Callable[[Subject], RenderedFile]] = {
+    "yaml": render_yaml,
+    "weights": render_weights,
+    "program": render_program,
+    "onnx": render_onnx,
+    "standalone": render_standalone,
 }
 
 
@@ -226,7 +232,7 @@ def random_images(subject: Subject, batch: int) -> Tensor:
     return torch.randn(batch, shape.channels, shape.height, shape.width, generator=generator)
 
 
-def compared(name: str, outputs: Outputs, subject: Subject) -> str:
+def compare_logits(name: str, outputs: Outputs, subject: Subject) -> str:
     """The largest difference to the network's own logits, in words.
 
     Raises:

@@ -4,7 +4,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from archsearch.stages.base import MapAndTokens, Mixing, Part, registry
+from archsearch.stages.base import MapAndTokens, ModuleCall, Part, registry
 from archsearch.stages.conv import ConvStage
 from archsearch.stages.conv_stem import ConvStem
 from archsearch.stages.head import HEAD_READS, Head
@@ -33,7 +33,7 @@ __all__ = [
     "MHSAStage",
     "MapAndTokens",
     "Mixer",
-    "Mixing",
+    "ModuleCall",
     "Part",
     "PatchStem",
     "SpatialMixer",

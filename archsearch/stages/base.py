@@ -1,7 +1,7 @@
 """The contract of a part: a frozen description that checks, measures and builds its own module."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -59,6 +59,17 @@ class SwapRules:
     halved: str | None = None
 
 
+class ModuleCall(NamedTuple):
+    """What a part builds: a class or a function of torch alone, and what it is called with.
+
+    The arguments are plain: numbers, strings, tuples, and frozen specs whose ``repr`` is their call. A standalone
+    file holds the same call, and the source of what it names.
+    """
+
+    make: Callable[..., nn.Module]
+    arguments: Mapping[str, Any]
+
+
 class MapAndTokens(NamedTuple):
     """What a last stage with tokens of its own returns: the map ``(B, C, H, W)``, its tokens ``(B, T, C)``.
 
@@ -101,8 +112,8 @@ class Part(BaseModel, ABC):
         """The map that this part returns for one of ``shape``; agrees with ``build``."""
 
     @abstractmethod
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """A fresh module that maps ``(B, *shape)`` to ``(B, *self.out_shape(shape))``."""
+    def module(self, shape: FeatureShape) -> ModuleCall:
+        """What makes the module that maps ``(B, *shape)`` to ``(B, *self.out_shape(shape))``."""
 
     @abstractmethod
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
@@ -116,6 +127,11 @@ class Part(BaseModel, ABC):
     def mixing(self, shape: FeatureShape) -> Mixing:
         """Global if one of its mixers is, on the map that it has behind an input of ``shape``."""
         return "global" if any(mixer.is_global for mixer in self.mixers(shape)) else "local"
+
+    def build(self, shape: FeatureShape) -> nn.Module:
+        """A fresh module: ``(B, *shape)`` to ``(B, *self.out_shape(shape))``."""
+        make, arguments = self.module(shape)
+        return make(**arguments)
 
     def cost_terms(self, shape: FeatureShape) -> list["CostTerm"]:
         """Simpler parts whose costs, each so many times, add up to this one's behind a map of ``shape``.

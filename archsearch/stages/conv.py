@@ -5,7 +5,7 @@ in ResNeXt, Xie et al. 2017, https://arxiv.org/abs/1611.05431, figure 3.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import nn
 
@@ -23,7 +23,7 @@ from archsearch.stages.base import (
     whole_width,
 )
 from archsearch.stages.mixers import Mixer
-from archsearch.stages.residual import ResidualStage, conv
+from archsearch.stages.residual import Branch, Frame, ResidualStage, conv
 
 
 class ConvStage(ResidualStage):
@@ -76,20 +76,32 @@ class ConvStage(ResidualStage):
         branches = [Mixer(shape.height, shape.width, self.kernel), *inner] if self.kernel > 1 else []
         return self.shortcut_mixers(shape) + branches
 
-    def branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
+    def branch(self) -> Branch:
         """Two spatial convolutions, or one between two 1x1."""
-        if self.block == "basic":
-            first = self.conv_norm_activation(
-                arriving.channels, self.channels, self.kernel, stride, self.groups
-            )
-            return [*first, conv(self.channels, self.channels, self.kernel, groups=self.groups)]
-        return [
-            *self.conv_norm_activation(arriving.channels, self.width, 1),
-            *self.conv_norm_activation(self.width, self.width, self.kernel, stride, self.groups),
-            conv(self.width, self.channels, 1),
-        ]
+        return ConvBranch(self.block, self.width, self.kernel, self.groups)
 
     def _smallest_map(self, shape: FeatureShape) -> FeatureShape:
         """The map of the narrowest convolution: behind the stride, if any convolution runs there."""
         only_one = self.depth == 1 and self.block == "bottleneck"
         return shape if only_one else self.out_shape(shape)
+
+
+class ConvBranch(NamedTuple):
+    """Two convolutions (``basic``), or one between two 1x1 (``bottleneck``), ``width`` wide inside."""
+
+    block: str
+    width: int
+    kernel: int
+    groups: int
+
+    def __call__(self, arriving: FeatureShape, stride: int, frame: Frame) -> list[nn.Module]:
+        """The spatial convolution strides."""
+        link, width = frame.conv_norm_activation, self.width
+        if self.block == "basic":
+            first = link(arriving.channels, width, self.kernel, stride, self.groups)
+            return [*first, conv(width, frame.channels, self.kernel, groups=self.groups)]
+        return [
+            *link(arriving.channels, width, 1),
+            *link(width, width, self.kernel, stride, self.groups),
+            conv(width, frame.channels, 1),
+        ]

@@ -16,6 +16,7 @@ from archsearch.stages.base import (
     Channels,
     Epsilon,
     Kernel,
+    ModuleCall,
     Part,
     Stride,
     centred_problems,
@@ -61,21 +62,33 @@ class ConvStem(Part):
         later = [Mixer(inside.height, inside.width, self.kernel)] * len(self.hidden_channels)
         return [Mixer(shape.height, shape.width, self.kernel), *later] if self.kernel > 1 else []
 
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """``(B, C, H, W)`` to ``(B, channels, H', W')``."""
-        modules: list[nn.Module] = []
-        for index, (arriving, leaving) in enumerate(
-            pairwise((shape.channels, *self.hidden_channels, self.channels))
-        ):
-            modules += [
-                conv(arriving, leaving, self.kernel, 1 if index else self.stride),
-                nn.BatchNorm2d(leaving, self.norm_eps),
-                ACTIVATIONS[self.activation](),
-            ]
-        pool = [nn.MaxPool2d(3, stride=2, padding=1)] if self.pool == "max" else []
-        return nn.Sequential(*modules, *pool)
+    def module(self, shape: FeatureShape) -> ModuleCall:
+        """A chain of convolutions."""
+        widths = (shape.channels, *self.hidden_channels, self.channels)
+        fields = ("kernel", "stride", "pool", "activation", "norm_eps")
+        return ModuleCall(conv_stem, {"widths": widths, **{name: getattr(self, name) for name in fields}})
 
     def _inside(self, shape: FeatureShape) -> FeatureShape:
         return FeatureShape(
             self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
         )
+
+
+def conv_stem(
+    widths: tuple[int, ...], kernel: int, stride: int, pool: str, activation: str, norm_eps: float
+) -> nn.Sequential:
+    """Convolution, norm and activation from each of ``widths`` to the next.
+
+    Sources: ResNet, He et al. 2015, https://arxiv.org/abs/1512.03385, table 1; He et al. 2019,
+    https://arxiv.org/abs/1812.01187, section 4.1, for a chain of several.
+    """
+    modules: list[nn.Module] = []
+    for index, (arriving, leaving) in enumerate(pairwise(widths)):
+        modules += [
+            conv(arriving, leaving, kernel, 1 if index else stride),
+            nn.BatchNorm2d(leaving, norm_eps),
+            ACTIVATIONS[activation](),
+        ]
+    if pool == "max":
+        modules.append(nn.MaxPool2d(3, stride=2, padding=1))
+    return nn.Sequential(*modules)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from archsearch.stages.base import MapAndTokens
+from archsearch.stages.base import MapAndTokens, ModuleCall
 
 Pool = Literal["mean", "cls", "distilled"]
 # The field of the last stage that puts the token there which a pooling reads.
@@ -31,15 +31,23 @@ class Head(BaseModel):
         """The fields that differ from their defaults."""
         return self.model_dump(exclude_defaults=True)
 
-    def build(self, channels: int, classes: int) -> "Classifier":
+    def module(self, channels: int, classes: int) -> ModuleCall:
+        """What makes its module."""
+        return ModuleCall(Classifier, {"pool": self.pool, "channels": channels, "classes": classes})
+
+    def build(self, channels: int, classes: int) -> nn.Module:
         """``(B, channels, H, W)`` to logits ``(B, classes)``."""
-        return Classifier(self.pool, channels, classes)
+        make, arguments = self.module(channels, classes)
+        return make(**arguments)
 
 
 class Classifier(nn.Module):
-    """Pooling and a linear layer, or one for each of two tokens; shapes as in Head's ``build``."""
+    """Pooling and a linear layer, or one for each of two tokens: to logits ``(B, classes)``.
 
-    def __init__(self, pool: Pool, channels: int, classes: int) -> None:
+    Source of the distilled one: DeiT, Touvron et al. 2021, https://arxiv.org/abs/2012.12877, section 4.
+    """
+
+    def __init__(self, pool: str, channels: int, classes: int) -> None:
         super().__init__()
         self.pool = pool
         self.linear = nn.Linear(channels, classes)

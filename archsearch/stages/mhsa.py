@@ -4,11 +4,10 @@ Source: BoTNet, Srinivas et al. 2021, https://arxiv.org/abs/2101.11605, section 
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from archsearch.errors import Problem
@@ -26,7 +25,7 @@ from archsearch.stages.base import (
     whole_width,
 )
 from archsearch.stages.mixers import Mixer, SpatialMixer, softmax_weights
-from archsearch.stages.residual import ResidualStage, average_pool, conv
+from archsearch.stages.residual import Branch, Frame, ResidualStage, average_pool, conv
 
 # Positions write the logits out, for every head and image: 64 MiB each at this many tokens.
 MAX_TOKENS_WITH_POSITIONS = 4_096
@@ -87,40 +86,57 @@ class MHSAStage(ResidualStage):
         inner = [Mixer(inside.height, inside.width, None, attention=True)] * (self.depth - 1)
         return [*self.shortcut_mixers(shape), Mixer(shape.height, shape.width, None, attention=True), *inner]
 
-    def branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
-        """Attention between two 1x1 convolutions; there is no output projection but the second of them."""
+    def branch(self) -> Branch:
+        """Attention between two 1x1 convolutions."""
+        scaled = self.rel_scale == "both"
+        return AttentionBranch(self.width, self.heads, self.position, scaled, self.qkv_bias)
+
+
+class AttentionBranch(NamedTuple):
+    """Attention of ``width`` between two 1x1 convolutions; there is no output projection but the second of them."""
+
+    width: int
+    heads: int
+    position: str
+    scaled: bool
+    qkv_bias: bool
+
+    def __call__(self, arriving: FeatureShape, stride: int, frame: Frame) -> list[nn.Module]:
+        """The attention runs at the map that arrives; a pooling behind it strides."""
         return [
-            *self.conv_norm_activation(arriving.channels, self.width, 1),
+            *frame.conv_norm_activation(arriving.channels, self.width, 1),
             MapAttention(self, arriving.height, arriving.width),
             *average_pool(stride),
-            *self.norm_activation(self.width),
-            conv(self.width, self.channels, 1),
+            *frame.norm_activation(self.width),
+            conv(self.width, frame.channels, 1),
         ]
 
 
 class MapAttention(SpatialMixer):
-    """All-to-all attention over the positions of a map: ``(B, D, H, W)`` to the same, ``D = heads * d``."""
+    """All-to-all attention over the positions of a map: ``(B, D, H, W)`` to the same, ``D = heads * d``.
 
-    def __init__(self, stage: MHSAStage, height: int, width: int) -> None:
+    Source: BoTNet, Srinivas et al. 2021, https://arxiv.org/abs/2101.11605, figures 3 and 4.
+    """
+
+    def __init__(self, spec: AttentionBranch, height: int, width: int) -> None:
         super().__init__()
-        self.heads = stage.heads
-        self.qkv = conv(stage.width, 3 * stage.width, 1, bias=stage.qkv_bias)
+        self.heads = spec.heads
+        self.qkv = conv(spec.width, 3 * spec.width, 1, bias=spec.qkv_bias)
         self.position: RelativePosition | AbsolutePosition | None = None
         # None is the operator's own scale, d^-1/2.
-        self.scale = 1.0 if stage.position == "article" else None
-        if stage.position == "relative":
-            self.position = RelativePosition(
-                height, width, stage.width // stage.heads, scaled=stage.rel_scale == "both"
-            )
-        elif stage.position == "article":
-            self.position = AbsolutePosition(height, width, stage.heads, stage.width)
+        self.scale = 1.0 if spec.position == "article" else None
+        if spec.position == "relative":
+            self.position = RelativePosition(height, width, spec.width // spec.heads, scaled=spec.scaled)
+        elif spec.position == "article":
+            self.position = AbsolutePosition(height, width, spec.heads, spec.width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Dot products, with the position's term as the operator's bias."""
         query, key, value = self.split_heads(x)
         bias = self.position(query) if self.position is not None else None
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=self.scale)
-        return rearrange(mixed, "b heads (y x) d -> b (heads d) y x", y=x.shape[2])
+        # Flattened before it is reshaped: a program keeps a flatten for any order in memory, and a reshape for one.
+        return mixed.transpose(2, 3).flatten(1, 2).reshape(x.shape)
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """``(B, D, H, W)`` to ``(B, heads, N, N)``."""
@@ -129,7 +145,7 @@ class MapAttention(SpatialMixer):
         return softmax_weights(query, key, self.scale, bias)
 
     def split_heads(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values, ``(B, heads, N, d)`` each."""
+        """Queries, keys and values: ``b (qkv heads d) y x -> qkv b heads (y x) d``."""
         batch, channels, height, width = x.shape
         split = (batch, 3, self.heads, channels // self.heads, height * width)
         parts: tuple[Tensor, ...] = self.qkv(x).reshape(split).transpose(3, 4).unbind(1)
@@ -156,15 +172,13 @@ class RelativePosition(nn.Module):
 
     def forward(self, query: Tensor) -> Tensor:
         """Each query against the offset vectors of its own row and column, added by broadcasting."""
-        q = rearrange(query * self.scale, "b h (y x) d -> b h y x d", y=len(self.row_offset))
-        by_row = q @ rearrange(self.rows[self.row_offset], "y v d -> y d v")
-        by_column = rearrange(q, "b h y x d -> b h x y d") @ rearrange(
-            self.columns[self.column_offset], "x w d -> x d w"
-        )
-        logits = rearrange(by_row, "b h y x v -> b h y x v 1") + rearrange(
-            by_column, "b h x y w -> b h y x 1 w"
-        )
-        bias: Tensor = rearrange(logits, "b h y x v w -> b h (y x) (v w)")
+        batch, heads, _, width = query.shape
+        by_place = (batch, heads, len(self.row_offset), len(self.column_offset), width)
+        q = (query * self.scale).reshape(by_place)
+        by_row = q @ self.rows[self.row_offset].transpose(1, 2)
+        by_column = q.transpose(2, 3) @ self.columns[self.column_offset].transpose(1, 2)
+        logits = by_row[..., :, None] + by_column.transpose(2, 3)[..., None, :]
+        bias: Tensor = logits.flatten(4, 5).flatten(2, 3)
         return bias
 
 
@@ -184,7 +198,8 @@ class AbsolutePosition(nn.Module):
     def forward(self, query: Tensor) -> Tensor:
         """Each place's vector against every query."""
         places = self.rows[:, None] + self.columns[None, :]
-        bias: Tensor = rearrange(places, "y x (h d) -> h (y x) d", h=self.heads) @ query.transpose(2, 3)
+        by_head = places.reshape(query.shape[2], self.heads, query.shape[3]).transpose(0, 1)
+        bias: Tensor = by_head @ query.transpose(2, 3)
         return bias
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, Kernel, Part, kernel_problems, strided
+from archsearch.stages.base import Channels, Kernel, ModuleCall, Part, kernel_problems, strided
 from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths
 from archsearch.stages.mixers import Mixer
 
@@ -42,18 +42,25 @@ class PatchStem(Part):
         """The square itself."""
         return [Mixer(shape.height, shape.width, self.size)] if self.size > 1 else []
 
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """``(B, C, H, W)`` to ``(B, channels, H', W')``."""
-        return PatchEmbedding(self, shape)
+    def module(self, shape: FeatureShape) -> ModuleCall:
+        """A projection of squares, and the zeros that fill up the last ones."""
+        right, below = -shape.width % self.size, -shape.height % self.size
+        arguments = {"in_channels": shape.channels, "channels": self.channels, "size": self.size}
+        return ModuleCall(PatchEmbedding, {**arguments, "right": right, "below": below})
 
 
 class PatchEmbedding(nn.Module):
-    """A convolution whose kernel is its stride: ``(B, C, H, W)`` to ``(B, channels, H', W')``."""
+    """A convolution whose kernel is its stride: ``(B, C, H, W)`` to ``(B, channels, H', W')``.
 
-    def __init__(self, stem: PatchStem, shape: FeatureShape) -> None:
+    ``right`` and ``below`` are columns and rows of zeros that fill up the last squares.
+
+    Source: ViT, Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929, section 3.1.
+    """
+
+    def __init__(self, in_channels: int, channels: int, size: int, *, right: int, below: int) -> None:
         super().__init__()
-        self.padding = (0, -shape.width % stem.size, 0, -shape.height % stem.size)
-        self.project = nn.Conv2d(shape.channels, stem.channels, stem.size, stem.size)
+        self.padding = (0, right, 0, below)
+        self.project = nn.Conv2d(in_channels, channels, size, size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Fill up the last squares, then project every square."""

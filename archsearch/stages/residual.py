@@ -8,17 +8,17 @@ shortcut is ResNet-D's, He et al. 2019, https://arxiv.org/abs/1812.01187, sectio
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, Part, Stride, strided
+from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, ModuleCall, Part, Stride, strided
 from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths, paths_in_sum
 from archsearch.stages.mixers import Mixer
 
 Activation = Literal["relu", "silu", "gelu"]
-ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
     "silu": partial(nn.SiLU, inplace=True),
     "gelu": nn.GELU,
@@ -42,8 +42,8 @@ class ResidualStage(Part):
     shortcut_activation: bool = False
 
     @abstractmethod
-    def branch(self, arriving: FeatureShape, stride: int) -> list[nn.Module]:
-        """What one block does to a map of ``arriving`` beside keeping it, without the closing norm."""
+    def branch(self) -> "Branch":
+        """What a block does beside keeping its map: a frozen spec of torch alone, whose ``repr`` is its call."""
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at a ``stride``-th of the map, rounded up."""
@@ -51,11 +51,11 @@ class ResidualStage(Part):
             self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
         )
 
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """A chain of residual blocks: ``(B, C, H, W)`` to ``(B, channels, H', W')``."""
-        inside = self.out_shape(shape)
-        first = self._block(shape, self.stride)
-        return nn.Sequential(first, *(self._block(inside, 1) for _ in range(self.depth - 1)))
+    def module(self, shape: FeatureShape) -> ModuleCall:
+        """A chain of residual blocks."""
+        frame = Frame(self.channels, self.activation, self.norm_eps, self.shortcut, self.shortcut_activation)
+        arguments = {"arriving": shape, "depth": self.depth, "stride": self.stride, "frame": frame}
+        return ModuleCall(residual_stage, {**arguments, "branch": self.branch()})
 
     def cost_terms(self, shape: FeatureShape) -> list[CostTerm]:
         """Its first block, and as many more as keep their map."""
@@ -69,38 +69,71 @@ class ResidualStage(Part):
         projects = self.stride > 1 or shape.channels != self.channels
         return [Mixer(shape.height, shape.width, 3)] if projects and self.shortcut == "conv3x3" else []
 
+
+class Frame(NamedTuple):
+    """What the blocks of a residual stage have in common, whatever stands on their branch."""
+
+    channels: int
+    activation: str
+    norm_eps: float
+    shortcut: str
+    shortcut_activation: bool
+
     def conv_norm_activation(
         self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
     ) -> list[nn.Module]:
-        """One link of the branch."""
+        """One link of a branch."""
         return [
             conv(in_channels, out_channels, kernel, stride, groups),
             *self.norm_activation(out_channels),
         ]
 
     def norm_activation(self, channels: int) -> list[nn.Module]:
-        """What follows every spatial operator of the branch."""
+        """What follows every spatial operator of a branch."""
         return [nn.BatchNorm2d(channels, self.norm_eps), ACTIVATIONS[self.activation]()]
 
-    def _block(self, arriving: FeatureShape, stride: int) -> nn.Module:
-        norm = nn.BatchNorm2d(self.channels, self.norm_eps)
-        # Every block starts as its shortcut: Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section
-        # 5.1; BoTNet's code does the same.
-        nn.init.zeros_(norm.weight)
-        branch = nn.Sequential(*self.branch(arriving, stride), norm)
-        return Residual(branch, self._kept(arriving.channels, stride), ACTIVATIONS[self.activation]())
 
-    def _kept(self, in_channels: int, stride: int) -> nn.Module:
-        if stride == 1 and in_channels == self.channels:
-            return nn.Identity()
-        norm = nn.BatchNorm2d(self.channels, self.norm_eps)
-        activation = [ACTIVATIONS[self.activation]()] if self.shortcut_activation else []
-        if self.shortcut == "avgpool_conv1x1":
-            return nn.Sequential(
-                *average_pool(stride), conv(in_channels, self.channels, 1), norm, *activation
-            )
-        kernel = 3 if self.shortcut == "conv3x3" else 1
-        return nn.Sequential(conv(in_channels, self.channels, kernel, stride), norm, *activation)
+class Branch(Protocol):
+    """What a block does beside keeping its map."""
+
+    def __call__(self, arriving: FeatureShape, stride: int, frame: Frame, /) -> list[nn.Module]:
+        """The modules for a map of ``arriving``, all but the closing norm."""
+
+
+def residual_stage(
+    arriving: FeatureShape, depth: int, stride: int, frame: Frame, branch: Branch
+) -> nn.Sequential:
+    """``depth`` residual blocks, the first of which strides: ``(B, C, H, W)`` to ``(B, channels, H', W')``.
+
+    Source: ResNet, He et al. 2015, https://arxiv.org/abs/1512.03385, sections 3.3 and 4.1.
+    """
+    blocks = [residual_block(arriving, stride, frame, branch)]
+    height, width = -(-arriving.height // stride), -(-arriving.width // stride)
+    inside = FeatureShape(frame.channels, height, width)
+    return nn.Sequential(*blocks, *(residual_block(inside, 1, frame, branch) for _ in range(depth - 1)))
+
+
+def residual_block(arriving: FeatureShape, stride: int, frame: Frame, branch: Branch) -> nn.Module:
+    """One block; it starts as its shortcut, its closing norm being zero.
+
+    Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 5.1; BoTNet's code does the same.
+    """
+    norm = nn.BatchNorm2d(frame.channels, frame.norm_eps)
+    nn.init.zeros_(norm.weight)
+    mixed = nn.Sequential(*branch(arriving, stride, frame), norm)
+    return Residual(mixed, shortcut(arriving.channels, stride, frame), ACTIVATIONS[frame.activation]())
+
+
+def shortcut(in_channels: int, stride: int, frame: Frame) -> nn.Module:
+    """How a block keeps its input; a pooled one is ResNet-D's, He et al. 2019, https://arxiv.org/abs/1812.01187."""
+    if stride == 1 and in_channels == frame.channels:
+        return nn.Identity()
+    norm = nn.BatchNorm2d(frame.channels, frame.norm_eps)
+    activation = [ACTIVATIONS[frame.activation]()] if frame.shortcut_activation else []
+    if frame.shortcut == "avgpool_conv1x1":
+        return nn.Sequential(*average_pool(stride), conv(in_channels, frame.channels, 1), norm, *activation)
+    kernel = 3 if frame.shortcut == "conv3x3" else 1
+    return nn.Sequential(conv(in_channels, frame.channels, kernel, stride), norm, *activation)
 
 
 class Residual(nn.Module):

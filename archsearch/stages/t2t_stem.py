@@ -12,7 +12,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from archsearch.stages.base import (
     Epsilon,
     InactiveWhen,
     Kernel,
+    ModuleCall,
     Part,
     Stride,
     attention_problems,
@@ -30,7 +30,7 @@ from archsearch.stages.base import (
 )
 from archsearch.stages.mixer_paths import MixerPath, ResidualSum, find_mixer_paths
 from archsearch.stages.mixers import Mixer, SpatialMixer, softmax_weights
-from archsearch.stages.tokens import MLP, ProjectedSplit, SoftSplit, linear
+from archsearch.stages.tokens import MLP, ProjectedSplit, SoftSplit, fold, linear
 
 Splits = Annotated[tuple[Kernel, ...], Field(min_length=2, max_length=6)]
 Strides = Annotated[tuple[Stride, ...], Field(min_length=2, max_length=6)]
@@ -97,9 +97,19 @@ class T2TStem(Part):
             shape = grid
         return mixers[:-1]
 
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """``(B, C, H, W)`` to ``(B, channels, H', W')``."""
-        return TokensToToken(self, shape)
+    def module(self, shape: FeatureShape) -> ModuleCall:
+        """Splits and token layers."""
+        return ModuleCall(
+            TokensToToken,
+            {
+                "in_channels": shape.channels,
+                "splits": tuple(zip(self.kernels, self.strides, strict=True)),
+                "grids": tuple(self.grids(shape)),
+                "attention": self.attention,
+                "features": self.features,
+                "norm_eps": self.norm_eps,
+            },
+        )
 
 
 def split_shape(shape: FeatureShape, kernel: int, stride: int, channels: int) -> FeatureShape:
@@ -110,43 +120,53 @@ def split_shape(shape: FeatureShape, kernel: int, stride: int, channels: int) ->
 
 
 class TokensToToken(nn.Module):
-    """The module of a T2TStem; shapes as in its ``build``."""
+    """Soft splits with a token layer between each two: ``(B, C, H, W)`` to ``(B, channels, H', W')``.
 
-    def __init__(self, stem: T2TStem, shape: FeatureShape) -> None:
+    ``splits`` are kernel and stride of each, ``grids`` the map behind each.
+
+    Source: T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1 and its code.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        splits: tuple[tuple[int, int], ...],
+        grids: tuple[FeatureShape, ...],
+        attention: str,
+        features: int,
+        norm_eps: float,
+    ) -> None:
         super().__init__()
-        self.grids = stem.grids(shape)
-        windows = list(zip(stem.kernels, stem.strides, strict=True))
-        self.splits = nn.ModuleList(SoftSplit(kernel, stride) for kernel, stride in windows[:-1])
-        channels = [shape.channels] + [stem.token_channels] * (len(windows) - 1)
+        self.grids = grids
+        self.splits = nn.ModuleList(SoftSplit(kernel, stride) for kernel, stride in splits[:-1])
+        arriving = (in_channels, *(grid.channels for grid in grids))
         self.layers = nn.ModuleList(
-            TokenLayer(stem, arriving * kernel**2)
-            for arriving, (kernel, _) in zip(channels, windows[:-1], strict=False)
+            TokenLayer(channels * kernel**2, grid.channels, attention, features, norm_eps)
+            for channels, (kernel, _), grid in zip(arriving, splits[:-1], grids, strict=False)
         )
-        self.split = ProjectedSplit(channels[-1], *windows[-1], stem.channels)
+        self.split = ProjectedSplit(arriving[-2], *splits[-1], grids[-1].channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """Split, mix, fold back to a map; split a last time and project."""
         x = images
         for split, layer, grid in zip(self.splits, self.layers, self.grids, strict=False):
-            x = rearrange(layer(split(x)), "b (y x) c -> b c y x", y=grid.height)
-        folded: Tensor = rearrange(self.split(x), "b (y x) c -> b c y x", y=self.grids[-1].height)
-        return folded
+            x = fold(layer(split(x)), grid)
+        return fold(self.split(x), self.grids[-1])
 
 
 class TokenLayer(nn.Module):
-    """Single-head mixing and an MLP: ``(B, N, window_width)`` to ``(B, N, token_channels)``."""
+    """Single-head mixing and an MLP: ``(B, N, window_width)`` to ``(B, N, width)``."""
 
-    def __init__(self, stem: T2TStem, window_width: int) -> None:
+    def __init__(self, window_width: int, width: int, attention: str, features: int, norm_eps: float) -> None:
         super().__init__()
-        width = stem.token_channels
-        self.norm = nn.LayerNorm(window_width, stem.norm_eps)
+        self.norm = nn.LayerNorm(window_width, norm_eps)
         self.mixer = (
             SoftmaxMixer(window_width, width)
-            if stem.attention == "softmax"
-            else PerformerMixer(window_width, width, stem.features)
+            if attention == "softmax"
+            else PerformerMixer(window_width, width, features)
         )
         self.project = linear(width, width)
-        self.mlp_norm = nn.LayerNorm(width, stem.norm_eps)
+        self.mlp_norm = nn.LayerNorm(width, norm_eps)
         self.mlp = MLP(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -218,6 +238,8 @@ class PerformerMixer(SpatialMixer):
     """Linear attention by ``m`` positive random features; shapes as SoftmaxMixer.
 
     The features' directions are a parameter that is never trained, as in the published T2T-ViT.
+
+    Source: Performer, Choromanski et al. 2021, https://arxiv.org/abs/2009.14794, section 2.
     """
 
     def __init__(self, window_width: int, width: int, features: int) -> None:

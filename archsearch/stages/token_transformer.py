@@ -5,10 +5,9 @@ T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
-from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from archsearch.errors import Problem
@@ -22,6 +21,7 @@ from archsearch.stages.base import (
     InactiveWhen,
     Kernel,
     MapAndTokens,
+    ModuleCall,
     Part,
     Ratio,
     Stride,
@@ -32,7 +32,7 @@ from archsearch.stages.base import (
     whole_width,
 )
 from archsearch.stages.mixers import Mixer
-from archsearch.stages.tokens import ProjectedSplit, TransformerBlock, sinusoid
+from archsearch.stages.tokens import ProjectedSplit, TransformerBlock, fold, sinusoid
 
 
 class TokenTransformerStage(Part):
@@ -109,9 +109,23 @@ class TokenTransformerStage(Part):
         split = [Mixer(shape.height, shape.width, self.split_kernel)] if splits else []
         return split + [Mixer(inside.height, inside.width, None, attention=True)] * self.depth
 
-    def build(self, shape: FeatureShape) -> nn.Module:
-        """``(B, C, H, W)`` to ``(B, channels, H', W')``, with ``(B, tokens, channels)`` beside it if it has its own."""
-        return TokenTransformer(self, shape)
+    def module(self, shape: FeatureShape) -> ModuleCall:
+        """Tokens beside the map, ``(B, tokens, channels)``, if it has its own."""
+        split = (shape.channels, self.split_kernel, self.stride) if self.entry == "split" else None
+        block = Block(
+            self.heads, self.hidden, self.qkv_bias, self.norm_eps, "tanh" if self.gelu == "tanh" else "none"
+        )
+        return ModuleCall(
+            TokenTransformer,
+            {
+                "grid": self.out_shape(shape),
+                "split": split,
+                "position": self.position,
+                "own_tokens": self.own_tokens,
+                "depth": self.depth,
+                "block": block,
+            },
+        )
 
     def cost_terms(self, shape: FeatureShape) -> list[CostTerm]:
         """One block that is entered directly, what each further one adds to it, and the entry.
@@ -150,48 +164,68 @@ class TokenTransformerStage(Part):
         return found
 
 
-class TokenTransformer(nn.Module):
-    """The module of a TokenTransformerStage; shapes as in its ``build``."""
+class Block(NamedTuple):
+    """One of the blocks of a transformer; ``gelu`` is torch's name of the approximation."""
 
-    def __init__(self, stage: TokenTransformerStage, shape: FeatureShape) -> None:
+    heads: int
+    hidden: int
+    qkv_bias: bool
+    norm_eps: float
+    gelu: Literal["none", "tanh"]
+
+
+class TokenTransformer(nn.Module):
+    """Tokens, transformer blocks, a norm, and back: ``(B, C, H, W)`` to ``(B, grid.channels, H', W')``.
+
+    ``split`` is channels, kernel and stride of a soft split, or None. With ``own_tokens`` (a class token, and a
+    distillation token behind it) it returns these too: DeiT, Touvron et al. 2021, https://arxiv.org/abs/2012.12877.
+
+    Source: ViT, Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929, section 3.1.
+    """
+
+    def __init__(
+        self,
+        grid: FeatureShape,
+        split: tuple[int, int, int] | None,
+        position: str,
+        own_tokens: int,
+        depth: int,
+        block: Block,
+    ) -> None:
         super().__init__()
-        self.grid = stage.out_shape(shape)
-        width = stage.channels
-        self.split = entry(stage, shape.channels)
-        self.own_tokens = stage.own_tokens
-        self.class_token = own_token(width) if stage.class_token else None
-        self.distillation_token = own_token(width) if stage.distillation_token else None
-        self.position = PositionTable(self.grid.tokens + stage.own_tokens, width, stage.position)
+        self.grid = grid
+        width = grid.channels
+        self.split = Flatten() if split is None else ProjectedSplit(*split, width)
+        self.own_tokens = own_tokens
+        self.class_token = own_token(width) if own_tokens else None
+        self.distillation_token = own_token(width) if own_tokens > 1 else None
+        self.position = PositionTable(grid.tokens + own_tokens, width, position)
         self.blocks = nn.Sequential(
             *(
                 TransformerBlock(
                     width,
-                    stage.heads,
-                    stage.hidden,
-                    qkv_bias=stage.qkv_bias,
-                    norm_eps=stage.norm_eps,
-                    gelu="tanh" if stage.gelu == "tanh" else "none",
+                    block.heads,
+                    block.hidden,
+                    qkv_bias=block.qkv_bias,
+                    norm_eps=block.norm_eps,
+                    gelu=block.gelu,
                 )
-                for _ in range(stage.depth)
+                for _ in range(depth)
             )
         )
-        self.norm = nn.LayerNorm(width, stage.norm_eps)
+        self.norm = nn.LayerNorm(width, block.norm_eps)
 
     def forward(self, x: Tensor) -> Tensor | MapAndTokens:
         """Flatten, mix, fold back."""
         tokens = self._behind_own(self.split(x))
         tokens = self.norm(self.blocks(self.position(tokens)))
-        places = tokens[:, self.own_tokens :]
-        folded = rearrange(places, "b (y x) d -> b d y x", y=self.grid.height)
+        folded = fold(tokens[:, self.own_tokens :], self.grid)
         return MapAndTokens(folded, tokens[:, : self.own_tokens]) if self.own_tokens else folded
 
     def _behind_own(self, tokens: Tensor) -> Tensor:
         both = (self.class_token, self.distillation_token)
-        own: list[Tensor] = [token for token in both if token is not None]
-        if not own:
-            return tokens
-        first = repeat(torch.cat(own, dim=1), "1 t d -> b t d", b=len(tokens))
-        return torch.cat([first, tokens], dim=1)
+        own = [token.expand(tokens.shape[0], -1, -1) for token in both if token is not None]
+        return torch.cat([*own, tokens], dim=1) if own else tokens
 
 
 def own_token(width: int) -> nn.Parameter:
@@ -205,7 +239,7 @@ class PositionTable(nn.Module):
     A sinusoid is a parameter that is never trained, as in the published T2T-ViT.
     """
 
-    def __init__(self, tokens: int, width: int, position: Literal["learned", "sinusoid", "none"]) -> None:
+    def __init__(self, tokens: int, width: int, position: str) -> None:
         super().__init__()
         self.table: nn.Parameter | None = None
         if position == "learned":
@@ -223,11 +257,4 @@ class Flatten(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Row by row."""
-        return rearrange(x, "b c y x -> b (y x) c")
-
-
-def entry(stage: TokenTransformerStage, in_channels: int) -> nn.Module:
-    """How the map becomes tokens of the stage's width."""
-    if stage.entry == "direct":
-        return Flatten()
-    return ProjectedSplit(in_channels, stage.split_kernel, stage.stride, stage.channels)
+        return x.flatten(2).transpose(1, 2)

@@ -10,16 +10,18 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
-from archsearch.shapes import split_padding
+from archsearch.shapes import FeatureShape, split_padding
 from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths, paths_in_sum
 from archsearch.stages.mixers import SpatialMixer, softmax_weights
 
 
 class Attention(SpatialMixer):
-    """Multi-head self-attention with an output projection: ``(B, N, D)`` to the same."""
+    """Multi-head self-attention with an output projection: ``(B, N, D)`` to the same.
+
+    Source: ViT, Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929, appendix A.
+    """
 
     def __init__(self, width: int, heads: int, *, qkv_bias: bool) -> None:
         super().__init__()
@@ -31,7 +33,7 @@ class Attention(SpatialMixer):
         """Every token asks every token."""
         query, key, value = self.split_heads(tokens)
         mixed = F.scaled_dot_product_attention(query, key, value)
-        out: Tensor = self.project(rearrange(mixed, "b heads n d -> b n (heads d)"))
+        out: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
         return out
 
     def attention_weights(self, x: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ class Attention(SpatialMixer):
         return softmax_weights(query, key)
 
     def split_heads(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values, ``(B, heads, N, d)`` each."""
+        """Queries, keys and values: ``b n (qkv heads d) -> qkv b heads n d``."""
         batch, count, width = tokens.shape
         split = (batch, count, 3, self.heads, width // self.heads)
         parts: tuple[Tensor, ...] = self.qkv(tokens).reshape(split).permute(2, 0, 3, 1, 4).unbind(0)
@@ -103,7 +105,7 @@ class SoftSplit(SpatialMixer):
 
     def forward(self, x: Tensor) -> Tensor:
         """One token for each window."""
-        tokens: Tensor = rearrange(self.unfold(x), "b window n -> b n window")
+        tokens: Tensor = self.unfold(x).transpose(1, 2)
         return tokens
 
 
@@ -113,6 +115,12 @@ class ProjectedSplit(SpatialMixer, nn.Sequential):
     def __init__(self, in_channels: int, kernel: int, stride: int, width: int) -> None:
         super().__init__(SoftSplit(kernel, stride), linear(in_channels * kernel**2, width))
         self.window, self.stride, self.padding = kernel, stride, split_padding(kernel, stride)
+
+
+def fold(tokens: Tensor, grid: FeatureShape) -> Tensor:
+    """Tokens as a map: ``b (y x) d -> b d y x``."""
+    batch, _, width = tokens.shape
+    return tokens.transpose(1, 2).reshape(batch, width, grid.height, grid.width)
 
 
 def linear(in_width: int, out_width: int, *, bias: bool = True) -> nn.Linear:

@@ -125,7 +125,7 @@ def test_every_kind_has_a_distance_exactly_if_it_attends(parts):
     network = awake(*parts)
     found = mean_attention_distance(network, images(network, 2))
 
-    layers = [place for place, mixer in network.architecture.mixers() if mixer.window is None]
+    layers = [place for place, mixer in network.architecture.mixers() if mixer.attention]
     assert [layer.place for layer in found.layers] == layers if layers else found is None
     if found is not None:
         assert 0 < found.share < 2

@@ -81,6 +81,7 @@ class AnyStage(ConvStage):
 
 
 def network_of(*modules, promised=None):
+    torch.manual_seed(0)
     promised = (3,) * len(modules) if promised is None else promised
     stage = AnyStage(channels=8, depth=1).model_copy(update={"made": modules, "promised": promised})
     described = architecture(POINT, TOKENS, height=HEIGHT, width=WIDTH)

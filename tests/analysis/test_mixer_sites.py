@@ -55,7 +55,7 @@ def test_what_arrives_at_a_site_is_the_map_of_its_mixer_and_each_place_behind_it
 def test_only_what_has_queries_and_keys_is_an_attention(parts):
     found = mixer_sites(awake(*parts))
 
-    assert all((site.attention is not None) == (site.mixer.window is None) for site in found)
+    assert all((site.attention is not None) == site.mixer.attention for site in found)
 
 
 def test_both_parts_of_a_residual_sum_add_up_to_it():

@@ -4,7 +4,7 @@ import pytest
 
 from archsearch.errors import InputError
 from archsearch.export import format_names as kinds
-from archsearch.export.format_names import FORMATS, chosen
+from archsearch.export.format_names import FORMATS, choose_formats
 
 
 @pytest.fixture
@@ -15,11 +15,11 @@ def without_onnx(monkeypatch):
 def test_all_forms_are_written_where_everything_is_installed(monkeypatch):
     monkeypatch.setattr(kinds, "find_spec", lambda name: object())
 
-    assert chosen(None) == (list(FORMATS), [])
+    assert choose_formats(None) == (list(FORMATS), [])
 
 
 def test_a_form_whose_package_is_missing_is_left_out_and_said(without_onnx):
-    assert chosen(None) == (
+    assert choose_formats(None) == (
         ["yaml", "weights", "program", "standalone"],
         ["no onnx: onnx and onnxscript cannot be imported; pip install 'archsearch[onnx]'"],
     )
@@ -27,7 +27,7 @@ def test_a_form_whose_package_is_missing_is_left_out_and_said(without_onnx):
 
 def test_a_form_whose_package_is_missing_is_refused_if_it_is_asked_for(without_onnx):
     with pytest.raises(InputError) as caught:
-        chosen(["yaml", "onnx"])
+        choose_formats(["yaml", "onnx"])
 
     assert caught.value.lines() == [
         (
@@ -38,12 +38,12 @@ def test_a_form_whose_package_is_missing_is_refused_if_it_is_asked_for(without_o
 
 
 def test_forms_that_are_asked_for_are_written_once_and_in_their_order():
-    assert chosen(["weights", "yaml", "weights"]) == (["yaml", "weights"], [])
+    assert choose_formats(["weights", "yaml", "weights"]) == (["yaml", "weights"], [])
 
 
 def test_unknown_forms_are_all_named():
     with pytest.raises(InputError) as caught:
-        chosen(["yml", "onnx", "tar"])
+        choose_formats(["yml", "onnx", "tar"])
 
     assert caught.value.lines() == [
         (

@@ -1,6 +1,7 @@
 """A network in each form gives what it gives here: programs, ONNX, and files that need torch alone."""
 
 import ast
+import importlib.util
 import math
 import shutil
 import subprocess
@@ -15,10 +16,13 @@ from safetensors.torch import load_file
 
 from archsearch.errors import ArchsearchError, WeightsError
 from archsearch.export import formats as write
-from archsearch.export.standalone import network_source, run_source, standalone_source
+from archsearch.export.codegen import Sources, write_expression
+from archsearch.export.standalone import run_source, standalone_source
 from archsearch.published.reference import load_reference, reference_names
+from archsearch.shapes import FeatureShape
 from archsearch.space import load_architecture
-from archsearch.stages import STAGE_KINDS, STEM_KINDS
+from archsearch.stages import STAGE_KINDS, STEM_KINDS, Head, ModuleCall, TokenTransformerStage
+from archsearch.stages.head import Classifier
 from archsearch.storage.given_weights import load_weights
 
 CLOSE = 1e-4
@@ -120,9 +124,19 @@ def test_a_standalone_file_holds_only_the_blocks_that_its_network_uses(taken):
     tree = ast.parse(taken["performer stem"]["standalone"].path.read_text())
     names = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
 
+    # A stem's class names both kinds of its mixers; nothing of MHSA or of transformers is there.
     assert names == {
-        *("Residual", "Bottleneck", "MeanHead", "Network"),
-        *("SoftSplit", "PerformerMixer", "TokenLayer", "TokensToToken"),
+        *("FeatureShape", "SpatialMixer", "MapAndTokens", "Classifier", "Network"),
+        *("Residual", "Frame", "Branch", "ConvBranch"),
+        *(
+            "SoftSplit",
+            "ProjectedSplit",
+            "MLP",
+            "SoftmaxMixer",
+            "PerformerMixer",
+            "TokenLayer",
+            "TokensToToken",
+        ),
     }
 
 
@@ -138,7 +152,7 @@ def test_a_standalone_file_is_laid_out_by_hand(taken):
     lines = taken["softmax stem"]["standalone"].path.read_text().splitlines()
 
     assert max(map(len, lines)) <= 120
-    assert "        self.head = DistilledHead(16, 5)" in lines
+    assert '        self.head = Classifier(pool="distilled", channels=16, classes=5)' in lines
 
 
 def test_the_docstring_says_what_it_is_told(taken):
@@ -159,6 +173,7 @@ def test_nothing_that_is_told_can_end_the_docstring(line):
     assert {type(node) for node in tree.body[1:]} == {
         ast.Import,
         ast.ImportFrom,
+        ast.AnnAssign,
         ast.ClassDef,
         ast.FunctionDef,
     }
@@ -187,13 +202,117 @@ def test_a_published_network_can_be_written(name):
     assert {n: t.shape for n, t in theirs.items()} == {n: t.shape for n, t in ours.items()}
 
 
-def test_resnet50_reads_as_in_a_textbook():
-    assert "*(Bottleneck(256, 64, 256, [conv(64, 64, kernel=3)]) for _ in range(2))" in network_source(
-        load_reference("resnet50")
+def test_resnet50_reads_as_its_description():
+    source = standalone_source(load_reference("resnet50"), ())
+
+    assert 'branch=ConvBranch(block="bottleneck", width=64, kernel=3, groups=1),' in source
+    assert "# stages.0, conv: 64x56x56 to 256x56x56" in source
+
+
+KIND = """
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from archsearch.stages import ModuleCall, SpatialMixer
+{imports}
+
+SCALE = 2
+
+
+class Spec(NamedTuple):
+    scale: int
+
+
+class Twice(SpatialMixer):
+    window = 1
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.factor = spec.scale * SCALE * {factor}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return helper(x) * self.factor
+
+
+def call() -> ModuleCall:
+    return ModuleCall(Twice, {{"spec": Spec(scale=3)}})
+"""
+
+
+def kind_in(folder, imports, factor="1"):
+    """The call of a module that a file outside of the package defines."""
+    (folder / "beside.py").write_text("def helper(x):\n    return x + 1\n")
+    (folder / "kind.py").write_text(KIND.format(imports=imports, factor=factor))
+    spec = importlib.util.spec_from_file_location("kind", folder / "kind.py")
+    module = importlib.util.module_from_spec(spec)
+    return spec, module
+
+
+@pytest.fixture
+def kind(tmp_path, monkeypatch):
+    """A function that loads the file with some imports, from its folder."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load(imports, factor="1"):
+        spec, module = kind_in(tmp_path, imports, factor)
+        monkeypatch.setitem(sys.modules, "kind", module)
+        spec.loader.exec_module(module)
+        return module.call()
+
+    yield load
+    sys.modules.pop("beside", None)
+
+
+def test_a_kind_outside_of_the_package_brings_what_it_names(kind):
+    sources, call = Sources(), kind("from beside import helper")
+    sources.add_call(call)
+    source = "\n\n".join(
+        [sources.import_lines(), *sources.definitions(), f"network = {write_expression(call, 0)}"]
     )
+    namespace = {}
+    exec(source, namespace)
+
+    assert namespace["network"](torch.ones(2)).tolist() == [12, 12]
+    assert source.endswith("network = Twice(spec=Spec(scale=3))")
+    assert "import archsearch" not in source
+    assert "from archsearch" not in source
+
+
+def test_what_is_neither_ours_nor_torch_s_is_refused_with_its_place(kind):
+    call = kind("import numpy as np\nfrom beside import helper", factor="int(np.ones(1))")
+
+    with pytest.raises(
+        ArchsearchError, match=r"kind\.py: a standalone file needs torch alone, and np comes from numpy"
+    ):
+        Sources().add_call(call)
+
+
+def test_two_definitions_of_one_name_are_refused(kind):
+    call = kind("def linear(x):\n    return x\n\n\ndef helper(x):\n    return linear(x)")
+    sources = Sources()
+    sources.add_call(Head().module(4, 2))
+    sources.add_call(TokenTransformerStage(channels=4, depth=1).module(FeatureShape(4, 4, 4)))
+
+    with pytest.raises(ArchsearchError, match="two definitions of linear"):
+        sources.add_call(call)
+
+
+def test_an_argument_that_is_no_plain_value_is_refused():
+    with pytest.raises(ArchsearchError, match="is no plain value"):
+        write_expression(ModuleCall(Classifier, {"pool": object()}), 0)
 
 
 # --- the other forms ------------------------------------------------------------------------------
+
+
+@in_every_form
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+def test_a_program_gives_the_logits_of_any_batch(taken, name, batch):
+    program, pixels = torch.export.load(taken[name]["program"].path).module(), images(batch)
+
+    with torch.no_grad():
+        assert (program(pixels) - subject_of(name).network(pixels)).abs().max().item() < CLOSE
 
 
 @in_every_form
@@ -202,7 +321,7 @@ def test_a_program_gives_the_logits_where_only_torch_can_be_imported(alone, name
 
 
 @in_every_form
-@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
 def test_onnx_gives_the_logits_of_any_batch(taken, name, batch):
     onnxruntime = pytest.importorskip("onnxruntime", reason="archsearch[onnx] is not installed")
     session = onnxruntime.InferenceSession(taken[name]["onnx"].path, providers=["CPUExecutionProvider"])
@@ -299,7 +418,7 @@ def test_what_torch_cannot_translate_is_refused_in_a_line(tmp_path, monkeypatch)
 def test_without_onnxruntime_an_onnx_file_is_written_and_said_to_be_unchecked(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
-    said = write.run_by_onnxruntime("some.onnx", b"", subject_of("relu stem"))
+    said = write.check_by_onnxruntime("some.onnx", b"", subject_of("relu stem"))
     assert said == "not run: onnxruntime is not installed"
 
 

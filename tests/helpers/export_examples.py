@@ -1,6 +1,9 @@
 """Networks that hold every kind of part and every option of each, small enough to be written in every form."""
 
+from typing import Literal, get_args, get_origin
+
 import torch
+from examples import STAGES, STEMS, one_of_each
 
 from archsearch.architecture import Architecture, Image
 from archsearch.export.formats import Subject
@@ -76,6 +79,35 @@ NETWORKS = {
     "relu stem": network("relu", ConvStem(channels=8, kernel=5), ConvStage(channels=8, depth=1)),
 }
 IN_EVERY_FORM = list(NETWORKS)[:4]
+
+
+def with_options(part):
+    """The part, and one more for each other value of its options."""
+    yield part
+    for name, field in type(part).model_fields.items():
+        values = (False, True) if field.annotation is bool else get_args(field.annotation)
+        is_option = field.annotation is bool or get_origin(field.annotation) is Literal
+        yield from (
+            part.model_copy(update={name: value})
+            for value in values
+            if is_option and value != getattr(part, name)
+        )
+
+
+def add_kind(title, networks):
+    """A kind that none of the networks above holds: as it is in every form, its options in the quick ones."""
+    for number, one in enumerate(networks):
+        NETWORKS[f"{title} {number}"] = one.model_copy(update={"name": f"{one.name}-{number}"})
+    IN_EVERY_FORM.append(f"{title} 0")
+
+
+HELD = {type(part) for one in tuple(NETWORKS.values()) for _, part in one.parts}
+for kind, stem in one_of_each(STEMS).items():
+    if type(stem) not in HELD:
+        add_kind(f"{kind} stem", [network(kind, one, STAGES["bottleneck"]) for one in with_options(stem)])
+for kind, stage in one_of_each(STAGES).items():
+    if type(stage) not in HELD:
+        add_kind(f"{kind} stage", [network(kind, STEMS["point"], one) for one in with_options(stage)])
 
 
 def awake(architecture, seed=0):

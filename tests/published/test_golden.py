@@ -149,7 +149,7 @@ def test_the_attention_is_the_layer_of_botnets_authors(in_float64):
     stage = MHSAStage(channels=32, depth=1, heads=4, expansion=1, rel_scale="both")
     qkv = as_qkv(tensors, "", in_channels=16)
     attention = load(
-        MapAttention(stage, height=6, width=4),
+        MapAttention(stage.branch(), height=6, width=4),
         {
             "qkv.weight": torch.cat([qkv, torch.ones_like(qkv)], dim=1),
             "position.rows": tensors["relative.r_height"],

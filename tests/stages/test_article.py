@@ -60,7 +60,9 @@ def mhsa_listing(listed, x):
 def article(**fields):
     """Our module in the settings of the listing."""
     fields = {"position": "article", "heads": 1, "qkv_bias": True, **fields}
-    return MapAttention(MHSAStage(channels=CHANNELS, depth=1, expansion=1, **fields), HEIGHT, WIDTH).double()
+    return MapAttention(
+        MHSAStage(channels=CHANNELS, depth=1, expansion=1, **fields).branch(), HEIGHT, WIDTH
+    ).double()
 
 
 def with_projections(module, listed):
@@ -96,7 +98,7 @@ def test_the_article_s_attention_has_the_weights_of_its_listing():
 def test_the_tables_at_14x14_hold_14336_numbers_where_the_paper_s_hold_6912():
     def tables(**fields):
         stage = MHSAStage(channels=2048, depth=1, **fields)
-        return sum(p.numel() for p in MapAttention(stage, 14, 14).position.parameters())
+        return sum(p.numel() for p in MapAttention(stage.branch(), 14, 14).position.parameters())
 
     assert tables(position="article", heads=1) == 512 * (14 + 14) == 14_336
     assert tables() == 2 * (2 * 14 - 1) * 128 == 6_912
@@ -105,7 +107,7 @@ def test_the_tables_at_14x14_hold_14336_numbers_where_the_paper_s_hold_6912():
 def test_the_tables_are_drawn_with_deviation_one_and_the_paper_s_with_that_of_the_head_width():
     def deviation(**fields):
         stage = MHSAStage(channels=1024, depth=1, heads=4, **fields)
-        position = MapAttention(stage, 24, 24).position
+        position = MapAttention(stage.branch(), 24, 24).position
         return torch.cat([position.rows.flatten(), position.columns.flatten()]).std().item()
 
     # 2 x 24 x 256 and 2 x 47 x 64 draws: known to about 1 %.

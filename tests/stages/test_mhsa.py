@@ -21,7 +21,7 @@ def _seeded():
 
 def attention(position, **fields):
     stage = MHSAStage(channels=GRID.channels, depth=1, heads=HEADS, expansion=1, position=position, **fields)
-    return MapAttention(stage, HEIGHT, WIDTH).double()
+    return MapAttention(stage.branch(), HEIGHT, WIDTH).double()
 
 
 def a_map():

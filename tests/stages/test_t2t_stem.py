@@ -105,7 +105,10 @@ def test_a_performer_is_its_kernel_token_by_token():
 )
 def test_a_token_layer_keeps_its_value_and_not_its_input(attention, formula):
     stem = T2TStem(channels=8, token_channels=WIDTH, attention=attention, features=FEATURES)
-    layer, x = randomised(TokenLayer(stem, WINDOW_WIDTH)), some_tokens()
+    layer, x = (
+        randomised(TokenLayer(WINDOW_WIDTH, WIDTH, stem.attention, stem.features, stem.norm_eps)),
+        some_tokens(),
+    )
 
     found = layer(x)
 
