@@ -59,19 +59,19 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
 
     Raises:
         DataError: there are no images, or others than the network takes.
+        TypeError: the modules mix otherwise than their parts promise, or in a way that nobody described.
     """
-    found = [site for site in mixer_sites(network) if site.operator.attention is not None]
+    found = [(site, site.attention) for site in mixer_sites(network) if site.attention is not None]
     summed: list[Tensor] = [torch.zeros(()) for _ in found]
     for part in some_at_once(network, images):
         with evaluation_mode(network), torch.no_grad():
-            attentions = [site.operator.attention for site in found if site.operator.attention is not None]
-            arriving = arrivals(network, part, attentions)
-            for index, attention in enumerate(attentions):
-                distances = pixel_distances(found[index], network.architecture.image.shape)
+            arriving = arrivals(network, part, [attention for _, attention in found])
+            for index, (site, attention) in enumerate(found):
+                distances = pixel_distances(site, network.architecture.image.shape)
                 summed[index] = summed[index] + head_distances(attention, arriving[attention], distances)
     layers = tuple(
         layer(site, total / len(images), network.architecture.image.shape)
-        for site, total in zip(found, summed, strict=True)
+        for (site, _), total in zip(found, summed, strict=True)
     )
     return (
         AttentionDistance(mean([one.pixels for one in layers]), mean([one.share for one in layers]), layers)
@@ -105,14 +105,18 @@ def pixel_distances(site: MixerSite, image: FeatureShape) -> Tensor:
 
 def head_distances(attention: SpatialMixer, x: Tensor, distances: Tensor) -> Tensor:
     """Mean distance of each head, summed over the images of ``x``: float64 ``(heads,)``."""
-    heads = int(getattr(attention, "heads", 1))
+    heads = int(getattr(attention, "heads", 1))  # only to bound the memory
     at_once = max(1, WEIGHTS // (heads * distances.numel()))
-    summed = torch.zeros(heads, dtype=torch.float64)
+    summed = torch.zeros((), dtype=torch.float64)
     for part in torch.split(x, at_once):
         given = attention.attention_weights(part)
-        if given is None:
-            raise TypeError(f"the weights of a {type(attention).__name__} are not known")
+        if given is None or given.ndim != 4 or min(given.shape[2:]) < len(distances):
+            what = "no weights" if given is None else f"weights {tuple(given.shape)}"
+            raise TypeError(
+                f"a {type(attention).__name__} gives {what}; its attention_weights must return (B, heads, N, N) "
+                f"with N at least the {len(distances)} places of its map"
+            )
         weights = given[..., -len(distances) :, -len(distances) :]
         looked = (weights * distances.to(weights)).sum(dim=-1) / weights.sum(dim=-1)
-        summed += looked.mean(dim=-1).sum(dim=0).cpu().double()
+        summed = summed + looked.mean(dim=-1).sum(dim=0).cpu().double()
     return summed

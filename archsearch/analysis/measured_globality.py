@@ -1,4 +1,4 @@
-"""Realised globality: how far the mixers of a trained network reach on images, by the structure's own formula.
+"""Measured globality: how far the mixers of a trained network reach on images, by the structure's own formula.
 
 ``counting.globality`` takes every window, and every attention, as uniform. Here the influence is measured:
 ``K(u, v) = |dB(x)_u / dx_v|`` (Frobenius, over channels) of what a mixer adds to its map, its residual branch B, on
@@ -21,18 +21,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from archsearch.analysis.mixer_sites import (
-    MixerSite,
-    Operator,
-    Sum,
-    arrivals,
-    evaluation_mode,
-    mixer_sites,
-    some_at_once,
-)
+from archsearch.analysis.mixer_sites import MixerSite, arrivals, evaluation_mode, mixer_sites, some_at_once
 from archsearch.architecture import Network
 from archsearch.counting.globality import mean_distances, reach
 from archsearch.stages import Mixer
+from archsearch.stages.mixer_paths import ResidualSum
 
 
 @dataclass(frozen=True)
@@ -43,20 +36,20 @@ class MeasuredMixer:
         place: of its part in the file: ``stem``, ``stages.0``.
         kernel: the side of its window; None reaches everywhere.
         structural: its reach in ``counting.globality``, in [0, 1].
-        realised: the same of what was measured; 0 where nothing reaches anything.
+        measured: the same of what its weights do; 0 where nothing reaches anything.
         weight: mean share of the sum it is a part of, in [0, 1]; 1 where there is no shortcut.
     """
 
     place: str
     kernel: int | None
     structural: float
-    realised: float
+    measured: float
     weight: float
 
 
 @dataclass(frozen=True)
 class MeasuredGlobality:
-    """The mean of what ``mixers`` realise by their weights, in [0, 1], 0 for none; they are in the network's order."""
+    """The mean of the measured reach of ``mixers`` by their weights, in [0, 1], 0 for none; in the network's order."""
 
     mean: float
     mixers: tuple[MeasuredMixer, ...]
@@ -99,64 +92,65 @@ def measured_globality(
 
     Raises:
         DataError: there are no images, or others than the network takes.
+        TypeError: the modules mix otherwise than their parts promise, or in a way that nobody described.
     """
     found = mixer_sites(network)
     sampling = Sampling(positions, probes, torch.Generator().manual_seed(seed))
     totals = torch.zeros(len(found), 2, dtype=torch.float64)
     for part in some_at_once(network, images):
-        totals += measured(network, part, found, sampling)
+        totals += measure_sites(network, part, found, sampling)
     mixers = [
-        MeasuredMixer(site.place, site.mixer.window, reach(site.mixer), min(1.0, realised), weight)
-        for site, (realised, weight) in zip(found, (totals / len(images)).tolist(), strict=True)
+        MeasuredMixer(site.place, site.mixer.window, reach(site.mixer), min(1.0, measured), weight)
+        for site, (measured, weight) in zip(found, (totals / len(images)).tolist(), strict=True)
     ]
     return MeasuredGlobality(weighted_mean(mixers), tuple(mixers))
 
 
 def weighted_mean(mixers: list[MeasuredMixer]) -> float:
-    """Mean realised reach by weight; 0 where nothing has any."""
+    """Mean measured reach by weight; 0 where nothing has any."""
     total = math.fsum(mixer.weight for mixer in mixers)
-    return math.fsum(mixer.weight * mixer.realised for mixer in mixers) / total if total else 0.0
+    return math.fsum(mixer.weight * mixer.measured for mixer in mixers) / total if total else 0.0
 
 
-def measured(network: Network, images: Tensor, found: list[MixerSite], sampling: Sampling) -> Tensor:
+def measure_sites(network: Network, images: Tensor, found: list[MixerSite], sampling: Sampling) -> Tensor:
     """Reach and share of each site, summed over the images: float64 ``(sites, 2)``."""
+    entered = [site.path.entered for site in found]
+    entered += [site.path.total.entered for site in found if site.path.total is not None]
     with evaluation_mode(network):
-        operators = [site.operator for site in found]
-        sums = [operator.total for operator in operators if operator.total is not None]
-        entered = [operator.entered for operator in operators] + [total.entered for total in sums]
         arriving = arrivals(network, images, entered)
         rows = []
         for site in found:
-            reached = reaches(site.operator, site.mixer, arriving[site.operator.entered], sampling)
-            total = site.operator.total
+            reached = reaches(site, arriving[site.path.entered], sampling)
+            total = site.path.total
             share = shares(total, arriving[total.entered]) if total is not None else torch.ones(len(images))
             rows.append([float(reached.sum()), float(share.sum())])
     return torch.tensor(rows, dtype=torch.float64).reshape(-1, 2)
 
 
 @torch.no_grad()
-def shares(total: Sum, x: Tensor) -> Tensor:
+def shares(total: ResidualSum, x: Tensor) -> Tensor:
     """``|mixed| / (|kept| + |mixed|)`` of each image ``(B,)``; 0 where there is neither."""
     mixed, kept = (part(x).flatten(1).norm(dim=1) for part in (total.mixed, total.kept))
     share: Tensor = mixed / (mixed + kept)
     return share.nan_to_num(0.0)
 
 
-def reaches(operator: Operator, mixer: Mixer, arriving: Tensor, sampling: Sampling) -> Tensor:
-    """Reach of an operator on each image, float64 ``(B,)``; 0 where nothing reaches the places that were asked."""
+def reaches(site: MixerSite, arriving: Tensor, sampling: Sampling) -> Tensor:
+    """Reach of a mixer on each image, float64 ``(B,)``; 0 where nothing reaches the places that were asked."""
+    mixer, axes = site.mixer, site.axes
     summed = torch.zeros(2, len(arriving), dtype=torch.float64)
     if mixer.height == mixer.width == 1:
         return summed[0]
     x = arriving.detach().requires_grad_()
     with torch.enable_grad():
-        out = operator.run(x)
+        out = site.run(x)
     height, width = out.shape[2:]
     for stratum in strata(height, width, sampling.positions):
         rows, columns = stratum.draw(len(arriving), sampling.generator)
         norms = influence(out, x, rows, columns, sampling)[:, -mixer.height * mixer.width :]
         origins = (
-            (operator.window.stride * places + operator.window.offset).clamp(0, size - 1)
-            for places, size in ((rows, mixer.height), (columns, mixer.width))
+            (axis.stride * places + axis.offset).clamp(0, size - 1)
+            for axis, places, size in zip(axes, (rows, columns), (mixer.height, mixer.width), strict=True)
         )
         ratio = relative_distance(norms.cpu().double(), mixer, *origins)
         area = stratum.height * stratum.width

@@ -1,6 +1,7 @@
 """Spatial mixers: the modules that carry information from place to place, and what is said of each."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -29,17 +30,20 @@ class Mixer:
 class SpatialMixer(nn.Module):
     """The base of every module that mixes places, but for ``nn.Conv2d``, which is recognised as it is.
 
-    ``window`` is the side of what a place sees: 1 for nothing but itself, None for everything. An attention
-    implements ``attention_weights``.
+    ``window`` is the side of what a place sees: 1 for nothing but itself, None for everything. A window that moves in
+    steps has a ``stride``, and a ``padding`` unless it stands about its place. An attention implements
+    ``attention_weights``.
     """
 
     window: int | None = None
+    stride: int = 1
+    padding: int | None = None
 
     def attention_weights(self, x: Tensor) -> Tensor | None:
         """The weights it gives to what arrives: ``(B, heads, N, N)``, rows adding up to 1; None if it has none."""
 
 
-def is_attention(module: nn.Module) -> bool:
+def is_attention(module: nn.Module) -> TypeGuard[SpatialMixer]:
     """Whether a module is an attention: a mixer with weights."""
     return (
         isinstance(module, SpatialMixer)

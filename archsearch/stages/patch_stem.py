@@ -3,6 +3,8 @@
 Source: ViT, Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929, section 3.1.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import Channels, Kernel, ModuleCall, Part, kernel_problems, strided
+from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths
 from archsearch.stages.mixers import Mixer
 
 
@@ -64,3 +67,10 @@ class PatchEmbedding(nn.Module):
         filled = F.pad(images, self.padding) if any(self.padding) else images
         out: Tensor = self.project(filled)
         return out
+
+
+@find_mixer_paths.register
+def paths_in_patch_embedding(module: PatchEmbedding) -> Iterator[MixerPath]:
+    """The projection, from the map that is not yet filled up."""
+    for path in find_mixer_paths(module.project):
+        yield replace(path, entered=module, run=module)

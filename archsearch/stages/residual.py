@@ -6,7 +6,7 @@ shortcut is ResNet-D's, He et al. 2019, https://arxiv.org/abs/1812.01187, sectio
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from archsearch.shapes import FeatureShape
 from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, ModuleCall, Part, Stride, strided
+from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths, paths_in_sum
 from archsearch.stages.mixers import Mixer
 
 Activation = Literal["relu", "silu", "gelu"]
@@ -148,6 +149,13 @@ class Residual(nn.Module):
         """Keep ``x`` beside what the branch makes of it."""
         out: Tensor = self.activation(self.branch(x) + self.shortcut(x))
         return out
+
+
+@find_mixer_paths.register
+def paths_in_residual(block: Residual) -> Iterator[MixerPath]:
+    """The mixers of the shortcut, then those of the branch."""
+    yield from paths_in_sum(block, mixed=block.shortcut, kept=block.branch)
+    yield from paths_in_sum(block, mixed=block.branch, kept=block.shortcut)
 
 
 def conv(

@@ -5,8 +5,10 @@ its code adds to the paper: the token layer keeps its value, not its input, as t
 by the width that arrives. Performer: Choromanski et al. 2021, https://arxiv.org/abs/2009.14794, section 2.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,7 @@ from archsearch.stages.base import (
     attention_problems,
     split_problems,
 )
+from archsearch.stages.mixer_paths import MixerPath, ResidualSum, find_mixer_paths
 from archsearch.stages.mixers import Mixer, SpatialMixer, softmax_weights
 from archsearch.stages.tokens import MLP, ProjectedSplit, SoftSplit, fold, linear
 
@@ -172,6 +175,43 @@ class TokenLayer(nn.Module):
         tokens = value + self.project(mixed)
         out: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
         return out
+
+
+@find_mixer_paths.register
+def paths_in_token_layer(layer: TokenLayer) -> Iterator[MixerPath]:
+    """Its mixed values, projected, beside the values as they are."""
+
+    def mixed(tokens: Tensor) -> Tensor:
+        out: Tensor = layer.project(layer.mixer(layer.norm(tokens))[1])
+        return out
+
+    total = ResidualSum(layer, mixed, partial(values, layer))
+    yield MixerPath(layer.mixer, layer, mixed, (layer.mixer,), total)
+
+
+@find_mixer_paths.register
+def paths_in_tokens_to_token(module: TokensToToken) -> Iterator[MixerPath]:
+    """Split, token layer, split, ..., split.
+
+    A split alone copies its window. What it makes of it is read at the values of the token layer behind it, which
+    are that layer's shortcut; the last split has a projection of its own.
+    """
+    for split, layer in zip(module.splits, module.layers, strict=True):
+        for path in find_mixer_paths(split):
+            yield replace(path, run=partial(split_values, split, layer))
+        yield from find_mixer_paths(layer)
+    yield from find_mixer_paths(module.split)
+
+
+def values(layer: Any, tokens: Tensor) -> Tensor:
+    """What a token layer keeps of its tokens: ``(B, N, window_width)`` to ``(B, N, token_channels)``."""
+    value: Tensor = layer.mixer(layer.norm(tokens))[0]
+    return value
+
+
+def split_values(split: nn.Module, layer: Any, x: Tensor) -> Tensor:
+    """What a token layer keeps of a map that is split before it: ``(B, C, H, W)`` to ``(B, N, token_channels)``."""
+    return values(layer, split(x))
 
 
 class SoftmaxMixer(SpatialMixer):

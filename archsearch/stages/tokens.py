@@ -5,6 +5,7 @@ al. 2021, https://arxiv.org/abs/2101.11986, section 3.1; positions of Vaswani et
 https://arxiv.org/abs/1706.03762, section 3.5.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archsearch.shapes import FeatureShape, split_padding
+from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths, paths_in_sum
 from archsearch.stages.mixers import SpatialMixer, softmax_weights
 
 
@@ -83,6 +85,13 @@ class TransformerBlock(nn.Module):
         return out
 
 
+@find_mixer_paths.register
+def paths_in_transformer_block(block: TransformerBlock) -> Iterator[MixerPath]:
+    """The attention with the norm before it, beside the tokens as they are."""
+    mixed = nn.Sequential(block.attention_norm, block.attention)
+    yield from paths_in_sum(block, mixed=mixed, kept=nn.Identity())
+
+
 class SoftSplit(SpatialMixer):
     """Overlapping windows, unfolded: ``(B, C, H, W)`` to tokens ``(B, H' * W', C * kernel^2)``.
 
@@ -91,8 +100,8 @@ class SoftSplit(SpatialMixer):
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
-        self.window = kernel
-        self.unfold = nn.Unfold(kernel, stride=stride, padding=split_padding(kernel, stride))
+        self.window, self.stride, self.padding = kernel, stride, split_padding(kernel, stride)
+        self.unfold = nn.Unfold(kernel, stride=stride, padding=self.padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """One token for each window."""
@@ -105,7 +114,7 @@ class ProjectedSplit(SpatialMixer, nn.Sequential):
 
     def __init__(self, in_channels: int, kernel: int, stride: int, width: int) -> None:
         super().__init__(SoftSplit(kernel, stride), linear(in_channels * kernel**2, width))
-        self.window = kernel
+        self.window, self.stride, self.padding = kernel, stride, split_padding(kernel, stride)
 
 
 def fold(tokens: Tensor, grid: FeatureShape) -> Tensor:

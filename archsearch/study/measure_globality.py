@@ -145,7 +145,7 @@ def mean_mixers(networks: list[MeasuredGlobality]) -> list[dict[str, Any]]:
         {
             "place": same[0].place,
             "structural": same[0].structural,
-            "realised": math.fsum(mixer.realised for mixer in same) / len(same),
+            "realised": math.fsum(mixer.measured for mixer in same) / len(same),
             "weight": math.fsum(mixer.weight for mixer in same) / len(same),
         }
         for same in zip(*(network.mixers for network in networks), strict=True)

@@ -27,7 +27,7 @@ every = pytest.mark.parametrize("parts", every_part().values(), ids=every_part()
 
 
 def attentions(network):
-    return [site for site in mixer_sites(network) if site.operator.attention is not None]
+    return [site for site in mixer_sites(network) if site.attention is not None]
 
 
 @every
@@ -42,7 +42,7 @@ def test_the_weights_are_those_that_the_network_mixes_its_values_by(parts, monke
         return mixed[-1][1]
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", overheard)
-    found = [site.operator.attention for site in attentions(network)]
+    found = [site.attention for site in attentions(network)]
     arriving = arrivals(network, pixels, found)
 
     softmax = [attention for attention in found if type(attention).__name__ != "PerformerMixer"]
@@ -55,7 +55,7 @@ def test_the_weights_are_those_that_the_network_mixes_its_values_by(parts, monke
 def test_a_performers_weights_are_those_of_its_kernel():
     network = awake(STEMS["t2t performer"])
     (site,) = attentions(network)
-    performer = site.operator.attention
+    performer = site.attention
     tokens = arrivals(network, images(network), [performer])[performer]
 
     value, mixed = performer(tokens)
@@ -148,5 +148,5 @@ def test_images_that_are_weighed_one_by_one_come_to_the_same(monkeypatch):
 
 
 def test_an_attention_that_nobody_described_is_refused():
-    with pytest.raises(TypeError, match="the weights of a SpatialMixer are not known"):
+    with pytest.raises(TypeError, match="a SpatialMixer gives no weights; its attention_weights must return"):
         head_distances(SpatialMixer(), torch.zeros(1, 1, 1), torch.zeros(1, 1))

@@ -1,4 +1,4 @@
-"""Realised reach: the structure's own where weights are uniform, the exact Jacobian's where they are not."""
+"""Measured reach: the structure's own where weights are uniform, the exact Jacobian's where they are not."""
 
 import pytest
 import torch
@@ -28,9 +28,10 @@ from archsearch.analysis.measured_globality import (
     relative_distance,
     strata,
 )
-from archsearch.analysis.mixer_sites import Operator, arrivals, mixer_sites, window_of
+from archsearch.analysis.mixer_sites import MixerSite, arrivals, mixer_sites
 from archsearch.counting import reach
 from archsearch.stages import ConvStage, ConvStem, Mixer, PatchStem, TokenTransformerStage
+from archsearch.stages.mixer_paths import MixerPath
 from archsearch.stages.residual import conv
 from archsearch.stages.tokens import ProjectedSplit
 
@@ -51,10 +52,8 @@ def ones(module):
 def reach_of(module, height, width, kernel, count=1, positions=ALL):
     """Of a module on a map of one channel, at all places."""
     x = torch.randn(count, 1, height, width)
-    operator = Operator(
-        module, module, window_of(*module) if isinstance(module, nn.Sequential) else window_of(module)
-    )
-    return float(reaches(operator, Mixer(height, width, kernel), x, sampling(positions)).mean())
+    site = MixerSite("stem", Mixer(height, width, kernel), MixerPath(module, module, module, (module,)))
+    return float(reaches(site, x, sampling(positions)).mean())
 
 
 # --- exactly what the structure says ---------------------------------------------------------------
@@ -112,7 +111,7 @@ def test_attention_without_queries_and_keys_reaches_everything(stage):
 
     attentions = [mixer for mixer in found.mixers if mixer.kernel is None]
     assert attentions
-    assert all(mixer.realised > 0.96 for mixer in attentions)
+    assert all(mixer.measured > 0.96 for mixer in attentions)
 
 
 def test_an_attention_that_looks_at_itself_alone_reaches_little():
@@ -124,7 +123,7 @@ def test_an_attention_that_looks_at_itself_alone_reaches_little():
     reached = measured_globality(network, images(network)).mixers[0]
 
     assert reached.structural == 1
-    assert reached.realised < 0.1
+    assert reached.measured < 0.1
 
 
 # --- weights ---------------------------------------------------------------------------------------
@@ -141,7 +140,7 @@ def test_a_branch_that_is_zero_counts_nothing_and_reaches_nothing():
     nn.init.zeros_(network.stages[0][0].branch[-1].weight)
     found = measured_globality(network, images(network))
 
-    assert [(mixer.weight, mixer.realised) for mixer in found.mixers] == [(0, 0)]
+    assert [(mixer.weight, mixer.measured) for mixer in found.mixers] == [(0, 0)]
     assert found.mean == 0
 
 
@@ -161,7 +160,7 @@ def test_a_branch_counts_by_its_share_of_the_sum():
 def test_a_shortcut_that_mixes_and_its_branch_share_the_sum():
     network = awake(POINT, STAGES["1x1, mixing shortcut"])
     (shortcut,) = measured_globality(network, images(network)).mixers
-    total = mixer_sites(network)[0].operator.total
+    total = mixer_sites(network)[0].path.total
 
     x = arrivals(network, images(network), [total.entered])[total.entered]
     norms = [part(x).detach().flatten(1).norm(dim=1) for part in (total.mixed, total.kept)]
@@ -173,11 +172,11 @@ def test_the_mean_is_that_of_the_mixers_by_their_weights():
     found = measured_globality(network, images(network))
 
     total = sum(mixer.weight for mixer in found.mixers)
-    assert found.mean == pytest.approx(sum(m.weight * m.realised for m in found.mixers) / total)
+    assert found.mean == pytest.approx(sum(m.weight * m.measured for m in found.mixers) / total)
     assert 0 < found.mixers[1].weight < 1
 
 
-def test_a_network_that_mixes_nothing_realises_nothing():
+def test_a_network_that_mixes_nothing_reaches_nothing():
     network = awake()
     found = measured_globality(network, images(network))
 
@@ -187,7 +186,7 @@ def test_a_network_that_mixes_nothing_realises_nothing():
 def test_on_a_single_place_there_is_nowhere_to_go():
     network = awake(PatchStem(channels=8, size=4), ATTENTION, height=4, width=4)
 
-    assert measured_globality(network, images(network)).mixers[1].realised == 0
+    assert measured_globality(network, images(network)).mixers[1].measured == 0
 
 
 # --- against the exact Jacobian --------------------------------------------------------------------
@@ -197,7 +196,7 @@ def exact(site, x):
     """Mean reach over the images, from the whole Jacobian at every place."""
     found = []
     for image in x:
-        whole = jacobian(lambda one: site.operator.run(one[None])[0], image)
+        whole = jacobian(lambda one: site.run(one[None])[0], image)
         norms = whole.square().sum(dim=(0, 3 if x.ndim == 4 else 4)).sqrt().flatten(2)
         height, width = norms.shape[:2]
         rows, columns = (
@@ -215,10 +214,10 @@ def exact(site, x):
 def test_one_random_sign_a_place_estimates_the_exact_jacobian(stage):
     network = awake(POINT, stage, height=5, width=4)
     (site,) = mixer_sites(network)
-    x = arrivals(network, images(network, 4), [site.operator.entered])[site.operator.entered]
+    x = arrivals(network, images(network, 4), [site.path.entered])[site.path.entered]
 
-    rough = float(reaches(site.operator, site.mixer, x, sampling(probes=1)).mean())
-    fine = float(reaches(site.operator, site.mixer, x, sampling(probes=16)).mean())
+    rough = float(reaches(site, x, sampling(probes=1)).mean())
+    fine = float(reaches(site, x, sampling(probes=16)).mean())
 
     assert rough == pytest.approx(exact(site, x), abs=0.02)
     assert fine == pytest.approx(exact(site, x), abs=0.006)
@@ -248,16 +247,16 @@ def test_every_kind_has_a_reach_and_a_weight_for_each_of_its_mixers(parts, size)
 
     structure = [(place, mixer.window, reach(mixer)) for place, mixer in network.architecture.mixers()]
     assert [(mixer.place, mixer.kernel, mixer.structural) for mixer in found.mixers] == structure
-    assert all(0 < mixer.realised <= 1 and 0 < mixer.weight <= 1 for mixer in found.mixers)
+    assert all(0 < mixer.measured <= 1 and 0 < mixer.weight <= 1 for mixer in found.mixers)
     assert 0 <= found.mean <= 1
 
 
-def test_a_fresh_convolution_realises_about_what_its_structure_says():
+def test_a_fresh_convolution_reaches_about_as_far_as_its_structure_says():
     network = awake(STEMS["deep conv"], STAGES["basic"], TokenTransformerStage(channels=8, depth=1))
 
     for mixer in measured_globality(network, images(network, 16)).mixers:
         if mixer.kernel is not None:
-            assert mixer.realised == pytest.approx(mixer.structural, rel=0.15)
+            assert mixer.measured == pytest.approx(mixer.structural, rel=0.15)
 
 
 def test_the_same_seed_asks_the_same_places():

@@ -7,13 +7,11 @@ from torch import nn
 
 from archsearch.analysis.mixer_sites import (
     PIXELS,
-    Window,
     arrivals,
+    axis_behind,
     evaluation_mode,
     mixer_sites,
-    operators,
     some_at_once,
-    window_of,
 )
 from archsearch.errors import DataError
 from archsearch.stages import STAGE_KINDS, STEM_KINDS
@@ -40,28 +38,29 @@ def test_there_is_a_site_for_each_mixer_of_the_structure_in_its_order(parts):
 def test_what_arrives_at_a_site_is_the_map_of_its_mixer_and_each_place_behind_it_looks_into_it(parts, size):
     network = awake(*parts, height=size[0], width=size[1])
     found = mixer_sites(network)
-    arriving = arrivals(network, images(network, 2), [site.operator.entered for site in found])
+    arriving = arrivals(network, images(network, 2), [site.path.entered for site in found])
 
     for site in found:
-        x, places = arriving[site.operator.entered], site.mixer.height * site.mixer.width
+        x, places = arriving[site.path.entered], site.mixer.height * site.mixer.width
         assert x.shape[2:] == (site.mixer.height, site.mixer.width) if x.ndim == 4 else x.shape[1] >= places
-        out = site.operator.run(x)
+        out = site.run(x)
         assert out.ndim == 4
-        for length, across in zip(out.shape[2:], (site.mixer.height, site.mixer.width), strict=True):
-            last = site.operator.window.stride * (length - 1) + site.operator.window.offset
-            assert abs(last - (across - 1)) < max(site.operator.window.stride, site.mixer.window or 1)
+        sizes = (site.mixer.height, site.mixer.width)
+        for length, across, axis in zip(out.shape[2:], sizes, site.axes, strict=True):
+            last = axis.stride * (length - 1) + axis.offset
+            assert abs(last - (across - 1)) < max(axis.stride, site.mixer.window or 1)
 
 
 @every
 def test_only_what_has_queries_and_keys_is_an_attention(parts):
     found = mixer_sites(awake(*parts))
 
-    assert all((site.operator.attention is not None) == site.mixer.attention for site in found)
+    assert all((site.attention is not None) == site.mixer.attention for site in found)
 
 
 def test_both_parts_of_a_residual_sum_add_up_to_it():
     network = awake(STEMS["point"], STAGES["mhsa, mixing shortcut"])
-    shortcut, branch, _ = (site.operator.total for site in mixer_sites(network))
+    shortcut, branch, _ = (site.path.total for site in mixer_sites(network))
     x = arrivals(network, images(network), [branch.entered])[branch.entered]
 
     assert torch.equal(branch.entered(x), (branch.mixed(x) + branch.kept(x)).relu())
@@ -71,7 +70,7 @@ def test_both_parts_of_a_residual_sum_add_up_to_it():
 def test_a_token_layer_is_the_sum_of_its_values_and_what_it_mixes():
     network = awake(STEMS["t2t softmax"])
     layer = network.stem.layers[0]
-    total = next(site.operator.total for site in mixer_sites(network) if site.operator.entered is layer)
+    total = next(site.path.total for site in mixer_sites(network) if site.path.entered is layer)
     tokens = arrivals(network, images(network), [layer])[layer]
 
     added = total.mixed(tokens) + total.kept(tokens)
@@ -80,7 +79,7 @@ def test_a_token_layer_is_the_sum_of_its_values_and_what_it_mixes():
 
 def test_the_two_convolutions_of_a_basic_block_are_judged_one_by_one_and_make_up_its_branch():
     network = awake(STEMS["point"], STAGES["basic"])
-    first, second = (site.operator for site in mixer_sites(network)[:2])
+    first, second = (site.path for site in mixer_sites(network)[:2])
     x = arrivals(network, images(network), [first.entered])[first.entered]
 
     assert torch.equal(second.run(first.run(x)), network.stages[0][0].branch(x))
@@ -88,26 +87,21 @@ def test_the_two_convolutions_of_a_basic_block_are_judged_one_by_one_and_make_up
 
 
 @pytest.mark.parametrize(
-    ("chain", "window"),
+    ("chain", "stride", "offset"),
     [
-        ([conv(1, 1, 3)], Window(1, 0)),
-        ([conv(1, 1, 7, 2)], Window(2, 0)),
-        ([conv(1, 1, 3, 2), nn.ReLU(), conv(1, 1, 3, 2)], Window(4, 0)),
-        (average_pool(2), Window(2, 0)),
-        (average_pool(3), Window(3, 1)),
-        ([*average_pool(3), *average_pool(3)], Window(9, 4)),
-        ([SoftSplit(7, 4)], Window(4, 1)),
-        ([SoftSplit(4, 2)], Window(2, 0)),
-        ([nn.Conv2d(1, 1, 4, 4)], Window(4, 1)),
+        ([conv(1, 1, 3)], 1, 0),
+        ([conv(1, 1, 7, 2)], 2, 0),
+        ([conv(1, 1, 3, 2), nn.ReLU(), conv(1, 1, 3, 2)], 4, 0),
+        (average_pool(2), 2, 0),
+        (average_pool(3), 3, 1),
+        ([*average_pool(3), *average_pool(3)], 9, 4),
+        ([SoftSplit(7, 4)], 4, 1),
+        ([SoftSplit(4, 2)], 2, 0),
+        ([nn.Conv2d(1, 1, 4, 4)], 4, 1),
     ],
 )
-def test_a_place_behind_a_window_stands_at_its_middle(chain, window):
-    assert window_of(*chain) == window
-
-
-def test_a_module_that_nobody_described_is_refused():
-    with pytest.raises(TypeError, match="no mixers are known of a Bilinear"):
-        list(operators(nn.Bilinear(1, 1, 1)))
+def test_a_place_behind_a_window_stands_at_its_middle(chain, stride, offset):
+    assert axis_behind(chain, 32, 0)[2:] == (stride, offset)
 
 
 def test_the_mode_and_the_hooks_of_a_network_are_afterwards_as_before():
