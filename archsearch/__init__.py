@@ -8,6 +8,7 @@ The rooms, each of which imports only rooms above it:
     objectives     the one table of what can be optimised: unit, direction, counted or measured
     families       how the families of networks are called, from local to global
     files          atomic writes, locks on files, faults of a disk
+    cuda_graph     work on a GPU as one graph that is replayed
     stats/         Pareto front, hypervolume, rank correlation, intervals, cells of the map
     stages/        what can be built: one file for each kind of stem and stage, description and module
     architecture   a frozen description of one network, its identity, and the network it builds
@@ -55,8 +56,8 @@ __version__ = version("archsearch")
 # Names are imported when they are first used: the command line answers --help without torch.
 _HOMES = {
     "Architecture": "architecture",
-    "Callback": "study.callbacks",
     "ArchsearchError": "errors",
+    "Callback": "study.callbacks",
     "InfeasibleError": "errors",
     "Macs": "counting",
     "Network": "architecture",

@@ -1,6 +1,7 @@
 """A room imports only the rooms before its own; inside a room no module leads back to itself; none needs too many."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,36 +11,8 @@ import pytest
 import archsearch
 
 PACKAGE = Path(archsearch.__file__).parent
-ROOMS = [
-    "errors",
-    "shapes",
-    "formatting",
-    "objectives",
-    "families",
-    "files",
-    "stats",
-    "stages",
-    "architecture",
-    "counting",
-    "trial",
-    "space",
-    "published",
-    "profiling",
-    "data",
-    "proxy",
-    "analysis",
-    "search",
-    "storage",
-    "workers",
-    "study",
-    "results",
-    "export",
-    "plots",
-    "report",
-    "dashboard",
-    "api",
-    "cli",
-]
+# The docstring of the package lists the rooms: ``    stats/         Pareto front, ...``.
+ROOMS = re.findall(r"^ +(\w+)/? {2,}\S", archsearch.__doc__, re.MULTILINE)
 # Modules of this package that one module may import when it is loaded; a command brings many together.
 MOST_IMPORTS = 12
 # These stand beside each other: each can be used without the others.
@@ -85,6 +58,10 @@ def rooms_imported_by(path):
 
 def libraries_imported_by(path):
     return {name.split(".")[0] for name in imports_of(path)}
+
+
+def test_the_docstring_of_the_package_lists_every_room_once():
+    assert sorted(ROOMS) == sorted({room_of(path) for path in MODULES} - {"__init__"})
 
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=inside)
