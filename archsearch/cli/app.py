@@ -55,8 +55,7 @@ def run(
     device: Device = None,
     threads: Annotated[Optional[int], typer.Option(help="CPU threads of an operator.")] = None,  # noqa: UP045
     sampler: Annotated[
-        str | None,
-        typer.Option(help="What proposes candidates: auto, gp, tpe, random, ...; an unknown name lists all."),
+        str | None, typer.Option(help="auto, gp, tpe, nsga2, evolution, macs, map or random.")
     ] = None,
     out: Annotated[Optional[Path], typer.Option(help="Run folder [runs/SPACE/DATA-seedN].")] = None,  # noqa: UP045
     storage: Annotated[

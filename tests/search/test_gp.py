@@ -226,7 +226,8 @@ def test_nothing_that_is_known_or_infeasible_is_offered_and_nothing_twice():
     space = Made(stages, against=lambda point: ["narrow"] if point["stem.channels"] == 8 else [])
     found = history(space, 20)[::2]
     taken = {k.identity for k in found}
-    offers = offered(space, training_rows(found), random.Random(0), taken)
+    rows = training_rows(found)
+    offers = offered(space, rows, rows, random.Random(0))
     identities = [offer.architecture.id for offer in offers]
 
     # 50 of 75 are feasible, and 160 offers find nearly all that are not taken.
@@ -249,7 +250,7 @@ def test_the_elite_is_offered_children():
     for slot, numbers in enumerate(best, start=30):
         told = {f"stages.{n}.channels": number for n, number in enumerate(numbers)}
         found.append(observation_of(wide, slot, proposal_of(wide, FixedTrial(told)), top1=(0.9,)))
-    offers = offered(wide, training_rows(found), random.Random(0), set())
+    offers = offered(wide, [], training_rows(found), random.Random(0))
     alike = [o for o in offers if [o.params[f"stages.{n}.channels"] for n in range(4)].count(0) >= 3]
 
     # Sixteen are the elite, and have 96 children with one, one, two or four changes in six answers.

@@ -20,11 +20,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from archsearch.search.draws import feasible_draws
+from archsearch.search.draws import feasible_draws, keep_feasible
 from archsearch.search.observations import TrainingRow
 from archsearch.search.samplers.evolution import elite, feasible
-from archsearch.search.samplers.sampler import objectives, subsample
-from archsearch.trial import OffspringTrial, Proposal, Searchable, proposal_of, rising
+from archsearch.search.samplers.sampler import child_of, new_points, objectives, subsample
+from archsearch.trial import Proposal, Searchable, rising
 
 Matrix = NDArray[np.float64]
 
@@ -46,9 +46,9 @@ def gp(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
     """
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     told = subsample(rows, BOUND)
-    offers = offered(space, told, generator, {row.observation.identity for row in rows})
+    offers = offered(space, rows, told, generator)
     if not offers:
-        return proposal_of(space, OffspringTrial((told[-1].observation.answers,), generator, mutations=1))
+        return child_of(space, [told[-1].observation.answers], generator)
     coding = Coding.of([row.observation.choices for row in told])
     inside = coding.rows(
         [row.observation.answers for row in told], [row.observation.features for row in told]
@@ -63,18 +63,14 @@ def gp(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
 
 
 def offered(
-    space: Searchable, told: Sequence[TrainingRow], generator: random.Random, taken: set[str]
+    space: Searchable, rows: Sequence[TrainingRow], told: Sequence[TrainingRow], generator: random.Random
 ) -> list[Proposal]:
-    """Feasible points that are not taken: drawn by chance, and children of the best."""
+    """Feasible points that are not among ``rows``: drawn by chance, and children of the best of ``told``."""
     best = [row.observation.answers for row in elite(feasible(told), PARENTS)]
-    offers = {p.architecture.id: p for p in islice(feasible_draws(space, generator), DRAWN)}
-    for _ in range(BORN):
-        couple = tuple(generator.sample(best, min(2, len(best))))
-        child = proposal_of(space, OffspringTrial(couple, generator, mutations=generator.choice(MUTATIONS)))
-        new = child.architecture.id not in taken and child.architecture.id not in offers
-        if new and not space.violations(child.architecture):
-            offers[child.architecture.id] = child
-    return [offer for identity, offer in offers.items() if identity not in taken]
+    couples = (generator.sample(best, min(2, len(best))) for _ in range(BORN))
+    children = (child_of(space, couple, generator, generator.choice(MUTATIONS)) for couple in couples)
+    draws = islice(feasible_draws(space, generator), DRAWN)
+    return new_points(rows, draws, keep_feasible(space, children))
 
 
 @dataclass(frozen=True)
