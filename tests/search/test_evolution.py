@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_search_spaces import Made, observation
 
-from archsearch.search import training_rows
+from archsearch.search.observations import training_rows
 from archsearch.search.samplers import evolution
 from archsearch.search.samplers.evolution import elite, feasible, nsga2, parents, regularized_evolution
 from archsearch.search.samplers.sampler import objectives, subsample

@@ -7,7 +7,8 @@ from fake_search_spaces import Made, history, observation_of, stages
 from trial_frames import trials_of
 
 from archsearch.results.map import map_frame
-from archsearch.search import ProposalSeed, propose, training_rows
+from archsearch.search import ProposalSeed, propose
+from archsearch.search.observations import training_rows
 from archsearch.search.samplers.fill_map import axes, fill_cells, filled_in
 from archsearch.stats.cells import Grid
 from archsearch.trial import FixedTrial, proposal_of

@@ -10,7 +10,7 @@ import pytest
 from fake_search_spaces import Made, among, history, lever_cost, lever_top1, levers, observation_of, stages
 from scipy.stats import norm
 
-from archsearch.search import training_rows
+from archsearch.search.observations import training_rows
 from archsearch.search.samplers.gp import (
     INTEGRATION_POINTS,
     Coding,

@@ -8,8 +8,7 @@ from fake_search_spaces import observation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsearch.search import Reading, training_rows
-from archsearch.search.observations import Line, expected
+from archsearch.search.observations import Line, Reading, expected, training_rows
 
 SHARES = st.floats(0, 1)
 

@@ -25,7 +25,8 @@ from typer.main import get_command
 from archsearch.cli.app import app
 from archsearch.counting import count_macs
 from archsearch.errors import StudyFileError
-from archsearch.search import SAMPLER_NAMES, ProposalSeed, propose, training_rows
+from archsearch.search import SAMPLER_NAMES, ProposalSeed, propose
+from archsearch.search.observations import training_rows
 from archsearch.search.samplers import SAMPLERS
 from archsearch.search.samplers.macs import rank_by_macs
 from archsearch.search.samplers.tpe import as_told
