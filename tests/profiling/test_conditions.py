@@ -74,6 +74,13 @@ def test_what_cannot_be_measured_is_refused_with_what_can(asked, message):
     assert caught.value.exit_code == 2
 
 
+def test_all_that_is_wrong_is_reported_at_once():
+    with pytest.raises(InputError) as caught:
+        conditions_of("cpu", batch_size=0, dtype="int8", mode="cuda_graph")
+
+    assert [line.split(": ")[1] for line in caught.value.lines()] == ["batch_size", "dtype", "mode"]
+
+
 @pytest.mark.parametrize(
     ("stamped", "line"),
     [

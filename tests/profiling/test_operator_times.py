@@ -176,7 +176,7 @@ class Witness(TorchFunctionMode):
 
 
 @pytest.mark.parametrize("space", SMALL, ids=[space.name for space in SMALL])
-def test_the_calls_on_paper_are_those_of_a_real_pass_down_to_their_strides(space):
+def test_the_calls_on_the_meta_device_are_those_of_a_real_pass_down_to_their_strides(space):
     """Which kernel torch takes depends on the order in memory, and that on the parts before."""
     for seed in range(4):
         architecture = space.draw(seed)

@@ -27,7 +27,7 @@ def fill_cells(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Pro
 
     The cells are those of the map that would be shown now (``stats.cells``): globality, and the study's first
     cost over what was trained so far; MACs in a study without costs, as in the map. A cost that has to be
-    measured is predicted (``filled_in``). Where points have no features, one drawn by chance.
+    measured is predicted (``fill_in``). Where points have no features, one drawn by chance.
     """
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     # Children of any candidates, good or bad: a parent is chosen for its place on the map.
@@ -54,10 +54,10 @@ def axes(space: Searchable, pool: Sequence[Proposal], rows: Sequence[TrainingRow
         return features, 10 ** features[:, 0]
     costs = [space.costs(point)[0] for point in drawn]
     costs += [row.observation.costs[0] if row.observation.costs else None for row in rows]
-    return features, 10 ** filled_in(costs, features)
+    return features, 10 ** fill_in(costs, features)
 
 
-def filled_in(costs: Sequence[float | None], features: Array) -> Array:
+def fill_in(costs: Sequence[float | None], features: Array) -> Array:
     """The logarithm of each cost (n,); where it has to be measured first, what the features (n, k) say of it.
 
     By ridge regression over the candidates that were measured. Of 160 networks for CIFAR-10

@@ -28,7 +28,7 @@ from archsearch.trial import Proposal, Searchable, rising
 
 Matrix = NDArray[np.float64]
 
-# Candidates that the model is told at most: fitting takes their cube.
+# Candidates that the model is fitted to at most: fitting takes their cube.
 BOUND = 200
 DRAWN = 64
 BORN = 96
@@ -46,7 +46,7 @@ def gp(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
     """
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     told = subsample(rows, BOUND)
-    offers = offered(space, rows, told, generator)
+    offers = draw_offers(space, rows, told, generator)
     if not offers:
         return child_of(space, [told[-1].observation.answers], generator)
     coding = Coding.of([row.observation.choices for row in told])
@@ -55,14 +55,14 @@ def gp(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
     )
     outside = coding.rows([o.params for o in offers], [space.features(o.architecture) for o in offers])
     values = objectives(told)
-    error, spread = predicted(inside, values[:, 0], outside)
+    error, deviation = predict(inside, values[:, 0], outside)
     costs = costs_of(space, offers, inside, values[:, 1:], outside)
     feasible_ones = np.array([row.feasible for row in told])
-    gains = improvement(error, spread, costs, values[feasible_ones] if feasible_ones.any() else values)
+    gains = improvement(error, deviation, costs, values[feasible_ones] if feasible_ones.any() else values)
     return offers[int(np.argmax(gains))]
 
 
-def offered(
+def draw_offers(
     space: Searchable, rows: Sequence[TrainingRow], told: Sequence[TrainingRow], generator: random.Random
 ) -> list[Proposal]:
     """Feasible points that are not among ``rows``: drawn by chance, and children of the best of ``told``."""
@@ -108,10 +108,10 @@ class Coding:
         return row
 
 
-def predicted(inside: Matrix, values: Matrix, outside: Matrix) -> tuple[Matrix, Matrix]:
+def predict(inside: Matrix, values: Matrix, outside: Matrix) -> tuple[Matrix, Matrix]:
     """Mean and standard deviation at ``outside`` of a process fitted to ``values`` at ``inside``.
 
-    Matern 5/2 over the columns, each scaled to its spread, with one length for all and white noise: the
+    Matern 5/2 over the columns, each scaled to its standard deviation, with one length for all and white noise: the
     readings are noisy, and no replicate says by how much.
     """
     centre, scale = inside.mean(axis=0), inside.std(axis=0)
@@ -134,13 +134,13 @@ def costs_of(
     columns = []
     for index, counted in enumerate(zip(*(space.costs(o.architecture) for o in offers), strict=True)):
         if None in counted:
-            columns.append(predicted(inside, known[:, index], outside)[0])
+            columns.append(predict(inside, known[:, index], outside)[0])
         else:
             columns.append(np.log10(np.array(counted, dtype=float)))
     return np.column_stack(columns) if columns else np.empty((len(offers), 0))
 
 
-def improvement(error: Matrix, spread: Matrix, costs: Matrix, known: Matrix) -> Matrix:
+def improvement(error: Matrix, deviation: Matrix, costs: Matrix, known: Matrix) -> Matrix:
     """The expected gain in hypervolume of candidates whose error is guessed and whose costs are known.
 
     The hypervolume that an error e at costs c adds is the integral, over all costs x that c is within, of
@@ -154,7 +154,7 @@ def improvement(error: Matrix, spread: Matrix, costs: Matrix, known: Matrix) -> 
     points = spread_points(low[1:], high[1:])
     within = (known[:, None, 1:] <= points[None]).all(axis=2)
     best = np.where(within, known[:, :1], high[0]).min(axis=0)
-    sigma = np.maximum(spread, 1e-12)[:, None]
+    sigma = np.maximum(deviation, 1e-12)[:, None]
     z = (best[None] - error[:, None]) / sigma
     gain = sigma * (z * norm.cdf(z) + norm.pdf(z))
     reached = (costs[:, None] <= points[None]).all(axis=2)
