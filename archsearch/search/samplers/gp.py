@@ -100,11 +100,12 @@ class Coding:
         """The columns of one point."""
         row: list[float] = []
         for name, options in self.questions.items():
-            place = options.index(answers[name]) if answers.get(name) in options else None
+            given = answers.get(name)
             if rising(options):
-                row += [0.0 if place is None else place / (len(options) - 1), float(place is not None)]
+                asked = given in options
+                row += [options.index(given) / (len(options) - 1) if asked else 0.0, float(asked)]
             else:
-                row += [float(place == index) for index in range(len(options))]
+                row += [float(given == option) for option in options]
         return row
 
 
