@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from profiling_examples import needs_gpu
 
 from archsearch.errors import InputError
 from archsearch.profiling import Conditions, conditions, conditions_of, device_name, pick_device
@@ -30,7 +31,6 @@ ON_GPU = Conditions(
     torch_version="2.10.0",
     cuda_version="12.8",
 )
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from examples import STAGES, STEMS, one_of_each
+from profiling_examples import needs_gpu
 from torch.overrides import TorchFunctionMode
 
 from archsearch.architecture import Architecture, Image
@@ -34,7 +35,6 @@ SHAPE = FeatureShape(4, 6, 5)
 SPACES = Path(__file__).parents[2] / "spaces"
 SMALL = [load_space(path) for path in sorted(SPACES.glob("*.yaml"))]
 SMALL = [space for space in SMALL if space.image.shape.tokens <= 32 * 32]
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 class Function(SpatialMixer):
