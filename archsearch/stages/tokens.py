@@ -120,7 +120,8 @@ class ProjectedSplit(SpatialMixer, nn.Sequential):
 def fold(tokens: Tensor, grid: FeatureShape) -> Tensor:
     """Tokens as a map: ``b (y x) d -> b d y x``."""
     batch, _, width = tokens.shape
-    # Split first: after a transpose, torch gives a batch of one strides that convolutions do not take for channels-last.
+    # Split first: reshaped after a transpose, a batch of one has strides that no convolution takes for
+    # channels-last.
     return tokens.reshape(batch, grid.height, grid.width, width).permute(0, 3, 1, 2)
 
 
