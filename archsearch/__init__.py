@@ -8,6 +8,7 @@ The rooms, each of which imports only rooms above it:
     objectives     the one table of what can be optimised: unit, direction, counted or measured
     families       how the families of networks are called, from local to global
     files          atomic writes, locks on files, faults of a disk
+    cuda_graph     work on a GPU as one graph that is replayed
     stats/         Pareto front, hypervolume, rank correlation, intervals, cells of the map
     stages/        what can be built: one file for each kind of stem and stage, description and module
     architecture   a frozen description of one network, its identity, and the network it builds
@@ -37,26 +38,37 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archsearch.api import run_baselines, run_study
-    from archsearch.architecture import Architecture, Network
-    from archsearch.counting import Macs, count_macs, count_params, globality
-    from archsearch.errors import ArchsearchError, InfeasibleError, SpaceError
-    from archsearch.profiling import Profile, profile_architecture
-    from archsearch.proxy import Recipe
-    from archsearch.published import load_published
-    from archsearch.results import Run, load_run
-    from archsearch.space import Space, load_architecture, load_space
-    from archsearch.study.callbacks import Callback
-    from archsearch.study.config import StudyConfig
-    from archsearch.study.train_architecture import train_architecture
+    from archsearch.api import run_baselines as run_baselines
+    from archsearch.api import run_study as run_study
+    from archsearch.architecture import Architecture as Architecture
+    from archsearch.architecture import Network as Network
+    from archsearch.counting import Macs as Macs
+    from archsearch.counting import count_macs as count_macs
+    from archsearch.counting import count_params as count_params
+    from archsearch.counting import globality as globality
+    from archsearch.errors import ArchsearchError as ArchsearchError
+    from archsearch.errors import InfeasibleError as InfeasibleError
+    from archsearch.errors import SpaceError as SpaceError
+    from archsearch.profiling import Profile as Profile
+    from archsearch.profiling import profile_architecture as profile_architecture
+    from archsearch.proxy import Recipe as Recipe
+    from archsearch.published import load_published as load_published
+    from archsearch.results import Run as Run
+    from archsearch.results import load_run as load_run
+    from archsearch.space import Space as Space
+    from archsearch.space import load_architecture as load_architecture
+    from archsearch.space import load_space as load_space
+    from archsearch.study.callbacks import Callback as Callback
+    from archsearch.study.config import StudyConfig as StudyConfig
+    from archsearch.study.train_architecture import train_architecture as train_architecture
 
 __version__ = version("archsearch")
 
 # Names are imported when they are first used: the command line answers --help without torch.
 _HOMES = {
     "Architecture": "architecture",
-    "Callback": "study.callbacks",
     "ArchsearchError": "errors",
+    "Callback": "study.callbacks",
     "InfeasibleError": "errors",
     "Macs": "counting",
     "Network": "architecture",
@@ -79,31 +91,7 @@ _HOMES = {
     "train_architecture": "study.train_architecture",
 }
 
-__all__ = [
-    "Architecture",
-    "ArchsearchError",
-    "Callback",
-    "InfeasibleError",
-    "Macs",
-    "Network",
-    "Profile",
-    "Recipe",
-    "Run",
-    "Space",
-    "SpaceError",
-    "StudyConfig",
-    "count_macs",
-    "count_params",
-    "globality",
-    "load_architecture",
-    "load_published",
-    "load_run",
-    "load_space",
-    "profile_architecture",
-    "run_baselines",
-    "run_study",
-    "train_architecture",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

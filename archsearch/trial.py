@@ -66,25 +66,25 @@ class RandomTrial:
 
 @dataclass(frozen=True)
 class FixedTrial:
-    """A trial that chooses what is written down for each parameter."""
+    """A trial that chooses the given answer for each parameter."""
 
     answers: Mapping[str, Any]
 
     def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ARG002 - part of the protocol
-        """What is written."""
+        """The given answer."""
         return self.answers[name]
 
 
 @dataclass
 class GridTrial:
-    """Answers every question in turn with each of its choices; ``step`` goes on to the next point."""
+    """A trial that visits every point of a space; ``step`` moves to the next one."""
 
     places: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     asked: int = 0
 
     def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ARG002 - part of the protocol
-        """The choice whose turn it is."""
+        """The choice of the present point; a new question begins with its first one."""
         if self.asked == len(self.places):
             self.places.append(0)
             self.sizes.append(len(choices))
@@ -92,7 +92,7 @@ class GridTrial:
         return choices[self.places[self.asked - 1]]
 
     def step(self) -> bool:
-        """Turn the last wheel that can be turned; whether there was one."""
+        """Move to the next point; False after the last one."""
         self.asked = 0
         while self.places and self.places[-1] + 1 == self.sizes[-1]:
             self.places.pop()
@@ -129,10 +129,10 @@ class OffspringTrial:
         if inherited is None:
             return self.generator.choice(choices)
         if len(choices) > 1 and self.generator.random() < self.rate:
-            return self.changed(inherited, tuple(choices))
+            return self.change(inherited, tuple(choices))
         return inherited
 
-    def changed(self, answer: Any, choices: tuple[Any, ...]) -> Any:
+    def change(self, answer: Any, choices: tuple[Any, ...]) -> Any:
         """Another answer; of rising numbers often a neighbour."""
         place = choices.index(answer)
         if rising(choices) and self.generator.random() < NEIGHBOUR_SHARE:

@@ -28,7 +28,17 @@ def test_the_names_are_those_of_the_manual():
         "load_space",
     }
     calls |= {"profile_architecture", "run_baselines", "run_study", "train_architecture"}
-    nouns = {"Architecture", "Macs", "Network", "Profile", "Recipe", "Run", "Space", "StudyConfig"}
+    nouns = {
+        "Architecture",
+        "Callback",
+        "Macs",
+        "Network",
+        "Profile",
+        "Recipe",
+        "Run",
+        "Space",
+        "StudyConfig",
+    }
     errors = {"ArchsearchError", "InfeasibleError", "SpaceError"}
 
     assert set(archsearch.__all__) == calls | nouns | errors

@@ -174,7 +174,7 @@ def test_the_rate_of_changes_goes_by_the_parent_that_was_asked_most():
 def test_a_changed_answer_is_another_one():
     chance = Always(0.0)
 
-    assert OffspringTrial(({"kind": "b"},), chance, 1).changed("b", ("a", "b", "c")) != "b"
+    assert OffspringTrial(({"kind": "b"},), chance, 1).change("b", ("a", "b", "c")) != "b"
     # Kinds have no neighbours; every other one is possible.
     assert chance.offered == [("a", "c")]
 
@@ -183,8 +183,8 @@ def test_a_changed_answer_is_another_one():
 def test_the_neighbours_of_a_number_are_the_next_ones_on_both_sides(answer, neighbours):
     near, far = Always(0.49), Always(0.5)
     numbers = (1, 3, 5, 7, 9)
-    OffspringTrial(({},), near, 1).changed(answer, numbers)
-    OffspringTrial(({},), far, 1).changed(answer, numbers)
+    OffspringTrial(({},), near, 1).change(answer, numbers)
+    OffspringTrial(({},), far, 1).change(answer, numbers)
 
     assert near.offered == [neighbours]
     assert far.offered == [tuple(n for n in numbers if n != answer)]
@@ -192,7 +192,7 @@ def test_the_neighbours_of_a_number_are_the_next_ones_on_both_sides(answer, neig
 
 def test_a_changed_number_goes_to_a_neighbour_half_of_the_time_and_anywhere_else_else():
     child = OffspringTrial(({},), random.Random(0), 1)
-    share = Counter(child.changed(4, tuple(range(9))) for _ in range(4000))
+    share = Counter(child.change(4, tuple(range(9))) for _ in range(4000))
 
     # Half of them go to 3 or 5; of the other half two in eight do.
     assert (share[3] + share[5]) / 4000 == pytest.approx(0.5 + 0.5 * 2 / 8, abs=0.03)

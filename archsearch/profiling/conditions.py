@@ -70,21 +70,21 @@ def conditions_of(
         InputError: there is no such mode, dtype or memory format, or not on this device; no image, no thread.
     """
     device = with_index(torch.device(device))
-    for name, amount in (("batch_size", batch_size), ("threads", threads)):
-        if amount < 1:
-            raise InputError("conditions", [Problem(name, f"{amount} is below 1", "use 1 or more")])
+    on_gpu = device.type == "cuda"
+    amounts = {"batch_size": batch_size, "threads": threads}
+    problems = [Problem(n, f"{a} is below 1", "use 1 or more") for n, a in amounts.items() if a < 1]
     for name, value, known in (
         ("dtype", dtype, get_args(Dtype)),
         ("memory_format", memory_format, get_args(MemoryFormat)),
         ("mode", mode, tuple(RUNTIMES)),
     ):
         if value not in known:
-            raise InputError("conditions", [Problem(name, f"{value} is not known", one_of(known, value))])
-    on_gpu = device.type == "cuda"
-    if RUNTIMES[mode].needs_gpu and not on_gpu:
+            problems.append(Problem(name, f"{value} is not known", one_of(known, value)))
+    if mode in RUNTIMES and RUNTIMES[mode].needs_gpu and not on_gpu:
         others = " or ".join(name for name, runtime in RUNTIMES.items() if not runtime.needs_gpu)
-        problem = Problem("mode", f"{mode} needs a CUDA device, not {device}", f"use {others}")
-        raise InputError("conditions", [problem])
+        problems.append(Problem("mode", f"{mode} needs a CUDA device, not {device}", f"use {others}"))
+    if problems:
+        raise InputError("conditions", problems)
     return Conditions(
         device=str(device),
         device_name=device_name(device),

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from archsearch.architecture import Architecture
 from archsearch.counting.meta_trace import Recorder, meta_trace
 from archsearch.counting.op_counters import GROUPS
 from archsearch.profiling.conditions import Conditions
-from archsearch.profiling.runner import DTYPES, measuring, time_on_gpu
+from archsearch.profiling.runner import DTYPES, measuring, time_on_cpu, time_on_gpu
 from archsearch.profiling.runtimes import RUNTIMES, Pass
 
 CALL_GROUPS = (*GROUPS, "shape")
@@ -68,7 +69,7 @@ class OperatorTable:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of torch, with arguments on paper."""
+    """One call of torch, with arguments on the meta device."""
 
     func: Any
     args: Sequence[Any]
@@ -77,13 +78,8 @@ class Call:
     @property
     def key(self) -> str:
         """What makes it distinct: the operator, the shapes and strides of its tensors, its settings."""
-        settings = ", ".join(
-            [
-                *map(describe_argument, self.args),
-                *(f"{k}={describe_argument(v)}" for k, v in self.kwargs.items()),
-            ]
-        )
-        return f"{self.func.__name__}({settings})"
+        settings = [f"{name}={describe_argument(value)}" for name, value in self.kwargs.items()]
+        return f"{self.func.__name__}({', '.join([*map(describe_argument, self.args), *settings])})"
 
 
 class Transcript(Recorder):
@@ -115,19 +111,15 @@ def describe_argument(argument: Any) -> str:
 
 def time_call(call: Call, conditions: Conditions) -> float:
     """Milliseconds of one call on tensors of noise, on the device of ``conditions``."""
-    args = [materialize(argument, conditions) for argument in call.args]
     kwargs = {name: materialize(argument, conditions) for name, argument in call.kwargs.items()}
-
-    def run() -> None:
-        call.func(*args, **kwargs)
-
+    run = partial(call.func, *materialize(list(call.args), conditions), **kwargs)
     with measuring(conditions):
         run()
         return replay_on_cpu(run) if conditions.device == "cpu" else replay_on_gpu(run, conditions)
 
 
 def materialize(argument: Any, conditions: Conditions) -> Any:
-    """A tensor on the device for one on paper, of the same shape and strides; anything else as it is."""
+    """A tensor on the device for one on the meta device, of the same shape and strides; anything else as it is."""
     if isinstance(argument, tuple | list):
         return type(argument)(materialize(inner, conditions) for inner in argument)
     if not isinstance(argument, Tensor):
@@ -152,10 +144,8 @@ def replay_on_cpu(run: Pass) -> float:
     end = time.perf_counter() + SECONDS
     while len(timings) < MIN_REPEATS or (time.perf_counter() < end and len(timings) < MAX_REPEATS):
         swept.add_(1)
-        start = time.perf_counter()
-        run()
-        timings.append(time.perf_counter() - start)
-    return statistics.quantiles(timings, n=4, method="inclusive")[0] * 1e3
+        timings.append(time_on_cpu(run))
+    return statistics.quantiles(timings, n=4, method="inclusive")[0]
 
 
 def replay_on_gpu(run: Pass, conditions: Conditions) -> float:

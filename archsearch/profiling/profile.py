@@ -36,8 +36,13 @@ class Profile:
         return self.latency.median_ms
 
     def objective(self, name: str) -> float:
-        """The cost that a study may use as an objective or limit, by its name."""
-        return float(self.macs.total if name == "macs" else getattr(self, name))
+        """The cost that a study may use as an objective or limit, by its name.
+
+        Raises:
+            KeyError: no cost has this name.
+            TypeError: it was not measured.
+        """
+        return float({**vars(self), "macs": self.macs.total, "latency_ms": self.latency_ms}[name])
 
 
 def profile_architecture(

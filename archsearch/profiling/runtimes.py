@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,7 @@ Pass = Callable[[], object]
 
 def run_eagerly(network: nn.Module, images: Tensor) -> Pass:
     """A pass that calls the network as it is."""
-
-    def run() -> None:
-        network(images)
-
-    return run
+    return partial(network, images)
 
 
 def run_compiled(network: nn.Module, images: Tensor) -> Pass:

@@ -1,15 +1,7 @@
 """The search itself, apart from where its record is kept: proposals, samplers, promotion."""
 
-from archsearch.search.draws import feasible_draws
 from archsearch.search.halving import SuccessiveHalving, next_promotion
-from archsearch.search.observations import (
-    Observation,
-    Reading,
-    State,
-    TrainingRow,
-    features_of,
-    training_rows,
-)
+from archsearch.search.observations import Observation, Reading
 from archsearch.search.propose import ProposalSeed, propose
 from archsearch.search.samplers import SAMPLER_NAMES, Sampler
 
@@ -19,12 +11,7 @@ __all__ = [
     "ProposalSeed",
     "Reading",
     "Sampler",
-    "State",
     "SuccessiveHalving",
-    "TrainingRow",
-    "feasible_draws",
-    "features_of",
     "next_promotion",
     "propose",
-    "training_rows",
 ]

@@ -1,7 +1,7 @@
 """What chance proposes: points drawn option by option, feasible as far as that can be counted."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from archsearch.trial import MAX_DRAWS, GridTrial, Proposal, RandomTrial, Searchable, proposal_of
 
@@ -9,12 +9,14 @@ from archsearch.trial import MAX_DRAWS, GridTrial, Proposal, RandomTrial, Search
 MAX_POINTS = 20_000
 
 
+def keep_feasible(space: Searchable, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
+    """Those that violate no limit, as far as can be told without measuring."""
+    return (proposal for proposal in proposals if not space.violations(proposal.architecture))
+
+
 def feasible_draws(space: Searchable, generator: random.Random) -> Iterator[Proposal]:
     """The feasible ones of 1,000 random points."""
-    for _ in range(MAX_DRAWS):
-        proposal = proposal_of(space, RandomTrial(generator))
-        if not space.violations(proposal.architecture):
-            yield proposal
+    return keep_feasible(space, (proposal_of(space, RandomTrial(generator)) for _ in range(MAX_DRAWS)))
 
 
 def feasible_points(space: Searchable) -> Iterator[Proposal]:

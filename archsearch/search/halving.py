@@ -1,4 +1,4 @@
-"""Who goes on from a rung: asynchronous successive halving by non-dominated rank, within families.
+"""Which candidates are promoted from a rung: asynchronous successive halving by non-dominated rank, within families.
 
 Li et al. 2020 (A system for massively parallel hyperparameter tuning, MLSys, algorithm 2) for many
 objectives: at each rung the best share of a family goes on, best by non-dominated rank on (error, costs),

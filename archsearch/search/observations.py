@@ -68,7 +68,7 @@ class Observation:
 
 
 def features_of(macs: float, params: float, activations: float, globality: float) -> tuple[float, ...]:
-    """What a model of accuracy and latency is told of an architecture beside its choices.
+    """What a model of accuracy and latency knows of an architecture beside its choices.
 
     The logarithms of MACs, trainable parameters and activations; then globality.
     """
@@ -100,7 +100,7 @@ def training_rows(observations: Sequence[Observation]) -> list[TrainingRow]:
     """Everything that can be learned from them, in the order of the slots.
 
     A trained candidate teaches its accuracy. One that was read at a rung teaches the accuracy that is to
-    be expected of it (``expected``). One that is running, or infeasible, teaches its costs and the median
+    be expected of it (``forecast_top1``). One that is running, or infeasible, teaches its costs and the median
     accuracy: a sampler that is told so does not propose its neighbourhood again at once (the constant
     liar of Ginsbourger et al. 2010). One that failed teaches nothing.
     """
@@ -109,7 +109,7 @@ def training_rows(observations: Sequence[Observation]) -> list[TrainingRow]:
     trained = [k.readings[-1].top1 for k in known if k.state == "trained"]
     if not trained and not any(k.readings for k in known):
         return []
-    forecasts = expected(known)
+    forecasts = forecast_top1(known)
     middle = median(trained or list(forecasts.values()))
     middles = middle_costs(known)
     rows = []
@@ -128,8 +128,8 @@ def middle_costs(observations: Sequence[Observation]) -> tuple[float, ...]:
     return tuple(median([c for c in column if c is not None] or [1.0]) for column in columns)
 
 
-def expected(observations: Sequence[Observation]) -> dict[int, float]:
-    """The accuracy to be expected at the end, by slot, of the candidates that were read at a rung.
+def forecast_top1(observations: Sequence[Observation]) -> dict[int, float]:
+    """Forecasts of the accuracy at the end, by slot, of the candidates that were read at a rung.
 
     A straight line from what was read at the rung to the accuracy at the end, by least squares over the
     candidates that have both; with fewer than three of them the accuracy at the rung stands as it is. What
@@ -160,18 +160,16 @@ class Line:
     @classmethod
     def through(cls, pairs: Sequence[tuple[Reading, float]]) -> "Line":
         """The line that follows ``pairs`` most closely; the accuracy as it is where there are too few."""
-        lines = [cls(), cls.fitted(pairs, by_loss=False)]
-        if all(reading.train_loss is not None for reading, _ in pairs):
-            lines.append(cls.fitted(pairs, by_loss=True))
         if len(pairs) < FEWEST_PAIRS:
-            return lines[0]
-        return min(lines[1:], key=lambda line: sum((line.at(reading) - end) ** 2 for reading, end in pairs))
+            return cls()
+        lines = [cls.fit(pairs, by_loss=False)]
+        if all(reading.train_loss is not None for reading, _ in pairs):
+            lines.append(cls.fit(pairs, by_loss=True))
+        return min(lines, key=lambda line: sum((line.at(reading) - end) ** 2 for reading, end in pairs))
 
     @classmethod
-    def fitted(cls, pairs: Sequence[tuple[Reading, float]], *, by_loss: bool) -> "Line":
+    def fit(cls, pairs: Sequence[tuple[Reading, float]], *, by_loss: bool) -> "Line":
         """By least squares; level where the end would fall with the accuracy, or rise with the loss."""
-        if not pairs:
-            return cls()
         x = np.array([cls(by_loss=by_loss).read(reading) for reading, _ in pairs])
         y = np.array([end for _, end in pairs])
         if np.ptp(x) == 0:

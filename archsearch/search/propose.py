@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from archsearch.search.draws import feasible_draws, feasible_points
+from archsearch.search.draws import feasible_draws, feasible_points, keep_feasible
 from archsearch.search.observations import Observation, training_rows
 from archsearch.search.samplers import SAMPLERS, STARTUP, Sampler
 from archsearch.trial import Proposal, Searchable
@@ -59,7 +59,5 @@ def guesses(
         return
     name, ask = (sampler, SAMPLERS[sampler]) if isinstance(sampler, str) else ("sampler", sampler)
     rows = training_rows(observations)
-    for attempt in range(SAMPLER_TRIES):
-        proposal = ask(space, rows, seed.seed_of(name, attempt))
-        if not space.violations(proposal.architecture):
-            yield proposal
+    seeds = (seed.seed_of(name, attempt) for attempt in range(SAMPLER_TRIES))
+    yield from keep_feasible(space, (ask(space, rows, one) for one in seeds))

@@ -120,7 +120,9 @@ class ProjectedSplit(SpatialMixer, nn.Sequential):
 def fold(tokens: Tensor, grid: FeatureShape) -> Tensor:
     """Tokens as a map: ``b (y x) d -> b d y x``."""
     batch, _, width = tokens.shape
-    return tokens.transpose(1, 2).reshape(batch, width, grid.height, grid.width)
+    # Split first: reshaped after a transpose, a batch of one has strides that no convolution takes for
+    # channels-last.
+    return tokens.reshape(batch, grid.height, grid.width, width).permute(0, 3, 1, 2)
 
 
 def linear(in_width: int, out_width: int, *, bias: bool = True) -> nn.Linear:

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.families import read_family
-from archsearch.search import Observation, Reading, State, features_of
+from archsearch.search.observations import Observation, Reading, State, features_of
 from archsearch.storage.trial_record import ENDED
 
 

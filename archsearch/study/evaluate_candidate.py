@@ -5,6 +5,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from archsearch.counting import (
     globality,
 )
 from archsearch.errors import FailedTrialError
+from archsearch.objectives import MEASURED
 from archsearch.profiling import Profile, profile_architecture
 from archsearch.space import Space
 from archsearch.storage.trial_record import TrialRecord
@@ -131,16 +133,16 @@ def profile_candidate(architecture: Architecture, context: TrialContext, *, shar
 
 
 def add_measurements(record: TrialRecord, profile: Profile, context: TrialContext) -> TrialRecord:
-    """The record with what was measured."""
+    """The record with what was measured: every measured objective under its name, and how it was measured."""
+    measured: dict[str, Any] = {name: getattr(profile, name) for name in MEASURED}
     return replace(
         record,
-        latency_ms=profile.latency_ms,
+        **measured,
         latency_iqr_ms=profile.latency.iqr_ms,
         latency_repeats=profile.latency.repeats,
         latency_batch=context.config.latency_batch,
         latency_flags="; ".join(profile.latency.flags) or None,
         anchor_ms=profile.latency.anchor_ms,
-        peak_memory_mib=profile.peak_memory_mib,
         global_latency_share=profile.global_latency_share,
         device=profile.conditions.device_name,
     )

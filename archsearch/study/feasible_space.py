@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 
 from archsearch.architecture import Architecture
 from archsearch.counting import count_activations, count_macs, count_params, globality
-from archsearch.search import features_of
+from archsearch.search.observations import features_of
 from archsearch.space import Space
 from archsearch.space.space import COUNTERS
 from archsearch.study.config import StudyConfig

@@ -2,39 +2,14 @@
 
 import re
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
+from paths import SPACES
 
 from archsearch.counting import count_macs
 from archsearch.plots.architecture import WIDTH, Box, Label, architecture_svg, lay_out
 from archsearch.results.parts import architecture_table, read_description
-from archsearch.space import load_architecture, load_space
-
-SPACES = Path(__file__).parent.parent.parent / "spaces"
-NAMES = ("resnet18", "bot50", "t2t_vit_14", "vit_tiny_patch16_224", "deit_small_distilled_patch16_224")
-MIXED = """\
-name: mixed
-image: {channels: 3, height: 32, width: 32}
-classes: 10
-stem: {kind: patch, channels: 24, size: 4}
-stages:
-  - {kind: conv, channels: 32, depth: 2, kernel: 5}
-  - {kind: mhsa, channels: 48, depth: 1, heads: 2, stride: 2, position: none}
-  - {kind: token_transformer, channels: 64, depth: 3, split_kernel: 3, heads: 4, mlp_ratio: 2, qkv_bias: false}
-"""
-
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
-    file = tmp_path_factory.mktemp("drawn") / "mixed.yaml"
-    file.write_text(MIXED)
-    return load_architecture(file)
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def published(request):
-    return load_architecture(SPACES / "reference" / f"{request.param}.yaml")
+from archsearch.space import load_space
 
 
 def texts(drawing):

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from profiling_examples import needs_gpu
 
 from archsearch.errors import InputError
 from archsearch.profiling import Conditions, conditions, conditions_of, device_name, pick_device
@@ -30,7 +31,6 @@ ON_GPU = Conditions(
     torch_version="2.10.0",
     cuda_version="12.8",
 )
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 
 
@@ -72,6 +72,13 @@ def test_what_cannot_be_measured_is_refused_with_what_can(asked, message):
 
     assert str(caught.value) == f"conditions: {message}"
     assert caught.value.exit_code == 2
+
+
+def test_all_that_is_wrong_is_reported_at_once():
+    with pytest.raises(InputError) as caught:
+        conditions_of("cpu", batch_size=0, dtype="int8", mode="cuda_graph")
+
+    assert [line.split(": ")[1] for line in caught.value.lines()] == ["batch_size", "dtype", "mode"]
 
 
 @pytest.mark.parametrize(

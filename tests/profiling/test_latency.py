@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from profiling_examples import needs_gpu, passes_of
 from torch import nn
 
 from archsearch.profiling import Latency, anchor, conditions_of, latency, measure_latency
@@ -26,13 +27,6 @@ class Sleeper(nn.Module):
     def forward(self, images):
         time.sleep(self.milliseconds / 1e3)
         return images
-
-
-def passes_of(network):
-    """What went through the network and its copies: a hook travels with them, and its list does not."""
-    seen = []
-    network.register_forward_hook(lambda module, images, out: seen.append((module, images[0], out)))
-    return seen
 
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -271,7 +265,7 @@ def test_a_cpu_is_timed_with_one_thread_and_gets_its_threads_back():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_gpu
 @pytest.mark.parametrize("mode", ["eager", "cuda_graph"])
 def test_a_gpu_is_timed_until_its_work_is_done(mode):
     product = nn.Linear(4_096, 4_096, bias=False)
@@ -289,7 +283,7 @@ def test_a_gpu_is_timed_until_its_work_is_done(mode):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_gpu
 def test_a_graph_spares_a_deep_network_of_small_calls_its_launches():
     deep = nn.Sequential(*(nn.Linear(64, 64) for _ in range(100)))
     eager, graph = (

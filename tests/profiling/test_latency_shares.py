@@ -2,6 +2,7 @@ import time
 
 import pytest
 import torch
+from profiling_examples import needs_gpu
 from torch import nn
 
 from archsearch.profiling import conditions_of
@@ -65,7 +66,7 @@ def test_listening_ends_with_its_context():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_gpu
 def test_a_gpu_tells_it_by_its_events():
     class Multiplies(SpatialMixer):
         def forward(self, x):

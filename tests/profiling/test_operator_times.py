@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from examples import STAGES, STEMS, one_of_each
+from profiling_examples import needs_gpu
 from torch.overrides import TorchFunctionMode
 
 from archsearch.architecture import Architecture, Image
@@ -34,7 +35,6 @@ SHAPE = FeatureShape(4, 6, 5)
 SPACES = Path(__file__).parents[2] / "spaces"
 SMALL = [load_space(path) for path in sorted(SPACES.glob("*.yaml"))]
 SMALL = [space for space in SMALL if space.image.shape.tokens <= 32 * 32]
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 class Function(SpatialMixer):
@@ -176,7 +176,7 @@ class Witness(TorchFunctionMode):
 
 
 @pytest.mark.parametrize("space", SMALL, ids=[space.name for space in SMALL])
-def test_the_calls_on_paper_are_those_of_a_real_pass_down_to_their_strides(space):
+def test_the_calls_on_the_meta_device_are_those_of_a_real_pass_down_to_their_strides(space):
     """Which kernel torch takes depends on the order in memory, and that on the parts before."""
     for seed in range(4):
         architecture = space.draw(seed)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiling_examples import TINY
 
-from archsearch.architecture import Architecture, Image
 from archsearch.profiling import (
     Accuracy,
     LatencyPredictor,
@@ -23,18 +23,11 @@ from archsearch.profiling import (
 from archsearch.profiling.operator_times import CALL_GROUPS, OperatorTable, Times
 from archsearch.profiling.predictor import FEATURES, features_of, fit, least_squares
 from archsearch.space import load_space
-from archsearch.stages import ConvStage, ConvStem
 
 CPU = conditions_of("cpu")
 HYBRID = load_space(Path(__file__).parents[2] / "spaces" / "hybrid.yaml")
 DRAWN = [HYBRID.draw(seed) for seed in range(15)]
 PERFECT = Accuracy(candidates=10, spearman=1.0, within_5=1.0, within_10=1.0, within_20=1.0, worst=1.0)
-TINY = Architecture(
-    image=Image(channels=3, height=8, width=8),
-    classes=10,
-    stem=ConvStem(channels=8),
-    stages=(ConvStage(channels=8, depth=1),),
-)
 
 
 @pytest.fixture

@@ -2,21 +2,13 @@
 
 import pytest
 import torch
+from profiling_examples import TINY, needs_gpu
 
-from archsearch.architecture import Architecture, Image
 from archsearch.counting import count_activations, count_macs, count_params
 from archsearch.errors import ArchitectureError
 from archsearch.profiling import Latency, Profile, conditions_of, profile_architecture
 from archsearch.profiling.memory import inference_memory_mib
 from archsearch.stages import ConvStage, ConvStem
-
-TINY = Architecture(
-    image=Image(channels=3, height=8, width=8),
-    classes=10,
-    stem=ConvStem(channels=8),
-    stages=(ConvStage(channels=8, depth=1),),
-)
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 @pytest.fixture(scope="module")

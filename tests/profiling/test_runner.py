@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from profiling_examples import needs_gpu, passes_of
 from torch import nn
 
 from archsearch.profiling import conditions_of
@@ -15,7 +16,6 @@ from archsearch.shapes import FeatureShape
 
 CPU = conditions_of("cpu")
 IMAGE = FeatureShape(3, 8, 6)
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "gcc", "cc"))), reason="torch.compile needs a C++ compiler"
 )
@@ -23,13 +23,6 @@ needs_compiler = pytest.mark.skipif(
 
 def small():
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
-
-
-def passes_of(network):
-    """What went through the network and its copies: a hook travels with them, and its list does not."""
-    seen = []
-    network.register_forward_hook(lambda module, images, out: seen.append((module, images[0], out)))
-    return seen
 
 
 def one_pass(network, conditions):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_search_spaces import Made, observation
 
-from archsearch.search import training_rows
+from archsearch.search.observations import training_rows
 from archsearch.search.samplers import evolution
 from archsearch.search.samplers.evolution import elite, feasible, nsga2, parents, regularized_evolution
 from archsearch.search.samplers.sampler import objectives, subsample
@@ -66,8 +66,8 @@ def test_the_elite_is_the_best_by_place():
 
 
 def test_the_winner_of_a_tournament_of_all_is_the_best():
-    assert parents(falling(6), random.Random(0), count=2, meet=6) == ({"slot": 0}, {"slot": 0})
-    assert parents(falling(3), random.Random(0), count=1, meet=50) == ({"slot": 0},)
+    assert parents(falling(6), random.Random(0), count=2, meet=6) == [{"slot": 0}, {"slot": 0}]
+    assert parents(falling(3), random.Random(0), count=1, meet=50) == [{"slot": 0}]
 
 
 def test_the_more_meet_in_a_tournament_the_better_its_winner(quick):

@@ -7,8 +7,9 @@ from fake_search_spaces import Made, history, observation_of, stages
 from trial_frames import trials_of
 
 from archsearch.results.map import map_frame
-from archsearch.search import ProposalSeed, propose, training_rows
-from archsearch.search.samplers.fill_map import axes, fill_cells, filled_in
+from archsearch.search import ProposalSeed, propose
+from archsearch.search.observations import training_rows
+from archsearch.search.samplers.fill_map import axes, fill_cells, fill_in
 from archsearch.stats.cells import Grid
 from archsearch.trial import FixedTrial, proposal_of
 
@@ -114,10 +115,10 @@ def test_a_study_without_costs_is_filled_by_macs_as_its_map_is():
 
 def test_costs_are_filled_in_by_what_the_features_say():
     features = np.array([[1.0, 0.5], [2.0, 0.5], [3.0, 0.5], [4.0, 0.5]])
-    told = filled_in([10.0, 100.0, 1000.0, None], features)
+    told = fill_in([10.0, 100.0, 1000.0, None], features)
 
     # Steps of one feature are steps of the logarithm, but for the ridge: of three points, a fourth is drawn in.
     assert told[:3].tolist() == [1, 2, 3]
     assert 3 < told[3] < 4
     # Nothing was measured: MACs, whose logarithm comes first, give the order.
-    assert filled_in([None] * 4, features).tolist() == [1, 2, 3, 4]
+    assert fill_in([None] * 4, features).tolist() == [1, 2, 3, 4]

@@ -10,15 +10,15 @@ import pytest
 from fake_search_spaces import Made, among, history, lever_cost, lever_top1, levers, observation_of, stages
 from scipy.stats import norm
 
-from archsearch.search import training_rows
+from archsearch.search.observations import training_rows
 from archsearch.search.samplers.gp import (
     INTEGRATION_POINTS,
     Coding,
     costs_of,
+    draw_offers,
     gp,
     improvement,
-    offered,
-    predicted,
+    predict,
     spread_points,
 )
 from archsearch.trial import FixedTrial, RandomTrial, proposal_of
@@ -143,7 +143,7 @@ def test_questions_have_one_order_whoever_asked_them_first():
 def test_smooth_values_are_predicted_between_what_is_told():
     inside = np.linspace(0, 1, 25)[:, None]
     outside = np.linspace(0.05, 0.95, 40)[:, None]
-    mean, spread = predicted(inside, 3 + np.sin(5 * inside[:, 0]), outside)
+    mean, spread = predict(inside, 3 + np.sin(5 * inside[:, 0]), outside)
 
     assert mean == pytest.approx(3 + np.sin(5 * outside[:, 0]), abs=0.03)
     assert spread.max() < 0.1
@@ -151,7 +151,7 @@ def test_smooth_values_are_predicted_between_what_is_told():
 
 def test_far_from_what_is_told_less_is_certain():
     inside = np.linspace(0, 1, 12)[:, None]
-    _, spread = predicted(inside, np.sin(9 * inside[:, 0]), np.array([[0.5], [3.0]]))
+    _, spread = predict(inside, np.sin(9 * inside[:, 0]), np.array([[0.5], [3.0]]))
 
     assert spread[1] > 3 * spread[0]
 
@@ -160,7 +160,7 @@ def test_noise_is_averaged_and_not_followed():
     chance = np.random.default_rng(0)
     inside = np.repeat(np.linspace(0, 1, 6), 10)[:, None]
     noisy = 2 * inside[:, 0] + chance.normal(0, 0.3, 60)
-    mean, _ = predicted(inside, noisy, np.array([[0.2], [0.8]]))
+    mean, _ = predict(inside, noisy, np.array([[0.2], [0.8]]))
 
     # Ten readings each: a standard error of 0.1.
     assert mean == pytest.approx([0.4, 1.6], abs=0.2)
@@ -170,14 +170,14 @@ def test_a_column_that_is_the_same_for_all_that_is_told_is_left_out():
     inside = np.column_stack([np.linspace(0, 1, 12), np.full(12, 0.1)])
     # The mean of twelve tenths is no tenth exactly: a column of a tiny spread.
     assert inside[:, 1].std() > 0
-    here = predicted(inside, inside[:, 0], np.array([[0.5, 0.1]]))
-    there = predicted(inside, inside[:, 0], np.array([[0.5, 7.0]]))
+    here = predict(inside, inside[:, 0], np.array([[0.5, 0.1]]))
+    there = predict(inside, inside[:, 0], np.array([[0.5, 7.0]]))
 
     assert here == there
 
 
 def test_equal_accuracies_are_predicted_as_they_are():
-    mean, spread = predicted(np.arange(12.0)[:, None], np.full(12, 0.25), np.array([[3.5], [40.0]]))
+    mean, spread = predict(np.arange(12.0)[:, None], np.full(12, 0.25), np.array([[3.5], [40.0]]))
 
     assert mean == pytest.approx([0.25, 0.25])
     assert np.isfinite(spread).all()
@@ -226,7 +226,8 @@ def test_nothing_that_is_known_or_infeasible_is_offered_and_nothing_twice():
     space = Made(stages, against=lambda point: ["narrow"] if point["stem.channels"] == 8 else [])
     found = history(space, 20)[::2]
     taken = {k.identity for k in found}
-    offers = offered(space, training_rows(found), random.Random(0), taken)
+    rows = training_rows(found)
+    offers = draw_offers(space, rows, rows, random.Random(0))
     identities = [offer.architecture.id for offer in offers]
 
     # 50 of 75 are feasible, and 160 offers find nearly all that are not taken.
@@ -249,7 +250,7 @@ def test_the_elite_is_offered_children():
     for slot, numbers in enumerate(best, start=30):
         told = {f"stages.{n}.channels": number for n, number in enumerate(numbers)}
         found.append(observation_of(wide, slot, proposal_of(wide, FixedTrial(told)), top1=(0.9,)))
-    offers = offered(wide, training_rows(found), random.Random(0), set())
+    offers = draw_offers(wide, [], training_rows(found), random.Random(0))
     alike = [o for o in offers if [o.params[f"stages.{n}.channels"] for n in range(4)].count(0) >= 3]
 
     # Sixteen are the elite, and have 96 children with one, one, two or four changes in six answers.
@@ -294,7 +295,7 @@ def test_the_model_is_told_answers_features_and_errors(monkeypatch):
         heard.append((inside, values, outside))
         return np.zeros(len(outside)), np.ones(len(outside))
 
-    monkeypatch.setattr(ROOM, "predicted", noted)
+    monkeypatch.setattr(ROOM, "predict", noted)
     space = Made(stages, measured, told=lambda point: (float(point["stem.channels"]) / 7,))
     found = [replace(k, costs=costly(point_of(space, k))) for k in history(space, 15)]
     gp(space, training_rows(found), 0)
@@ -312,7 +313,7 @@ def test_the_model_is_told_answers_features_and_errors(monkeypatch):
 def test_the_model_is_told_two_hundred_at_most(monkeypatch):
     heard = []
     space = Made(levers)
-    monkeypatch.setattr(ROOM, "predicted", lambda *told: heard.append(told) or (np.zeros(len(told[2])),) * 2)
+    monkeypatch.setattr(ROOM, "predict", lambda *told: heard.append(told) or (np.zeros(len(told[2])),) * 2)
     # Three accuracies, three fronts.
     gp(space, training_rows(history(space, 230, top1=lambda p: p["stages.0.channels"] // 2 / 3)), 0)
 

@@ -8,8 +8,7 @@ from fake_search_spaces import observation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsearch.search import Reading, training_rows
-from archsearch.search.observations import Line, expected
+from archsearch.search.observations import Line, Reading, forecast_top1, training_rows
 
 SHARES = st.floats(0, 1)
 
@@ -134,7 +133,7 @@ def test_who_is_read_at_a_rung_is_expected_on_the_line_through_those_who_went_on
     ]
 
     # 2 * 0.9 + 0.1 is beyond 1.
-    assert expected(found) == pytest.approx({3: 0.4, 4: 1.0, 5: 0.6})
+    assert forecast_top1(found) == pytest.approx({3: 0.4, 4: 1.0, 5: 0.6})
 
 
 def test_each_rung_has_its_own_line_and_the_latest_reading_counts():
@@ -146,13 +145,13 @@ def test_each_rung_has_its_own_line_and_the_latest_reading_counts():
     found += [observation(3, "paused", (0.3,)), observation(4, "paused", (0.0, 0.3))]
 
     # From the first rung on 0.2 more, from the second 0.1.
-    assert expected(found) == pytest.approx({3: 0.5, 4: 0.4})
+    assert forecast_top1(found) == pytest.approx({3: 0.5, 4: 0.4})
 
 
 def test_a_rung_from_which_nobody_went_on_has_no_line():
     found = [observation(slot, top1=(0.1 * slot, 0.9)) for slot in range(4)]
 
-    assert expected([*found, observation(9, "paused", (0.2, 0.3))]) == {9: 0.3}
+    assert forecast_top1([*found, observation(9, "paused", (0.2, 0.3))]) == {9: 0.3}
 
 
 def pairs(*rows):
@@ -172,8 +171,8 @@ def test_a_line_is_that_of_least_squares():
 
 def test_no_line_falls_with_the_accuracy_or_rises_with_the_loss():
     falling = pairs((0.1, 1.0, 0.3), (0.2, 2.0, 0.5), (0.3, 3.0, 0.7))
-    by_loss = Line.fitted(falling, by_loss=True)
-    by_top1 = Line.fitted([(reading, 1 - end) for reading, end in falling], by_loss=False)
+    by_loss = Line.fit(falling, by_loss=True)
+    by_top1 = Line.fit([(reading, 1 - end) for reading, end in falling], by_loss=False)
 
     assert (by_loss.slope, by_loss.level) == (0.0, pytest.approx(0.5))
     assert (by_top1.slope, by_top1.level) == (0.0, pytest.approx(0.5))

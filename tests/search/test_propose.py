@@ -19,9 +19,9 @@ from fake_search_spaces import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsearch.search import SAMPLER_NAMES, ProposalSeed, feasible_draws, propose
+from archsearch.search import SAMPLER_NAMES, ProposalSeed, propose
 from archsearch.search import draws as room
-from archsearch.search.draws import feasible_points
+from archsearch.search.draws import feasible_draws, feasible_points
 from archsearch.search.propose import SAMPLERS, guesses
 from archsearch.trial import MAX_DRAWS, FixedTrial, GridTrial, OffspringTrial, proposal_of
 

@@ -25,10 +25,11 @@ from typer.main import get_command
 from archsearch.cli.app import app
 from archsearch.counting import count_macs
 from archsearch.errors import StudyFileError
-from archsearch.search import SAMPLER_NAMES, ProposalSeed, propose, training_rows
+from archsearch.search import SAMPLER_NAMES, ProposalSeed, propose
+from archsearch.search.observations import training_rows
 from archsearch.search.samplers import SAMPLERS
 from archsearch.search.samplers.macs import rank_by_macs
-from archsearch.search.samplers.tpe import as_told
+from archsearch.search.samplers.tpe import as_frozen_trial
 from archsearch.study.config import StudyConfig, load_study
 from archsearch.trial import FixedTrial
 
@@ -209,13 +210,13 @@ def test_the_automatic_sampler_hands_over_as_rows_add_up(monkeypatch, count, cho
 
 def test_a_row_is_told_to_optuna_with_its_choices_and_its_limits(ninety_six, thirty):
     row = training_rows(among(thirty[:1], excess={"macs": 2.0, "params": -1.0}))[0]
-    trial = as_told(row, [0.25, 4.0])
+    trial = as_frozen_trial(row, [0.25, 4.0])
 
     assert trial.values == [0.25, 4.0]
     assert trial.params == thirty[0].answers
     assert {name: d.choices for name, d in trial.distributions.items()} == thirty[0].choices
     assert trial.constraints == {"macs": 2.0, "params": -1.0}
-    assert as_told(training_rows(thirty[:1])[0], [0.5]).constraints == {}
+    assert as_frozen_trial(training_rows(thirty[:1])[0], [0.5]).constraints == {}
 
 
 def test_the_proxy_of_macs_goes_where_no_macs_are_known(ninety_six):

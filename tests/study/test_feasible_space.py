@@ -9,8 +9,8 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from archsearch.counting import count_activations, count_macs, count_params, globality
-from archsearch.search import Reading, features_of
 from archsearch.search.draws import feasible_points
+from archsearch.search.observations import Reading, features_of
 from archsearch.storage.observation_cache import ObservationCache, rung_family, state_of
 from archsearch.trial import FixedTrial
 

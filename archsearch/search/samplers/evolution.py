@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archsearch.search.observations import TrainingRow
-from archsearch.search.samplers.sampler import objectives, subsample
+from archsearch.search.samplers.sampler import child_of, objectives, subsample
 from archsearch.stats.pareto import positions
-from archsearch.trial import OffspringTrial, Proposal, Searchable, proposal_of
+from archsearch.trial import Proposal, Searchable
 
 POPULATION = 50
 # Of the population, so many meet in a tournament (Real et al. 2019, AAAI 33:4780: 25 of 100).
@@ -24,8 +24,7 @@ def regularized_evolution(space: Searchable, rows: Sequence[TrainingRow], seed: 
     """Regularised evolution: the youngest live, the best of a few of them has a mutated child (Real et al. 2019)."""
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     population = feasible(rows)[-2 * POPULATION :]
-    (parent,) = parents(population, generator, count=1, meet=2 * TOURNAMENT)
-    return proposal_of(space, OffspringTrial((parent,), generator, mutations=1))
+    return child_of(space, parents(population, generator, count=1, meet=2 * TOURNAMENT), generator)
 
 
 def nsga2(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
@@ -37,9 +36,7 @@ def nsga2(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     population = elite(feasible(rows), POPULATION)
     count = 2 if generator.random() < CROSSOVER_SHARE else 1
-    return proposal_of(
-        space, OffspringTrial(parents(population, generator, count, meet=2), generator, mutations=1)
-    )
+    return child_of(space, parents(population, generator, count, meet=2), generator)
 
 
 def feasible(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
@@ -56,11 +53,11 @@ def elite(rows: Sequence[TrainingRow], size: int) -> list[TrainingRow]:
 
 def parents(
     population: Sequence[TrainingRow], generator: random.Random, count: int, meet: int
-) -> tuple[Mapping[str, Any], ...]:
+) -> list[Mapping[str, Any]]:
     """The answers of ``count`` winners of a tournament of ``meet`` each."""
     places = positions(objectives(population))
     chosen = []
     for _ in range(count):
         rivals = generator.sample(range(len(population)), min(meet, len(population)))
         chosen.append(population[min(rivals, key=lambda index: int(places[index]))].observation.answers)
-    return tuple(chosen)
+    return chosen

@@ -2,16 +2,17 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.search.draws import feasible_draws
+from archsearch.search.draws import feasible_draws, keep_feasible
 from archsearch.search.observations import TrainingRow
+from archsearch.search.samplers.sampler import child_of, new_points
 from archsearch.stats.cells import Grid
-from archsearch.trial import OffspringTrial, Proposal, RandomTrial, Searchable, proposal_of
+from archsearch.trial import Proposal, RandomTrial, Searchable, proposal_of
 
 Array = NDArray[np.float64]
 
@@ -26,13 +27,14 @@ def fill_cells(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Pro
 
     The cells are those of the map that would be shown now (``stats.cells``): globality, and the study's first
     cost over what was trained so far; MACs in a study without costs, as in the map. A cost that has to be
-    measured is predicted (``filled_in``). Where points have no features, one drawn by chance.
+    measured is predicted (``fill_in``). Where points have no features, one drawn by chance.
     """
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
-    pool = list(islice(feasible_draws(space, generator), DRAWN))
-    pool += islice(children(space, rows, generator), CHILDREN)
-    known = {row.observation.identity for row in rows}
-    pool = [proposal for proposal in pool if proposal.architecture.id not in known]
+    # Children of any candidates, good or bad: a parent is chosen for its place on the map.
+    parents = (generator.choice(rows).observation.answers for _ in range(2 * CHILDREN if rows else 0))
+    children = (child_of(space, [parent], generator, MUTATIONS) for parent in parents)
+    draws = islice(feasible_draws(space, generator), DRAWN)
+    pool = new_points(rows, draws, islice(keep_feasible(space, children), CHILDREN))
     if not pool or not space.features(pool[0].architecture):
         return pool[0] if pool else proposal_of(space, RandomTrial(generator))
     features, costs = axes(space, pool, rows)
@@ -41,15 +43,6 @@ def fill_cells(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Pro
     cells = [grid.place(point[-1], cost) for point, cost in zip(features, costs, strict=True)]
     taken = Counter(cells[len(pool) :])
     return min(zip(pool, cells, strict=False), key=lambda pair: taken[pair[1]])[0]
-
-
-def children(space: Searchable, rows: Sequence[TrainingRow], generator: random.Random) -> Iterator[Proposal]:
-    """Feasible children of any candidates, good or bad: a parent is chosen for where it stands."""
-    for _ in range(2 * CHILDREN if rows else 0):
-        parent = generator.choice(rows).observation.answers
-        proposal = proposal_of(space, OffspringTrial((parent,), generator, MUTATIONS))
-        if not space.violations(proposal.architecture):
-            yield proposal
 
 
 def axes(space: Searchable, pool: Sequence[Proposal], rows: Sequence[TrainingRow]) -> tuple[Array, Array]:
@@ -61,10 +54,10 @@ def axes(space: Searchable, pool: Sequence[Proposal], rows: Sequence[TrainingRow
         return features, 10 ** features[:, 0]
     costs = [space.costs(point)[0] for point in drawn]
     costs += [row.observation.costs[0] if row.observation.costs else None for row in rows]
-    return features, 10 ** filled_in(costs, features)
+    return features, 10 ** fill_in(costs, features)
 
 
-def filled_in(costs: Sequence[float | None], features: Array) -> Array:
+def fill_in(costs: Sequence[float | None], features: Array) -> Array:
     """The logarithm of each cost (n,); where it has to be measured first, what the features (n, k) say of it.
 
     By ridge regression over the candidates that were measured. Of 160 networks for CIFAR-10

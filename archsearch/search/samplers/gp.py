@@ -20,15 +20,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from archsearch.search.draws import feasible_draws
+from archsearch.search.draws import feasible_draws, keep_feasible
 from archsearch.search.observations import TrainingRow
 from archsearch.search.samplers.evolution import elite, feasible
-from archsearch.search.samplers.sampler import objectives, subsample
-from archsearch.trial import OffspringTrial, Proposal, Searchable, proposal_of, rising
+from archsearch.search.samplers.sampler import child_of, new_points, objectives, subsample
+from archsearch.trial import Proposal, Searchable, rising
 
 Matrix = NDArray[np.float64]
 
-# Candidates that the model is told at most: fitting takes their cube.
+# Candidates that the model is fitted to at most: fitting takes their cube.
 BOUND = 200
 DRAWN = 64
 BORN = 96
@@ -46,35 +46,31 @@ def gp(space: Searchable, rows: Sequence[TrainingRow], seed: int) -> Proposal:
     """
     generator = random.Random(seed)  # noqa: S311 - nothing secret is drawn
     told = subsample(rows, BOUND)
-    offers = offered(space, told, generator, {row.observation.identity for row in rows})
+    offers = draw_offers(space, rows, told, generator)
     if not offers:
-        return proposal_of(space, OffspringTrial((told[-1].observation.answers,), generator, mutations=1))
+        return child_of(space, [told[-1].observation.answers], generator)
     coding = Coding.of([row.observation.choices for row in told])
     inside = coding.rows(
         [row.observation.answers for row in told], [row.observation.features for row in told]
     )
     outside = coding.rows([o.params for o in offers], [space.features(o.architecture) for o in offers])
     values = objectives(told)
-    error, spread = predicted(inside, values[:, 0], outside)
+    error, deviation = predict(inside, values[:, 0], outside)
     costs = costs_of(space, offers, inside, values[:, 1:], outside)
     feasible_ones = np.array([row.feasible for row in told])
-    gains = improvement(error, spread, costs, values[feasible_ones] if feasible_ones.any() else values)
+    gains = improvement(error, deviation, costs, values[feasible_ones] if feasible_ones.any() else values)
     return offers[int(np.argmax(gains))]
 
 
-def offered(
-    space: Searchable, told: Sequence[TrainingRow], generator: random.Random, taken: set[str]
+def draw_offers(
+    space: Searchable, rows: Sequence[TrainingRow], told: Sequence[TrainingRow], generator: random.Random
 ) -> list[Proposal]:
-    """Feasible points that are not taken: drawn by chance, and children of the best."""
+    """Feasible points that are not among ``rows``: drawn by chance, and children of the best of ``told``."""
     best = [row.observation.answers for row in elite(feasible(told), PARENTS)]
-    offers = {p.architecture.id: p for p in islice(feasible_draws(space, generator), DRAWN)}
-    for _ in range(BORN):
-        couple = tuple(generator.sample(best, min(2, len(best))))
-        child = proposal_of(space, OffspringTrial(couple, generator, mutations=generator.choice(MUTATIONS)))
-        new = child.architecture.id not in taken and child.architecture.id not in offers
-        if new and not space.violations(child.architecture):
-            offers[child.architecture.id] = child
-    return [offer for identity, offer in offers.items() if identity not in taken]
+    couples = (generator.sample(best, min(2, len(best))) for _ in range(BORN))
+    children = (child_of(space, couple, generator, generator.choice(MUTATIONS)) for couple in couples)
+    draws = islice(feasible_draws(space, generator), DRAWN)
+    return new_points(rows, draws, keep_feasible(space, children))
 
 
 @dataclass(frozen=True)
@@ -104,18 +100,19 @@ class Coding:
         """The columns of one point."""
         row: list[float] = []
         for name, options in self.questions.items():
-            place = options.index(answers[name]) if answers.get(name) in options else None
+            given = answers.get(name)
             if rising(options):
-                row += [0.0 if place is None else place / (len(options) - 1), float(place is not None)]
+                asked = given in options
+                row += [options.index(given) / (len(options) - 1) if asked else 0.0, float(asked)]
             else:
-                row += [float(place == index) for index in range(len(options))]
+                row += [float(given == option) for option in options]
         return row
 
 
-def predicted(inside: Matrix, values: Matrix, outside: Matrix) -> tuple[Matrix, Matrix]:
+def predict(inside: Matrix, values: Matrix, outside: Matrix) -> tuple[Matrix, Matrix]:
     """Mean and standard deviation at ``outside`` of a process fitted to ``values`` at ``inside``.
 
-    Matern 5/2 over the columns, each scaled to its spread, with one length for all and white noise: the
+    Matern 5/2 over the columns, each scaled to its standard deviation, with one length for all and white noise: the
     readings are noisy, and no replicate says by how much.
     """
     centre, scale = inside.mean(axis=0), inside.std(axis=0)
@@ -138,13 +135,13 @@ def costs_of(
     columns = []
     for index, counted in enumerate(zip(*(space.costs(o.architecture) for o in offers), strict=True)):
         if None in counted:
-            columns.append(predicted(inside, known[:, index], outside)[0])
+            columns.append(predict(inside, known[:, index], outside)[0])
         else:
             columns.append(np.log10(np.array(counted, dtype=float)))
     return np.column_stack(columns) if columns else np.empty((len(offers), 0))
 
 
-def improvement(error: Matrix, spread: Matrix, costs: Matrix, known: Matrix) -> Matrix:
+def improvement(error: Matrix, deviation: Matrix, costs: Matrix, known: Matrix) -> Matrix:
     """The expected gain in hypervolume of candidates whose error is guessed and whose costs are known.
 
     The hypervolume that an error e at costs c adds is the integral, over all costs x that c is within, of
@@ -158,7 +155,7 @@ def improvement(error: Matrix, spread: Matrix, costs: Matrix, known: Matrix) -> 
     points = spread_points(low[1:], high[1:])
     within = (known[:, None, 1:] <= points[None]).all(axis=2)
     best = np.where(within, known[:, :1], high[0]).min(axis=0)
-    sigma = np.maximum(spread, 1e-12)[:, None]
+    sigma = np.maximum(deviation, 1e-12)[:, None]
     z = (best[None] - error[:, None]) / sigma
     gain = sigma * (z * norm.cdf(z) + norm.pdf(z))
     reached = (costs[:, None] <= points[None]).all(axis=2)
