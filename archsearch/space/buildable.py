@@ -15,7 +15,7 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.space.grammar import Choice, Field, PartSpace, Reference, Value, count_of, label, values_of
 from archsearch.space.space import Space
-from archsearch.stages import HEAD_READS, STAGE_KINDS, STEM_KINDS, Part
+from archsearch.stages import HEAD_READS, STAGE_KINDS, STEM_KINDS, Part, kinds_with
 
 # Beyond this many combinations of one alternative and the maps that arrive, nothing is claimed.
 MAX_COMBINATIONS = 50_000
@@ -23,7 +23,7 @@ MAX_COMBINATIONS = 50_000
 
 @dataclass
 class Findings:
-    """What the combinations of one alternative came to."""
+    """Which options work, and which fail, over the combinations of one alternative."""
 
     leaving: set[FeatureShape] = field(default_factory=set)
     working: set[tuple[str, str]] = field(default_factory=set)
@@ -120,15 +120,14 @@ def head_problems(space: Space) -> Iterator[Problem]:
     for pool, token in HEAD_READS.items():
         if pool in pools and not any(may_carry(space, last, kind, token) for kind in last.alternatives):
             what = f"no last stage of this space carries a {token.replace('_', ' ')}"
-            remedy = f"write pool: mean, or let the last stage be a token_transformer with {token}: true"
+            remedy = f"write pool: mean, or let the last stage be {kinds_with(token)} with {token}: true"
             yield Problem("head.pool", what, remedy)
     for stage in space.stages[:-1]:
         for kind in stage.alternatives:
             for name, path, content in stage.fields(kind):
-                if name in HEAD_READS.values() and True in values_of(content, space.params):
-                    yield Problem(
-                        path, "a stage follows that has no use for it", "write it in the last stage only"
-                    )
+                if name in STAGE_KINDS[kind].token_fields and True in values_of(content, space.params):
+                    what = "a stage follows that has no use for it"
+                    yield Problem(path, what, "write it in the last stage only")
 
 
 def may_carry(space: Space, stage: PartSpace, kind: str, token: str) -> bool:

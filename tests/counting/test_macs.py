@@ -11,13 +11,13 @@ import torch
 from examples import one_of_each
 from fvcore.nn import ActivationCountAnalysis
 from fvcore.nn.jit_handles import generic_activation_jit
+from fvcore_trace import traced_macs
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.jit import TracerWarning
 
 from archsearch.architecture import Architecture, Image
 from archsearch.counting import count_activations, count_frozen, count_macs, count_params, part_counts
-from archsearch.counting.fvcore_trace import traced_macs
 from archsearch.counting.macs import PartCount, count, count_head, count_part
 from archsearch.counting.meta_trace import OpCosts
 from archsearch.counting.op_counters import GROUPS
