@@ -81,9 +81,6 @@ class PartCount:
         work = {group: work * times for group, work in self.work.items()}
         return PartCount(self.params * times, self.frozen * times, work, self.mixed * times)
 
-    def __sub__(self, other: "PartCount") -> "PartCount":
-        return self + other * -1
-
 
 @dataclass(frozen=True)
 class Macs:

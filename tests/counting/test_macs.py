@@ -707,7 +707,7 @@ def test_a_count_comes_back_from_json_as_it_was(counted):
 @given(some_counts)
 def test_a_count_and_itself_is_twice_the_count(counted):
     assert counted + counted == counted * 2
-    assert counted * 2 - counted == counted
+    assert counted * 2 + counted * -1 == counted
 
 
 @given(some_counts, some_counts)
