@@ -15,7 +15,7 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.space.grammar import Choice, Field, PartSpace, Reference, Value, count_of, label, values_of
 from archsearch.space.space import Space
-from archsearch.stages import HEAD_READS, STAGE_KINDS, STEM_KINDS, Part, kinds_with
+from archsearch.stages import HEAD_READS, STAGE_KINDS, kinds_with
 
 # Beyond this many combinations of one alternative and the maps that arrive, nothing is claimed.
 MAX_COMBINATIONS = 50_000
@@ -67,18 +67,13 @@ def too_many(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: 
 def explore(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: set[FeatureShape]) -> Findings:
     """Every combination of one alternative's fields with every map that may arrive."""
     findings = Findings()
-    spec = spec_of(part, kind)
+    spec = part.kinds[kind]
     for values in combinations(part, kind, params):
         described = spec.model_construct(**values)
         for shape in arriving:
             problems = described.problems(shape)
             findings.note(values, problems, None if problems else described.out_shape(shape))
     return findings
-
-
-def spec_of(part: PartSpace, kind: str) -> type[Part]:
-    """The description behind a kind's name."""
-    return (STEM_KINDS if part.path == "stem" else STAGE_KINDS)[kind]
 
 
 def combinations(part: PartSpace, kind: str, params: Mapping[str, Field]) -> Iterator[dict[str, Any]]:

@@ -200,7 +200,7 @@ class Reader:
         own = Table({k: v for k, v in node.entries.items() if k != "kind"}, node.key_lines, node.line)
         fields = self.read_fields(path, own)
         part = self.with_alternatives(path, kind, fields, kinds)
-        self.problems += dict.fromkeys(part_problems(part, kinds, self.params, self.unreadable))
+        self.problems += dict.fromkeys(part_problems(part, self.params, self.unreadable))
         return part
 
     def with_alternatives(
