@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import ArchitectureError, Problem, shown
 from archsearch.shapes import FeatureShape
-from archsearch.stages import HEAD_READS, Head, Mixer, Part, TaggedStage, TaggedStem
+from archsearch.stages import HEAD_READS, Head, Mixer, Part, TaggedStage, TaggedStem, kinds_with
 
 Size = Annotated[int, Field(ge=1, le=4_096)]
 
@@ -133,14 +133,14 @@ class Architecture(BaseModel):
     def _token_problems(self) -> Iterator[Problem]:
         """Tokens of a stage's own are for the head alone, and the head reads what the last stage carries."""
         for index, stage in enumerate(self.stages[:-1]):
-            for field in HEAD_READS.values():
-                if getattr(stage, field, False):
+            for field in stage.token_fields:
+                if getattr(stage, field):
                     what = "a stage follows that has no use for it"
                     yield Problem(f"stages.{index}.{field}", what, "write false here")
         token = HEAD_READS.get(self.head.pool)
         if token is not None and not getattr(self.stages[-1], token, False):
             what = f"the last stage carries no {token.replace('_', ' ')}"
-            remedy = f"write pool: mean, or end on a token_transformer with {token}: true"
+            remedy = f"write pool: mean, or end on {kinds_with(token)} with {token}: true"
             yield Problem("head.pool", what, remedy)
 
 

@@ -26,6 +26,10 @@ class FeatureShape:
         """``N``, the length of the sequence that this map flattens to."""
         return self.height * self.width
 
+    def strided(self, channels: int, stride: int) -> "FeatureShape":
+        """``channels`` at a ``stride``-th of this map; every started step counts."""
+        return FeatureShape(channels, -(-self.height // stride), -(-self.width // stride))
+
     def __str__(self) -> str:
         """As one writes it: ``64x56x56``."""
         return f"{self.channels}x{self.height}x{self.width}"
@@ -43,3 +47,10 @@ def split_padding(kernel: int, stride: int) -> int:
     (T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1 and its code).
     """
     return -(-(kernel - stride) // 2)
+
+
+def split_shape(shape: FeatureShape, kernel: int, stride: int, channels: int) -> FeatureShape:
+    """The map behind a soft split of ``shape`` and a projection to ``channels``: one place for each window."""
+    padding = split_padding(kernel, stride)
+    height, width = (windows(size, kernel, stride, padding) for size in (shape.height, shape.width))
+    return FeatureShape(channels, height, width)

@@ -6,6 +6,7 @@ from archsearch import errors
 from archsearch.errors import (
     ArchitectureError,
     ArchsearchError,
+    CallbackError,
     DataError,
     EnvironmentFaultError,
     FailedTrialError,
@@ -146,6 +147,7 @@ EXIT_CODES = {
     InfeasibleError: 3,
     EnvironmentFaultError: 4,
     RunFolderError: 5,
+    CallbackError: 1,
     FailedTrialError: 1,
 }
 

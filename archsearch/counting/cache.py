@@ -34,10 +34,8 @@ class CountCache:
         """Take in what the file holds."""
         if self.file is None or not self.file.exists():
             return
-        for line in self.file.read_bytes().splitlines():
-            entry = checked(line)
-            if entry is not None:
-                self.counts[entry[0]] = entry[1]
+        entries = map(checked, self.file.read_bytes().splitlines())
+        self.counts.update(entry for entry in entries if entry is not None)
 
     def add(self, key: str, value: Any) -> None:
         """Remember one count more; other processes may append to the file at the same time."""

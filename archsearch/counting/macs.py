@@ -4,10 +4,12 @@ Double the MACs to compare with a paper that counts a multiply and an add apart.
 counted once and remembered, in memory and in ``counting/cache.py``'s file.
 """
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -15,10 +17,12 @@ from torch import nn
 from archsearch.architecture import Architecture
 from archsearch.counting.cache import remembered
 from archsearch.counting.meta_trace import MixerCosts, OpCosts, trace_costs
-from archsearch.counting.op_counters import FAMILIES, GROUPS, WRITES_ACTIVATIONS
+from archsearch.counting.op_counters import FAMILIES
 from archsearch.shapes import FeatureShape
 from archsearch.stages import Head, Mixer, Part
 
+PACKAGE = Path(__file__).parent.parent
+NO_WORK = OpCosts()
 NO_MIXERS = MixerCosts()
 
 
@@ -34,24 +38,21 @@ class PartCount:
     @property
     def by_family(self) -> dict[str, int]:
         """MACs by operator family."""
-        return {
-            family: sum(self.work[group].macs for group in groups if group in self.work)
-            for family, groups in FAMILIES.items()
-        }
+        return {family: self._total(groups, "macs") for family, groups in FAMILIES.items()}
 
     @property
     def activations_by_family(self) -> dict[str, int]:
         """Elements that convolutions, linear layers and matrix products write, by operator family."""
-        return {
-            family: sum(self.work[group].elements for group in groups if group in self.work)
-            for family, groups in FAMILIES.items()
-            if WRITES_ACTIVATIONS.issuperset(groups)
-        }
+        written = {family: groups for family, groups in FAMILIES.items() if family != "other"}
+        return {family: self._total(groups, "elements") for family, groups in written.items()}
 
     @property
     def macs(self) -> int:
         """MACs over all families."""
         return sum(work.macs for work in self.work.values())
+
+    def _total(self, groups: Sequence[str], amount: str) -> int:
+        return sum(getattr(self.work[group], amount) for group in groups if group in self.work)
 
     @property
     def activations(self) -> int:
@@ -60,29 +61,25 @@ class PartCount:
 
     def as_data(self) -> list[Any]:
         """The count as JSON holds it."""
-        work = {group: [work.calls, work.macs, work.elements] for group, work in self.work.items()}
-        return [self.params, self.frozen, work, self.mixed.amounts()]
+        work = {group: astuple(costs) for group, costs in self.work.items()}
+        return [self.params, self.frozen, work, astuple(self.mixed)]
 
     @classmethod
     def from_data(cls, data: list[Any]) -> "PartCount":
         """The count that ``as_data`` gave."""
-        params, frozen, work, mixed = data
-        return cls(
-            params, frozen, {group: OpCosts(*amounts) for group, amounts in work.items()}, MixerCosts(*mixed)
-        )
+        params, frozen, by_group, mixed = data
+        work = {group: OpCosts(*amounts) for group, amounts in by_group.items()}
+        return cls(params, frozen, work, MixerCosts(*mixed))
 
     def __add__(self, other: "PartCount") -> "PartCount":
-        both = {group: self.work.get(group, OpCosts()) + other.work.get(group, OpCosts()) for group in GROUPS}
-        work = {group: amount for group, amount in both.items() if amount != OpCosts()}
+        both = {g: self.work.get(g, NO_WORK) + other.work.get(g, NO_WORK) for g in (*self.work, *other.work)}
+        work = {group: costs for group, costs in both.items() if costs != NO_WORK}
         params, frozen = self.params + other.params, self.frozen + other.frozen
         return PartCount(params, frozen, work, self.mixed + other.mixed)
 
     def __mul__(self, times: int) -> "PartCount":
         work = {group: work * times for group, work in self.work.items()}
         return PartCount(self.params * times, self.frozen * times, work, self.mixed * times)
-
-    def __sub__(self, other: "PartCount") -> "PartCount":
-        return self + other * -1
 
 
 @dataclass(frozen=True)
@@ -159,9 +156,22 @@ def count_part(part: Part, shape: FeatureShape) -> PartCount:
 
 @lru_cache(maxsize=16_384)
 def count_built(part: Part, shape: FeatureShape) -> PartCount:
-    """The cost of one part, built as a whole; remembered, on the disk too."""
-    text = f"{part.model_dump_json()} {shape}"
+    """The cost of one part, built as a whole; remembered, on the disk too where its code is known."""
+    source = user_source(type(part))
+    if source is None:
+        return counted_part(part, shape)
+    text = f"{part.model_dump_json()} {shape}{source}"
     return PartCount.from_data(remembered(text, lambda: counted_part(part, shape).as_data()))
+
+
+@lru_cache(maxsize=256)
+def user_source(kind: type[Part]) -> str | None:
+    """The file of a user's kind, whose code is in no fingerprint; empty for our kinds, None if there is no file."""
+    try:
+        file = Path(inspect.getfile(kind))
+        return "" if file.is_relative_to(PACKAGE) else file.read_text(encoding="utf-8")
+    except (TypeError, OSError):  # written in a notebook
+        return None
 
 
 def counted_part(part: Part, shape: FeatureShape) -> PartCount:

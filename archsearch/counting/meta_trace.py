@@ -1,8 +1,8 @@
-"""The operators of a module and the work of each, read off one pass on paper: shapes and no numbers.
+"""The operators of a module and the work of each, read off one pass on the meta device: shapes, no numbers.
 
 fvcore counts a network by tracing it, which runs it; that takes a second at ImageNet size. Here the module
-is built and called on torch's ``meta`` device, every call of torch is seen on its way, and fvcore's own
-handles say what it costs. The sum equals one fvcore pass over the traced network, which tests and
+is built and called on torch's ``meta`` device, every call of torch is seen on its way, and ``op_counters``
+says what it costs. The sum equals one fvcore pass over the traced network, which tests and
 ``studies/bench_profiling`` compare.
 
 Activations are the elements that convolutions, linear layers and matrix products write (Radosavovic et
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from operator import add
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,6 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from archsearch.counting.globality import reach
 from archsearch.counting.op_counters import (
     ACTIVATIONS,
-    FILLS,
     HANDLE_GROUPS,
     HANDLES,
     MAKERS,
@@ -34,30 +34,32 @@ from archsearch.counting.op_counters import (
     mixes_places,
 )
 from archsearch.errors import UncountedOperationError
-from archsearch.shapes import FeatureShape, windows
+from archsearch.shapes import FeatureShape
 from archsearch.stages.mixers import Mixer, SpatialMixer, mixer_of, window_of
 
 
 @dataclass(frozen=True)
-class OpCosts:
+class Amounts:
+    """Amounts of several things, added and multiplied one by one."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*map(add, vars(self).values(), vars(other).values()))
+
+    def __mul__(self, times: int) -> Self:
+        return type(self)(*(amount * times for amount in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class OpCosts(Amounts):
     """What some calls of one group of operators do: how many, their MACs, the elements that they write."""
 
     calls: int = 0
     macs: int = 0
     elements: int = 0
 
-    def __add__(self, other: "OpCosts") -> "OpCosts":
-        return OpCosts(self.calls + other.calls, self.macs + other.macs, self.elements + other.elements)
-
-    def __sub__(self, other: "OpCosts") -> "OpCosts":
-        return self + other * -1
-
-    def __mul__(self, times: int) -> "OpCosts":
-        return OpCosts(self.calls * times, self.macs * times, self.elements * times)
-
 
 @dataclass(frozen=True)
-class MixerCosts:
+class MixerCosts(Amounts):
     """What the spatial mixers of a module cost.
 
     Attributes:
@@ -72,30 +74,17 @@ class MixerCosts:
     global_macs: int = 0
     global_params: int = 0
 
-    def __add__(self, other: "MixerCosts") -> "MixerCosts":
-        return MixerCosts(*(one + two for one, two in zip(self.amounts(), other.amounts(), strict=True)))
 
-    def __mul__(self, times: int) -> "MixerCosts":
-        return MixerCosts(*(amount * times for amount in self.amounts()))
-
-    def amounts(self) -> tuple[int, int, int, int]:
-        """As JSON holds it."""
-        return self.macs, self.reach_macs, self.global_macs, self.global_params
-
-
-# What returns a map of its argument's shape needs no calculation on paper.
+# What returns a map of its argument's shape needs no calculation.
 SAME_SHAPE = ACTIVATIONS | frozenset(
     ["batch_norm", "group_norm", "exp", "square", "sqrt", "rsqrt", "dropout"]
 )
-# The arguments that nn.Conv2d hands to conv2d, all by place.
-PLAIN_CONV2D = 7
-SAME_AS_BOTH = frozenset(["add", "sub", "mul", "div"])
 
 
 def trace_costs(
     build: Callable[[], nn.Module], shape: FeatureShape, promised: Sequence[Mixer] | None = None
 ) -> tuple[nn.Module, dict[str, OpCosts], MixerCosts]:
-    """The module that ``build`` makes, on paper; its work for one map of ``shape``, by group; and its mixers'.
+    """The module that ``build`` makes, on the meta device; its work for one map of ``shape``, by group; and its mixers'.
 
     ``promised`` are the mixers that its part promises.
 
@@ -106,7 +95,7 @@ def trace_costs(
     module = meta_trace(build, shape, recorder)
     if recorder.promised:
         raise UncountedOperationError(
-            f"a {type(module).__name__} has no {described(recorder.promised[0])}, and mixers() promises one"
+            f"a {type(module).__name__} has no {describe_mixer(recorder.promised[0])}, and mixers() promises one"
         )
     return module, recorder.work, recorder.mixed
 
@@ -114,7 +103,7 @@ def trace_costs(
 def meta_trace(
     build: Callable[[], nn.Module], shape: FeatureShape, recorder: "Recorder", *, batch_size: int = 1
 ) -> nn.Module:
-    """One pass of the module that ``build`` makes, for maps of ``shape``, under the eyes of ``recorder``.
+    """One pass of the module that ``build`` makes, for maps of ``shape``; ``recorder`` sees its calls.
 
     Raises:
         UncountedOperationError: it calls an operator that has no handle and is not negligible, or mixes places
@@ -146,9 +135,15 @@ class MetaTrace(TorchFunctionMode):
     ) -> Any:
         """Calls that only fill their first argument return it as it is."""
         name, kwargs = func.__name__, kwargs or {}
-        if name in FILLS and (args or "tensor" in kwargs):
+        if only_fills(name) and (args or "tensor" in kwargs):
             return args[0] if args else kwargs["tensor"]
         return func(*args, **on_meta(name, kwargs))
+
+
+def only_fills(name: str) -> bool:
+    """Whether a call gives a tensor other numbers in place: no function of its name returns a new tensor."""
+    in_place = name.endswith("_") and not name.endswith("__")
+    return in_place and not hasattr(Tensor, name.removesuffix("_"))
 
 
 class Recorder(TorchFunctionMode):
@@ -236,7 +231,7 @@ class Recorder(TorchFunctionMode):
         promise = next(same, None)
         if promise is None:
             raise UncountedOperationError(
-                f"a {type(module).__name__} is a {described(found)}, and mixers() promises no such one more"
+                f"a {type(module).__name__} is a {describe_mixer(found)}, and mixers() promises no such one more"
             )
         self.promised.remove(promise)
         return found if arriving.ndim == 4 else promise
@@ -263,7 +258,7 @@ class Recorder(TorchFunctionMode):
         self.mixed += MixerCosts(macs, round(macs * reach(mixer)), macs * everywhere, trained * everywhere)
 
 
-def described(mixer: Mixer) -> str:
+def describe_mixer(mixer: Mixer) -> str:
     """A mixer in words."""
     what = "attention" if mixer.attention else "mixer"
     return f"{what} over everything" if mixer.window is None else f"{what} of window {mixer.window}"
@@ -273,43 +268,14 @@ def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:
     """A tensor of the shape that a plain call returns; None where torch has to work it out."""
     if not args or not isinstance(args[0], Tensor):
         return None
-    same = name in SAME_SHAPE or (name in SAME_AS_BOTH and len(args) > 1 and same_shape(*args[:2]))
-    if same and without_gaps(args[0]):
+    if name in SAME_SHAPE and without_gaps(args[0]):
         return args[0]
     if name == "layer_norm":
         return args[0] if args[0].is_contiguous() else like(args[0], args[0].shape[-1])
     if name == "linear":
         return like(args[0], len(args[1]))
-    if name == "conv2d" and len(args) == PLAIN_CONV2D:
-        return convolved(*args)
     fits = name == "scaled_dot_product_attention" and args[0].shape[:-2] == args[1].shape[:-2]
     return attended(*args[:3]) if fits else None
-
-
-def convolved(
-    image: Tensor,
-    weight: Tensor,
-    _bias: Tensor | None,
-    stride: tuple[int, int],
-    padding: tuple[int, int] | str,
-    dilation: tuple[int, int],
-    _groups: int,
-) -> Tensor | None:
-    """A tensor of the shape and the memory format that ``conv2d`` returns, called as ``nn.Conv2d`` calls it."""
-    if isinstance(padding, str) or image.ndim != 4:
-        return None
-    sides = [
-        windows(size, reach * (kernel - 1) + 1, step, pad)
-        for size, kernel, step, pad, reach in zip(
-            image.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
-        )
-    ]
-    if min(sides) < 1:
-        return None
-    out = image.new_empty(image.shape[0], weight.shape[0], *sides)
-    last = torch.channels_last
-    keeps_last = image.is_contiguous(memory_format=last) and not image.is_contiguous()
-    return out.to(memory_format=last) if keeps_last else out
 
 
 def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -324,11 +290,6 @@ def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return like(query, value.shape[-1])
 
 
-def same_shape(one: Any, other: Any) -> bool:
-    """Whether both are tensors of one shape."""
-    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape
-
-
 def without_gaps(tensor: Tensor) -> bool:
     """Whether a tensor lies in memory as a result of its shape would."""
     last = torch.channels_last
@@ -341,7 +302,7 @@ def like(tensor: Tensor, width: int) -> Tensor:
 
 
 def on_meta(name: str, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The keywords of a call; what makes a tensor from nothing makes it on paper."""
+    """The keywords of a call; what makes a tensor from nothing makes it on the meta device."""
     return {**kwargs, "device": "meta"} if name in MAKERS else kwargs
 
 

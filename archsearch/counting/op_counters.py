@@ -1,62 +1,19 @@
-"""What an operator of torch costs, from the shapes of its arguments: fvcore's handles, and those that it misses.
+"""What an operator of torch costs, from the shapes of its arguments, at fvcore's prices.
 
 MACs are what fvcore calls "flops": one multiply-add is one. Norms count as fvcore counts them (2 per
-element for batch norm, 5 for layer norm).
+element for batch norm, 5 for layer norm); attention, which fvcore misses, by its two products.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fvcore.nn.jit_handles import (
-    addmm_flop_jit,
-    batchnorm_flop_jit,
-    bmm_flop_jit,
-    conv_flop_count,
-    elementwise_flop_counter,
-    linear_flop_jit,
-    matmul_flop_jit,
-    norm_flop_counter,
-)
+from fvcore.nn.jit_handles import conv_flop_count
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Traced:
-    """What fvcore's handles ask of a traced value, answered for an argument of a call."""
-
-    argument: Any
-
-    def isCompleteTensor(self) -> bool:  # noqa: N802 - fvcore asks by this name
-        """Whether it has a shape."""
-        return isinstance(self.argument, Tensor)
-
-    def type(self) -> "Traced":
-        """What knows the shape."""
-        return self
-
-    def sizes(self) -> list[int]:
-        """The shape."""
-        return list(self.argument.shape)
-
-    def toIValue(self) -> Any:  # noqa: N802 - fvcore asks by this name
-        """The value itself."""
-        return self.argument
-
-
+# The MACs of a call, from its arguments in the order of NAMES and from what it returns.
 Handle = Callable[[Sequence[Any], Any], int]
-
-
-def by_fvcore(handle: Callable[[list[Any], list[Any]], Any], *places: int) -> Handle:
-    """A handle of fvcore's over the arguments at ``places``, or over all of them."""
-
-    def count(arguments: Sequence[Any], out: Any) -> int:
-        chosen = [arguments[place] for place in places] if places else arguments
-        return int(handle([Traced(argument) for argument in chosen], [Traced(out)]))
-
-    return count
 
 
 def convolution(arguments: Sequence[Any], out: Any, *, transposed: bool = False) -> int:
@@ -71,12 +28,21 @@ def attention(arguments: Sequence[Any], out: Any) -> int:
     return int(math.prod(out.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
 
 
-def product(arguments: Sequence[Any], out: Any) -> int:
-    """One MAC for each element of the product and each place of the axis that is summed over.
+def product(arguments: Sequence[Any], out: Any, *, left: int = 0) -> int:
+    """One MAC for each element of the product and each place of the axis of the ``left`` factor that is summed over."""
+    return int(out.numel() * arguments[left].shape[-1])
 
-    fvcore's own handle forgets a left factor that is repeated for a batch on the right.
-    """
-    return int(out.numel() * arguments[0].shape[-1])
+
+def batch_norm(arguments: Sequence[Any], out: Any) -> int:
+    """Fvcore's price: 2 for each element, 1 without weights; in training that of a norm that measures."""
+    weight, training = arguments[3], arguments[5]
+    without = 4 if training else 1
+    return int(out.numel() * (without + (weight is not None)))
+
+
+def measured_norm(arguments: Sequence[Any], out: Any) -> int:
+    """Fvcore's price of a norm that measures what arrives: 5 for each element, 4 without weights."""
+    return int(out.numel() * (4 + (arguments[2] is not None)))
 
 
 HANDLES: Mapping[str, Handle] = {
@@ -84,17 +50,13 @@ HANDLES: Mapping[str, Handle] = {
     **dict.fromkeys(
         ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), partial(convolution, transposed=True)
     ),
-    "linear": by_fvcore(linear_flop_jit),
-    "matmul": product,
-    "mm": by_fvcore(matmul_flop_jit),
-    "bmm": by_fvcore(bmm_flop_jit),
-    "addmm": by_fvcore(addmm_flop_jit),
+    **dict.fromkeys(("linear", "matmul", "mm", "bmm"), product),
+    "addmm": partial(product, left=1),
     "scaled_dot_product_attention": attention,
-    # batch_norm(input, mean, variance, weight, bias, training), as aten orders it: weight second, training sixth.
-    "batch_norm": by_fvcore(batchnorm_flop_jit, 0, 3, 4, 1, 2, 5),
-    "layer_norm": by_fvcore(norm_flop_counter(2)),
-    "group_norm": by_fvcore(norm_flop_counter(2)),
-    "adaptive_avg_pool2d": by_fvcore(elementwise_flop_counter(1, 0), 0),
+    "batch_norm": batch_norm,
+    "layer_norm": measured_norm,
+    "group_norm": measured_norm,
+    "adaptive_avg_pool2d": lambda arguments, _out: int(arguments[0].numel()),
 }
 SHAPE_ONLY = frozenset(
     [
@@ -168,36 +130,6 @@ MAKERS = frozenset(
 COPIES = MAKERS | frozenset(
     ["unfold", "fold", "pad", "cat", "stack", "repeat", "tile", "clone", "zeros_like", "ones_like"]
 )
-# What gives a tensor other numbers in place, and leaves the rest of it alone.
-FILLS = frozenset(
-    [
-        "fill_",
-        "zero_",
-        "copy_",
-        "normal_",
-        "uniform_",
-        "bernoulli_",
-        "exponential_",
-        "random_",
-        "mul_",
-        "add_",
-        "div_",
-        "erfinv_",
-        "clamp_",
-        "constant_",
-        "ones_",
-        "zeros_",
-        "eye_",
-        "dirac_",
-        "trunc_normal_",
-        "orthogonal_",
-        "sparse_",
-        "xavier_normal_",
-        "xavier_uniform_",
-        "kaiming_normal_",
-        "kaiming_uniform_",
-    ]
-)
 # Products, with the place of their right factor.
 PRODUCTS = {"matmul": 1, "mm": 1, "bmm": 1, "addmm": 2}
 POOLS = frozenset(["sum", "mean", "avg_pool2d", "max_pool2d"])
@@ -221,7 +153,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "other": ("batch norm", "layer norm", "activation", "elementwise", "copy", "pool"),
 }
 GROUPS = tuple(group for groups in FAMILIES.values() for group in groups)
-WRITES_ACTIVATIONS = frozenset(GROUPS) - frozenset(FAMILIES["other"])
 # A linear layer inside a module of this name belongs to the group.
 SCOPES = {"mlp": "linear mlp", "split": "linear split"}
 # Arguments of counted calls that may come by name, in the order of torch.nn.functional.

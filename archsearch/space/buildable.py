@@ -15,7 +15,7 @@ from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
 from archsearch.space.grammar import Choice, Field, PartSpace, Reference, Value, count_of, label, values_of
 from archsearch.space.space import Space
-from archsearch.stages import HEAD_READS, STAGE_KINDS, STEM_KINDS, Part
+from archsearch.stages import HEAD_READS, STAGE_KINDS, kinds_with
 
 # Beyond this many combinations of one alternative and the maps that arrive, nothing is claimed.
 MAX_COMBINATIONS = 50_000
@@ -23,7 +23,7 @@ MAX_COMBINATIONS = 50_000
 
 @dataclass
 class Findings:
-    """What the combinations of one alternative came to."""
+    """Which options work, and which fail, over the combinations of one alternative."""
 
     leaving: set[FeatureShape] = field(default_factory=set)
     working: set[tuple[str, str]] = field(default_factory=set)
@@ -67,18 +67,13 @@ def too_many(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: 
 def explore(part: PartSpace, kind: str, params: Mapping[str, Field], arriving: set[FeatureShape]) -> Findings:
     """Every combination of one alternative's fields with every map that may arrive."""
     findings = Findings()
-    spec = spec_of(part, kind)
+    spec = part.kinds[kind]
     for values in combinations(part, kind, params):
         described = spec.model_construct(**values)
         for shape in arriving:
             problems = described.problems(shape)
             findings.note(values, problems, None if problems else described.out_shape(shape))
     return findings
-
-
-def spec_of(part: PartSpace, kind: str) -> type[Part]:
-    """The description behind a kind's name."""
-    return (STEM_KINDS if part.path == "stem" else STAGE_KINDS)[kind]
 
 
 def combinations(part: PartSpace, kind: str, params: Mapping[str, Field]) -> Iterator[dict[str, Any]]:
@@ -120,15 +115,14 @@ def head_problems(space: Space) -> Iterator[Problem]:
     for pool, token in HEAD_READS.items():
         if pool in pools and not any(may_carry(space, last, kind, token) for kind in last.alternatives):
             what = f"no last stage of this space carries a {token.replace('_', ' ')}"
-            remedy = f"write pool: mean, or let the last stage be a token_transformer with {token}: true"
+            remedy = f"write pool: mean, or let the last stage be {kinds_with(token)} with {token}: true"
             yield Problem("head.pool", what, remedy)
     for stage in space.stages[:-1]:
         for kind in stage.alternatives:
             for name, path, content in stage.fields(kind):
-                if name in HEAD_READS.values() and True in values_of(content, space.params):
-                    yield Problem(
-                        path, "a stage follows that has no use for it", "write it in the last stage only"
-                    )
+                if name in STAGE_KINDS[kind].token_fields and True in values_of(content, space.params):
+                    what = "a stage follows that has no use for it"
+                    yield Problem(path, what, "write it in the last stage only")
 
 
 def may_carry(space: Space, stage: PartSpace, kind: str, token: str) -> bool:

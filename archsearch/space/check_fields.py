@@ -27,31 +27,25 @@ BOUNDS = {
 
 
 def part_problems(
-    part: PartSpace,
-    kinds: Mapping[str, type[BaseModel]],
-    params: Mapping[str, Field],
-    unreadable: Collection[str],
+    part: PartSpace, params: Mapping[str, Field], unreadable: Collection[str]
 ) -> Iterator[Problem]:
     """Unknown, missing and impossible fields of every alternative of one stem or stage.
 
     ``unreadable`` are places that were written and could not be read: they are not missing too.
     """
-    strangers = [
-        name for name in part.shared if not any(name in kinds[k].model_fields for k in part.alternatives)
-    ]
-    common = list(dict.fromkeys(n for kind in part.alternatives for n in field_names(kinds[kind])))
+    common = list(dict.fromkeys(n for kind in part.alternatives for n in field_names(part.kinds[kind])))
+    strangers = [name for name in part.shared if name not in common]
     for name in strangers if part.alternatives else ():
         yield Problem(f"{part.path}.{name}", "no kind written here has such a field", one_of(common, name))
     for kind in part.alternatives:
         fields = {name: (path, f) for name, path, f in part.fields(kind) if name not in strangers}
-        yield from field_problems(kinds[kind], fields, params, role_of(part, kind))
-        yield from missing_fields(part, kind, kinds[kind], unreadable)
+        yield from field_problems(part.kinds[kind], fields, params, role_of(part, kind))
+        yield from missing_fields(part, kind, unreadable)
 
 
-def missing_fields(
-    part: PartSpace, kind: str, spec: type[BaseModel], unreadable: Collection[str]
-) -> Iterator[Problem]:
+def missing_fields(part: PartSpace, kind: str, unreadable: Collection[str]) -> Iterator[Problem]:
     """Fields that one alternative needs and that were not written, nor meant by a misspelt one."""
+    spec = part.kinds[kind]
     written = [name for name, _, _ in part.fields(kind)]
     own = f"{part.path}.{kind}" if part.kind_is_open else part.path
     meant = {nearest(field_names(spec), name) for name in written if name not in spec.model_fields}

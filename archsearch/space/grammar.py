@@ -17,6 +17,7 @@ from typing import Any
 
 from archsearch.errors import Problem, one_of, shown
 from archsearch.space.document import Items, Node, Scalar, Table, plain
+from archsearch.stages import STAGE_KINDS, STEM_KINDS, Part
 
 Value = bool | int | float | str | tuple[Any, ...]
 MAX_OPTIONS = 1_000
@@ -59,6 +60,11 @@ class PartSpace:
     shared: Mapping[str, Field]
     alternatives: Mapping[str, Mapping[str, Field]]
     kind_is_open: bool
+
+    @property
+    def kinds(self) -> Mapping[str, type[Part]]:
+        """Every kind that can stand here, by name: those of a stem, or those of a stage."""
+        return STEM_KINDS if self.path == "stem" else STAGE_KINDS
 
     def fields(self, kind: str) -> Iterator[tuple[str, str, Field]]:
         """Name, parameter name and content of every written field of one alternative."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -18,19 +18,7 @@ from archsearch.space.references import read_references
 from archsearch.space.space import COUNTERS, Published, Space
 from archsearch.stages import STAGE_KINDS, STEM_KINDS, Head, Part
 
-TOP_KEYS = (
-    "name",
-    "image",
-    "classes",
-    "params",
-    "stem",
-    "stages",
-    "head",
-    "limits",
-    "references",
-    "published",
-    "study",
-)
+TOP_KEYS = tuple(field.name for field in fields(Space))
 REQUIRED = ("name", "image", "classes", "stem", "stages")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)")
@@ -212,7 +200,7 @@ class Reader:
         own = Table({k: v for k, v in node.entries.items() if k != "kind"}, node.key_lines, node.line)
         fields = self.read_fields(path, own)
         part = self.with_alternatives(path, kind, fields, kinds)
-        self.problems += dict.fromkeys(part_problems(part, kinds, self.params, self.unreadable))
+        self.problems += dict.fromkeys(part_problems(part, self.params, self.unreadable))
         return part
 
     def with_alternatives(

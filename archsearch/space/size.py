@@ -12,7 +12,7 @@ from itertools import product
 from math import prod
 
 from archsearch.space.grammar import Field, Listing, PartSpace, Reference, Value, count_of, values_of
-from archsearch.stages import STAGE_KINDS, STEM_KINDS, Part
+from archsearch.stages import Part
 
 ANY = -1
 # For each parameter in use, the one option it must have (its index), or ANY of them.
@@ -41,11 +41,10 @@ def freedom(use: tuple[str, int], params: Mapping[str, Field]) -> int:
 
 def count_part(part: PartSpace, params: Mapping[str, Field]) -> Counts:
     """The alternatives of one stem or stage, added up."""
-    kinds = STEM_KINDS if part.path == "stem" else STAGE_KINDS
     total: Counts = Counter()
     for kind in part.alternatives:
         fields = {name: field for name, _, field in part.fields(kind)}
-        total.update(count_fields(kinds[kind], fields, params))
+        total.update(count_fields(part.kinds[kind], fields, params))
     return total
 
 

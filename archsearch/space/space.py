@@ -157,10 +157,10 @@ class Space:
             reasons.update(against)
             if against and against != ["cannot be built"]:
                 nearest = min(nearest, self.distance(architecture))
-        told = [f"{feasible:,} of {MAX_DRAWS:,} drawn candidates are feasible by what can be counted"]
-        told += [f"nearest: {nearest[1]}"] if nearest[1] else []
+        sentences = [f"{feasible:,} of {MAX_DRAWS:,} drawn candidates are feasible by what can be counted"]
+        sentences += [f"nearest: {nearest[1]}"] if nearest[1] else []
         failed = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
-        return "; ".join([*told, *([f"what failed most: {failed}"] if failed else [])])
+        return "; ".join([*sentences, *([f"what failed most: {failed}"] if failed else [])])
 
     def distance(self, architecture: Architecture) -> tuple[float, str]:
         """By which factor an architecture is over its worst limit, and it in words."""

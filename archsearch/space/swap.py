@@ -89,7 +89,7 @@ def matched_swaps(
     Raises:
         InputError: there is no such cost or stage, or the tolerance is no share.
     """
-    problems = asked_problems(architecture, cost, tolerance, stage)
+    problems = find_option_problems(architecture, cost, tolerance, stage)
     if problems:
         raise InputError("archsearch swap", problems)
     chosen = range(len(architecture.stages)) if stage is None else [stage]
@@ -101,7 +101,7 @@ def matched_swaps(
     ]
 
 
-def asked_problems(
+def find_option_problems(
     architecture: Architecture, cost: str, tolerance: float, stage: int | None
 ) -> list[Problem]:
     """What is wrong with what was asked for."""
@@ -187,7 +187,7 @@ class Target:
         return cls(architecture, index, cost, COUNTERS[cost](architecture), tolerance, arriving, leaving)
 
     def swap(self, kind: str, variant: Architecture | None, cost: int | None, note: str) -> Swap:
-        """What came of it. The variant is read back from its description: it is what its file says."""
+        """The result. The variant is read back from its description: it is what its file says."""
         text = variant.model_dump_json() if variant is not None else None
         whole = Architecture.model_validate_json(text) if text is not None else None
         return Swap(self.architecture, self.index, kind, whole, self.name, self.amount, cost, note)

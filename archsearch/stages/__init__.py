@@ -23,6 +23,12 @@ TaggedStage = Annotated[AnyStage, Field(discriminator="kind")]
 STEM_KINDS = registry(get_args(AnyStem))
 STAGE_KINDS = registry(get_args(AnyStage))
 
+
+def kinds_with(token: str) -> str:
+    """The kinds of stage that can carry a token of this name, as a remedy calls them: ``a token_transformer``."""
+    return " or ".join(f"a {name}" for name, kind in STAGE_KINDS.items() if token in kind.token_fields)
+
+
 __all__ = [
     "HEAD_READS",
     "STAGE_KINDS",
@@ -41,4 +47,5 @@ __all__ = [
     "TaggedStage",
     "TaggedStem",
     "TokenTransformerStage",
+    "kinds_with",
 ]

@@ -90,6 +90,7 @@ class Part(BaseModel, ABC):
         letter: the kind in a layout; stems and stages have letters of their own.
         summary_fields: what a table or a drawing says even where it has its usual value.
         mark: colour and shape of the kind in pictures.
+        token_fields: truth values that put a token of the stage's own beside those of the map, for the head.
         inactive_when: fields that say nothing while another one has some value.
         swap_rules: what a matched swap may do with it.
     """
@@ -100,6 +101,7 @@ class Part(BaseModel, ABC):
     letter: ClassVar[str]
     summary_fields: ClassVar[tuple[str, ...]] = ()
     mark: ClassVar[tuple[str, str]] = ("0.4", "D")
+    token_fields: ClassVar[tuple[str, ...]] = ()
     inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {}
     swap_rules: ClassVar[SwapRules] = SwapRules()
 
@@ -142,11 +144,9 @@ class Part(BaseModel, ABC):
 
     def active(self) -> dict[str, Any]:
         """The fields that mean something here, ``kind`` first."""
-        return {
-            name: value
-            for name, value in self.model_dump().items()
-            if name not in self.inactive_when or not self._is_inactive(name)
-        }
+        fields = self.model_dump()
+        silent = {name for name, rule in self.inactive_when.items() if fields[rule.field] in rule.at}
+        return {name: value for name, value in fields.items() if name not in silent}
 
     def canonical(self) -> dict[str, Any]:
         """The active fields that differ from their defaults, and ``kind``: what identity is made of.
@@ -155,10 +155,6 @@ class Part(BaseModel, ABC):
         """
         fields = type(self).model_fields
         return {n: v for n, v in self.active().items() if n == "kind" or v != fields[n].default}
-
-    def _is_inactive(self, name: str) -> bool:
-        rule = self.inactive_when[name]
-        return getattr(self, rule.field) in rule.at
 
 
 def registry(kinds: Iterable[type[Part]]) -> dict[str, type[Part]]:
@@ -178,18 +174,17 @@ def registry(kinds: Iterable[type[Part]]) -> dict[str, type[Part]]:
     return by_name
 
 
-def strided(size: int, stride: int) -> int:
-    """Length of an axis behind a stride: every started step counts."""
-    return -(-size // stride)
+def too_large(field: str, size: int, largest: int, shape: FeatureShape) -> list[Problem]:
+    """A window or a step may have at most ``largest`` places on a map of ``shape``."""
+    if size <= largest:
+        return []
+    what = f"{size} is larger than the {shape.height}x{shape.width} map that arrives here"
+    return [Problem(field, what, f"use at most {largest}, or stride less before it")]
 
 
 def kernel_problems(kernel: int, shape: FeatureShape, field: str, always: int = ALWAYS_FITS) -> list[Problem]:
     """A window must fit into the map that it slides over; one of up to ``always`` is never refused."""
-    largest = max(min(shape.height, shape.width), always)
-    if kernel <= largest:
-        return []
-    what = f"{kernel} is larger than the {shape.height}x{shape.width} map that arrives here"
-    return [Problem(field, what, f"use at most {largest}, or stride less before it")]
+    return too_large(field, kernel, max(min(shape.height, shape.width), always), shape)
 
 
 def centred_problems(kernel: int, shape: FeatureShape) -> list[Problem]:
@@ -204,11 +199,7 @@ def centred_problems(kernel: int, shape: FeatureShape) -> list[Problem]:
 
 def stride_problems(stride: int, shape: FeatureShape) -> list[Problem]:
     """A stride fits into the larger side of the map; one of up to ``ALWAYS_STRIDES`` is never refused."""
-    largest = max(shape.height, shape.width, ALWAYS_STRIDES)
-    if stride <= largest:
-        return []
-    what = f"{stride} is larger than the {shape.height}x{shape.width} map that arrives here"
-    return [Problem("stride", what, f"use at most {largest}, or stride less before it")]
+    return too_large("stride", stride, max(shape.height, shape.width, ALWAYS_STRIDES), shape)
 
 
 def split_problems(kernel: int, stride: int, shape: FeatureShape, field: str) -> list[Problem]:
@@ -224,12 +215,12 @@ def split_problems(kernel: int, stride: int, shape: FeatureShape, field: str) ->
     return []
 
 
-def heads_problems(width: int, heads: int, meaning: str) -> list[Problem]:
-    """Heads share a width equally."""
-    if width % heads == 0:
+def sharing_problems(field: str, parts: int, width: int, meaning: str) -> list[Problem]:
+    """Heads or groups share a width equally."""
+    if width % parts == 0:
         return []
-    what = f"{heads} heads do not divide {meaning} of {width}"
-    return [Problem("heads", what, "use heads that divide it, or another width")]
+    what = f"{parts} {field} do not divide {meaning} of {width}"
+    return [Problem(field, what, f"use {field} that divide it, or another width")]
 
 
 def attention_problems(shape: FeatureShape, field: str, most: int = MAX_TOKENS) -> list[Problem]:
@@ -240,16 +231,15 @@ def attention_problems(shape: FeatureShape, field: str, most: int = MAX_TOKENS) 
     return [Problem(field, what, f"stride more before it: at most {most} tokens are built")]
 
 
-def whole_width(channels: int, expansion: float) -> int | None:
-    """``channels * expansion`` where that is a whole number of at least 1, else None."""
-    width = channels * expansion
-    rounded = round(width)
-    return rounded if rounded >= 1 and abs(width - rounded) < 1e-6 else None
+def whole_width(channels: int, ratio: float) -> int:
+    """``channels * ratio`` where that is a whole number of at least 1, else 0."""
+    width = channels * ratio
+    return round(width) if abs(width - round(width)) < 1e-6 else 0
 
 
-def expansion_problems(channels: int, expansion: float) -> list[Problem]:
-    """The inner width of a bottleneck is a whole number of channels."""
-    if whole_width(channels, expansion) is not None:
+def ratio_problems(field: str, channels: int, ratio: float) -> list[Problem]:
+    """An inner width, ``ratio`` times the channels, is a whole number of at least 1."""
+    if whole_width(channels, ratio):
         return []
-    what = f"{expansion:g} of {channels} channels is no whole number"
-    return [Problem("expansion", what, "use another expansion, or channels that it divides evenly")]
+    what = f"{ratio:g} of {channels} channels is no whole number"
+    return [Problem(field, what, f"use another {field}, or channels that it divides evenly")]

@@ -18,7 +18,8 @@ from archsearch.stages.base import (
     Ratio,
     SwapRules,
     centred_problems,
-    expansion_problems,
+    ratio_problems,
+    sharing_problems,
     stride_problems,
     whole_width,
 )
@@ -50,19 +51,15 @@ class ConvStage(ResidualStage):
     @property
     def width(self) -> int:
         """Channels of the spatial convolution."""
-        if self.block == "basic":
-            return self.channels
-        return whole_width(self.channels, self.expansion) or 0
+        return self.channels if self.block == "basic" else whole_width(self.channels, self.expansion)
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """A stride and odd kernels that fit the map, a whole width, groups that divide it."""
         found = stride_problems(self.stride, shape)
         found += centred_problems(self.kernel, self._smallest_map(shape))
         if self.block == "bottleneck":
-            found += expansion_problems(self.channels, self.expansion)
-        if self.width % self.groups:
-            what = f"{self.groups} groups do not divide the block's width of {self.width}"
-            found.append(Problem("groups", what, "use groups that divide it"))
+            found += ratio_problems("expansion", self.channels, self.expansion)
+        found += sharing_problems("groups", self.groups, self.width, "the block's width")
         if self.block == "basic" and shape.channels % self.groups:
             what = f"{self.groups} groups do not divide the {shape.channels} channels that arrive here"
             found.append(Problem("groups", what, "use groups that divide both widths"))

@@ -21,7 +21,6 @@ from archsearch.stages.base import (
     Stride,
     centred_problems,
     stride_problems,
-    strided,
 )
 from archsearch.stages.mixers import Mixer
 from archsearch.stages.residual import ACTIVATIONS, Activation, conv
@@ -48,17 +47,16 @@ class ConvStem(Part):
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """A stride and an odd kernel that fit the image, and the map of the later convolutions."""
-        narrowest = self._inside(shape) if self.hidden_channels else shape
+        narrowest = shape.strided(self.channels, self.stride) if self.hidden_channels else shape
         return stride_problems(self.stride, shape) + centred_problems(self.kernel, narrowest)
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at a ``stride``-th of the image, half of that behind a pooling; rounded up."""
-        stride = self.stride * (2 if self.pool == "max" else 1)
-        return FeatureShape(self.channels, strided(shape.height, stride), strided(shape.width, stride))
+        return shape.strided(self.channels, self.stride * (2 if self.pool == "max" else 1))
 
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """Its convolutions; the first one sees the image, the others the map behind the stride."""
-        inside = self._inside(shape)
+        inside = shape.strided(self.channels, self.stride)
         later = [Mixer(inside.height, inside.width, self.kernel)] * len(self.hidden_channels)
         return [Mixer(shape.height, shape.width, self.kernel), *later] if self.kernel > 1 else []
 
@@ -67,11 +65,6 @@ class ConvStem(Part):
         widths = (shape.channels, *self.hidden_channels, self.channels)
         fields = ("kernel", "stride", "pool", "activation", "norm_eps")
         return ModuleCall(conv_stem, {"widths": widths, **{name: getattr(self, name) for name in fields}})
-
-    def _inside(self, shape: FeatureShape) -> FeatureShape:
-        return FeatureShape(
-            self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
-        )
 
 
 def conv_stem(

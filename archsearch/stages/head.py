@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from archsearch.stages.base import MapAndTokens, ModuleCall
 
 Pool = Literal["mean", "cls", "distilled"]
-# The field of the last stage that puts the token there which a pooling reads.
+# The one of the last stage's ``token_fields`` that puts the token there which a pooling reads.
 HEAD_READS: Mapping[Pool, str] = {"cls": "class_token", "distilled": "distillation_token"}
 
 

@@ -19,8 +19,8 @@ from archsearch.stages.base import (
     Ratio,
     SwapRules,
     attention_problems,
-    expansion_problems,
-    heads_problems,
+    ratio_problems,
+    sharing_problems,
     stride_problems,
     whole_width,
 )
@@ -71,14 +71,15 @@ class MHSAStage(ResidualStage):
     @property
     def width(self) -> int:
         """Channels of the attention, shared by its heads."""
-        return whole_width(self.channels, self.expansion) or 0
+        return whole_width(self.channels, self.expansion)
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """A stride that fits, a whole width that the heads divide, a map with not too many positions."""
         most = MAX_TOKENS if self.position == "none" else MAX_TOKENS_WITH_POSITIONS
         found = stride_problems(self.stride, shape) + attention_problems(shape, "kind", most)
-        found += expansion_problems(self.channels, self.expansion)
-        return found or heads_problems(self.width, self.heads, "the attention's width (channels x expansion)")
+        found += ratio_problems("expansion", self.channels, self.expansion)
+        width = "the attention's width (channels x expansion)"
+        return found or sharing_problems("heads", self.heads, self.width, width)
 
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """One attention a block; the first one at the map before the stride."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import Problem
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, Kernel, ModuleCall, Part, kernel_problems, strided
+from archsearch.stages.base import Channels, Kernel, ModuleCall, Part, kernel_problems
 from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths
 from archsearch.stages.mixers import Mixer
 
@@ -36,7 +36,7 @@ class PatchStem(Part):
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at one position for each square, started squares included."""
-        return FeatureShape(self.channels, strided(shape.height, self.size), strided(shape.width, self.size))
+        return shape.strided(self.channels, self.size)
 
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """The square itself."""

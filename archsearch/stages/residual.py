@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 from torch import Tensor, nn
 
 from archsearch.shapes import FeatureShape
-from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, ModuleCall, Part, Stride, strided
+from archsearch.stages.base import Channels, CostTerm, Depth, Epsilon, ModuleCall, Part, Stride
 from archsearch.stages.mixer_paths import MixerPath, find_mixer_paths, paths_in_sum
 from archsearch.stages.mixers import Mixer
 
@@ -47,9 +47,7 @@ class ResidualStage(Part):
 
     def out_shape(self, shape: FeatureShape) -> FeatureShape:
         """``channels`` at a ``stride``-th of the map, rounded up."""
-        return FeatureShape(
-            self.channels, strided(shape.height, self.stride), strided(shape.width, self.stride)
-        )
+        return shape.strided(self.channels, self.stride)
 
     def module(self, shape: FeatureShape) -> ModuleCall:
         """A chain of residual blocks."""
@@ -107,10 +105,9 @@ def residual_stage(
 
     Source: ResNet, He et al. 2015, https://arxiv.org/abs/1512.03385, sections 3.3 and 4.1.
     """
-    blocks = [residual_block(arriving, stride, frame, branch)]
-    height, width = -(-arriving.height // stride), -(-arriving.width // stride)
-    inside = FeatureShape(frame.channels, height, width)
-    return nn.Sequential(*blocks, *(residual_block(inside, 1, frame, branch) for _ in range(depth - 1)))
+    first = residual_block(arriving, stride, frame, branch)
+    inside = arriving.strided(frame.channels, stride)
+    return nn.Sequential(first, *(residual_block(inside, 1, frame, branch) for _ in range(depth - 1)))
 
 
 def residual_block(arriving: FeatureShape, stride: int, frame: Frame, branch: Branch) -> nn.Module:

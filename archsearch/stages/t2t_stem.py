@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from archsearch.errors import Problem
-from archsearch.shapes import FeatureShape, split_padding, windows
+from archsearch.shapes import FeatureShape, split_shape
 from archsearch.stages.base import (
     Channels,
     Epsilon,
@@ -110,13 +110,6 @@ class T2TStem(Part):
                 "norm_eps": self.norm_eps,
             },
         )
-
-
-def split_shape(shape: FeatureShape, kernel: int, stride: int, channels: int) -> FeatureShape:
-    """The map behind one soft split of ``shape`` and a projection to ``channels``."""
-    padding = split_padding(kernel, stride)
-    height, width = (windows(size, kernel, stride, padding) for size in (shape.height, shape.width))
-    return FeatureShape(channels, height, width)
 
 
 class TokensToToken(nn.Module):

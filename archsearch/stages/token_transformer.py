@@ -5,13 +5,13 @@ T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986, section 3.1.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from archsearch.errors import Problem
-from archsearch.shapes import FeatureShape, split_padding, windows
+from archsearch.shapes import FeatureShape, split_shape
 from archsearch.stages.base import (
     Channels,
     CostTerm,
@@ -27,12 +27,13 @@ from archsearch.stages.base import (
     Stride,
     SwapRules,
     attention_problems,
-    heads_problems,
+    ratio_problems,
+    sharing_problems,
     split_problems,
     whole_width,
 )
 from archsearch.stages.mixers import Mixer
-from archsearch.stages.tokens import ProjectedSplit, TransformerBlock, fold, sinusoid
+from archsearch.stages.tokens import Block, ProjectedSplit, TransformerBlock, fold, sinusoid
 
 
 class TokenTransformerStage(Part):
@@ -50,6 +51,7 @@ class TokenTransformerStage(Part):
     summary_fields: ClassVar[tuple[str, ...]] = ("stride", "split_kernel", "heads", "mlp_ratio")
     mark: ClassVar[tuple[str, str]] = ("#d95f0e", "^")
     swap_rules: ClassVar[SwapRules] = SwapRules(alike=("heads",), inner_width="mlp_ratio", halved="heads")
+    token_fields: ClassVar[tuple[str, ...]] = ("class_token", "distillation_token")
     inactive_when: ClassVar[Mapping[str, InactiveWhen]] = {"split_kernel": InactiveWhen("entry", ("direct",))}
 
     channels: Channels
@@ -79,15 +81,16 @@ class TokenTransformerStage(Part):
     @property
     def hidden(self) -> int:
         """Width of the MLP's hidden layer."""
-        return whole_width(self.channels, self.mlp_ratio) or 0
+        return whole_width(self.channels, self.mlp_ratio)
 
     def problems(self, shape: FeatureShape) -> list[Problem]:
         """Windows that fit and cover, heads that divide, a whole hidden width, not too many tokens."""
-        found = self._split_problems(shape) if self.entry == "split" else self._direct_problems(shape)
-        found += heads_problems(self.channels, self.heads, "the stage's channels")
-        if not self.hidden:
-            what = f"{self.mlp_ratio:g} of {self.channels} channels is no whole number"
-            found.append(Problem("mlp_ratio", what, "use a ratio that gives one"))
+        if self.entry == "split":
+            found = split_problems(self.split_kernel, self.stride, shape, "split_kernel")
+        else:
+            found = self._direct_problems(shape)
+        found += sharing_problems("heads", self.heads, self.channels, "the stage's channels")
+        found += ratio_problems("mlp_ratio", self.channels, self.mlp_ratio)
         if self.distillation_token and not self.class_token:
             what = "a distillation token without a class token"
             found.append(Problem("distillation_token", what, "write class_token: true too"))
@@ -97,10 +100,7 @@ class TokenTransformerStage(Part):
         """``channels`` at one position for each window; the same map for a direct entry."""
         if self.entry == "direct":
             return FeatureShape(self.channels, shape.height, shape.width)
-        padding = split_padding(self.split_kernel, self.stride)
-        height = windows(shape.height, self.split_kernel, self.stride, padding)
-        width = windows(shape.width, self.split_kernel, self.stride, padding)
-        return FeatureShape(self.channels, height, width)
+        return split_shape(shape, self.split_kernel, self.stride, self.channels)
 
     def mixers(self, shape: FeatureShape) -> list[Mixer]:
         """The soft split, where it is wider than a pixel, and one attention a block."""
@@ -112,9 +112,8 @@ class TokenTransformerStage(Part):
     def module(self, shape: FeatureShape) -> ModuleCall:
         """Tokens beside the map, ``(B, tokens, channels)``, if it has its own."""
         split = (shape.channels, self.split_kernel, self.stride) if self.entry == "split" else None
-        block = Block(
-            self.heads, self.hidden, self.qkv_bias, self.norm_eps, "tanh" if self.gelu == "tanh" else "none"
-        )
+        gelu: Literal["none", "tanh"] = "tanh" if self.gelu == "tanh" else "none"
+        block = Block(self.heads, self.hidden, self.qkv_bias, self.norm_eps, gelu)
         return ModuleCall(
             TokenTransformer,
             {
@@ -150,9 +149,6 @@ class TokenTransformerStage(Part):
             cost_terms += [CostTerm(plain, shape, 1), CostTerm(plain.model_copy(update=direct), inside, -1)]
         return [piece for piece in cost_terms if piece.times]
 
-    def _split_problems(self, shape: FeatureShape) -> list[Problem]:
-        return split_problems(self.split_kernel, self.stride, shape, "split_kernel")
-
     def _direct_problems(self, shape: FeatureShape) -> list[Problem]:
         found = []
         if self.stride != 1:
@@ -162,16 +158,6 @@ class TokenTransformerStage(Part):
             what = f"a direct entry takes the {shape.channels} channels that arrive, not {self.channels}"
             found.append(Problem("channels", what, f"use {shape.channels}, or entry: split"))
         return found
-
-
-class Block(NamedTuple):
-    """One of the blocks of a transformer; ``gelu`` is torch's name of the approximation."""
-
-    heads: int
-    hidden: int
-    qkv_bias: bool
-    norm_eps: float
-    gelu: Literal["none", "tanh"]
 
 
 class TokenTransformer(nn.Module):
@@ -197,22 +183,11 @@ class TokenTransformer(nn.Module):
         width = grid.channels
         self.split = Flatten() if split is None else ProjectedSplit(*split, width)
         self.own_tokens = own_tokens
-        self.class_token = own_token(width) if own_tokens else None
-        self.distillation_token = own_token(width) if own_tokens > 1 else None
+        # Learned, (1, 1, width) each.
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if own_tokens else None
+        self.distillation_token = nn.Parameter(torch.zeros(1, 1, width)) if own_tokens > 1 else None
         self.position = PositionTable(grid.tokens + own_tokens, width, position)
-        self.blocks = nn.Sequential(
-            *(
-                TransformerBlock(
-                    width,
-                    block.heads,
-                    block.hidden,
-                    qkv_bias=block.qkv_bias,
-                    norm_eps=block.norm_eps,
-                    gelu=block.gelu,
-                )
-                for _ in range(depth)
-            )
-        )
+        self.blocks = nn.Sequential(*(TransformerBlock(width, block) for _ in range(depth)))
         self.norm = nn.LayerNorm(width, block.norm_eps)
 
     def forward(self, x: Tensor) -> Tensor | MapAndTokens:
@@ -226,11 +201,6 @@ class TokenTransformer(nn.Module):
         both = (self.class_token, self.distillation_token)
         own = [token.expand(tokens.shape[0], -1, -1) for token in both if token is not None]
         return torch.cat([*own, tokens], dim=1) if own else tokens
-
-
-def own_token(width: int) -> nn.Parameter:
-    """A learned token, ``(1, 1, width)``."""
-    return nn.Parameter(torch.zeros(1, 1, width))
 
 
 class PositionTable(nn.Module):

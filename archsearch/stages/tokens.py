@@ -6,7 +6,7 @@ https://arxiv.org/abs/1706.03762, section 3.5.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -59,24 +59,25 @@ class MLP(nn.Sequential):
         super().__init__(linear(width, hidden), nn.GELU(approximate), linear(hidden, width))
 
 
+class Block(NamedTuple):
+    """What a transformer block is made with; ``gelu`` is torch's name of the approximation."""
+
+    heads: int
+    hidden: int
+    qkv_bias: bool
+    norm_eps: float
+    gelu: Literal["none", "tanh"]
+
+
 class TransformerBlock(nn.Module):
     """Pre-norm attention and MLP, each around a residual: ``(B, N, D)`` to the same."""
 
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        hidden: int,
-        *,
-        qkv_bias: bool,
-        norm_eps: float,
-        gelu: Literal["none", "tanh"],
-    ) -> None:
+    def __init__(self, width: int, spec: Block) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(width, norm_eps)
-        self.attention = Attention(width, heads, qkv_bias=qkv_bias)
-        self.mlp_norm = nn.LayerNorm(width, norm_eps)
-        self.mlp = MLP(width, hidden, gelu)
+        self.attention_norm = nn.LayerNorm(width, spec.norm_eps)
+        self.attention = Attention(width, spec.heads, qkv_bias=spec.qkv_bias)
+        self.mlp_norm = nn.LayerNorm(width, spec.norm_eps)
+        self.mlp = MLP(width, spec.hidden, spec.gelu)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mix the tokens, then each token's channels."""

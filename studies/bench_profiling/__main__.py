@@ -26,7 +26,6 @@ import torch
 
 from archsearch import count_macs, count_params, load_space
 from archsearch.architecture import Architecture
-from archsearch.counting.fvcore_trace import traced_macs
 from archsearch.profiling import Accuracy, conditions_of, fit_predictor, measure_latency
 from archsearch.profiling.conditions import processor_name
 from archsearch.profiling.predictor import features_of, least_squares
@@ -35,6 +34,10 @@ from archsearch.study.config import load_study
 from archsearch.study.space_summary import forecast
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+
+from fvcore_trace import traced_macs  # noqa: E402 - tests and study compare with one trace
+
 SPACES = sorted((ROOT / "spaces").glob("*.yaml"))
 CPU = torch.device("cpu")
 

@@ -1,5 +1,6 @@
 """A count is computed once for all processes; whatever happens to its file, it is never a wrong count."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -382,6 +383,40 @@ def test_the_fingerprint_holds_the_code_that_counts(monkeypatch):
     )
 
     assert cache.fingerprint.__wrapped__() != before
+
+
+KIND = """
+from archsearch.stages import ConvStage
+
+class Kind(ConvStage):
+    def module(self, shape):
+        return super().module(shape)._replace(make=%s)
+
+    def mixers(self, shape):
+        return []
+"""
+
+
+def test_a_users_kind_is_counted_again_when_its_file_has_changed(tmp_path):
+    path, shape = tmp_path / "kind.py", FeatureShape(8, 9, 7)
+
+    def count_kind(make):
+        path.write_text("from torch import nn\n" + KIND % make)
+        spec = importlib.util.spec_from_file_location("a_users_kind", path)
+        sys.modules["a_users_kind"] = module = importlib.util.module_from_spec(spec)
+        exec(compile(path.read_text(), path, "exec"), vars(module))
+        return macs.count_built(module.Kind(channels=8, depth=1), shape).params
+
+    assert count_kind("lambda **_: nn.Conv2d(8, 8, 1, bias=False)") == 8 * 8
+    assert count_kind("lambda **_: nn.Conv2d(8, 8, 1)") == 8 * 8 + 8
+
+
+def test_a_kind_without_a_file_is_counted_and_not_kept(folder):
+    space = {"ConvStage": ConvStage, "__name__": "nowhere"}
+    exec("class Kind(ConvStage): pass", space)
+
+    assert macs.count_built(space["Kind"](channels=8, depth=1), FeatureShape(8, 9, 7)).params > 0
+    assert not folder.exists()
 
 
 def test_a_checksum_is_that_of_zlib(file):

@@ -370,12 +370,16 @@ REFUSED = {
     "a broken hidden width": (
         TokenTransformerStage(channels=10, depth=1, heads=2, mlp_ratio=0.25),
         FeatureShape(8, 8, 8),
-        ["mlp_ratio: 0.25 of 10 channels is no whole number; use a ratio that gives one"],
+        [
+            "mlp_ratio: 0.25 of 10 channels is no whole number; use another mlp_ratio, or channels that it divides evenly"
+        ],
     ),
     "groups that do not divide the bottleneck": (
         ConvStage(channels=32, depth=1, groups=3),
         FeatureShape(9, 8, 8),
-        ["groups: 3 groups do not divide the block's width of 8; use groups that divide it"],
+        [
+            "groups: 3 groups do not divide the block's width of 8; use groups that divide it, or another width"
+        ],
     ),
     "groups that do not divide what arrives at a basic block": (
         ConvStage(channels=32, depth=1, groups=4, block="basic"),

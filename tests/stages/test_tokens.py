@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch.stages.tokens import MLP, Attention, SoftSplit, TransformerBlock, linear, sinusoid
+from archsearch.stages.tokens import MLP, Attention, Block, SoftSplit, TransformerBlock, linear, sinusoid
 
 WIDTH, HEADS, HIDDEN, EPS = 12, 3, 20, 1e-3
 
@@ -60,7 +60,7 @@ def test_a_sinusoid_of_odd_width_ends_on_a_sine():
 
 @pytest.mark.parametrize("qkv_bias", [True, False])
 def test_a_transformer_block_is_the_pre_norm_encoder_layer_of_torch(qkv_bias):
-    block = TransformerBlock(WIDTH, HEADS, HIDDEN, qkv_bias=qkv_bias, norm_eps=EPS, gelu="none").double()
+    block = TransformerBlock(WIDTH, Block(HEADS, HIDDEN, qkv_bias, EPS, "none")).double()
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.5)
     torchs = nn.TransformerEncoderLayer(
