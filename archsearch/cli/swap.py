@@ -14,7 +14,16 @@ from rich.table import Table
 from archsearch.api import write_all
 from archsearch.architecture import Architecture
 from archsearch.cli.progress import Progress
-from archsearch.cli.tables import console, grid, number
+from archsearch.cli.tables import (
+    FOUR_DIGITS,
+    THREE_DIGITS,
+    Column,
+    cell,
+    console,
+    frame_table,
+    grid,
+    interval,
+)
 from archsearch.counting import globality
 from archsearch.formatting import amount, duration
 from archsearch.objectives import objective_of
@@ -62,42 +71,37 @@ class SwapProgress(Progress):
 
 
 def swap_command(
-    folder: Path, asked: SwapOptions, device: str, threads: int | None, *, as_json: bool
+    folder: Path, options: SwapOptions, device: str, threads: int | None, *, as_json: bool
 ) -> None:
     """Train the swaps of a trial, show the progress, and print the results."""
     screen = console()
-    progress = None if as_json else SwapProgress(screen)
-    callbacks = [] if progress is None else [progress]
+    progress = SwapProgress(screen)
     try:
-        with (
-            record_of(folder, load_for_work) as study,
-            progress.shown() if progress is not None else nullcontext(),
-        ):
-            train_swaps(study, RunFolder(folder), asked, device=device, threads=threads, callbacks=callbacks)
+        with open_record(folder, load_for_work) as study, nullcontext() if as_json else progress.shown():
+            callbacks = [] if as_json else [progress]
+            train_swaps(
+                study, RunFolder(folder), options, device=device, threads=threads, callbacks=callbacks
+            )
     except (KeyboardInterrupt, SystemExit):
-        if progress is not None:
-            told = f"{progress.done} of {progress.trials} trainings are done"
-            screen.print(f"stopped: {told}; the same command resumes")
+        if not as_json:
+            done = f"{progress.done} of {progress.trials} trainings are done"
+            screen.write_line(f"stopped: {done}; the same command resumes")
         raise
     swaps = write_all(folder).swaps
-    mine = swaps[(swaps["number"] == asked.number) & (swaps["cost_name"] == asked.cost)]
+    mine = swaps[(swaps["number"] == options.number) & (swaps["cost_name"] == options.cost)]
     if as_json:
         screen.print_json(mine.to_json(orient="records", double_precision=15))
         return
-    screen.print()
-    screen.print(swaps_table(mine))
-    screen.print()
+    screen.print("", swaps_table(mine), "", sep="\n")
     for line in swap_lines(mine):
-        screen.print(line, markup=False, soft_wrap=True)
-    screen.print(
-        f"table and picture: {folder / 'swaps.csv'}, {folder / 'swaps.png'}", markup=False, soft_wrap=True
-    )
+        screen.write_line(line)
+    screen.write_line(f"table and picture: {folder / 'swaps.csv'}, {folder / 'swaps.png'}")
 
 
-def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
+def dry_command(folder: Path, options: SwapOptions, *, as_json: bool) -> None:
     """Print the swaps of a trial and what they cost, and write nothing."""
-    with record_of(folder, open_read_only) as study:
-        swaps = plan_swaps(study, asked)
+    with open_record(folder, open_read_only) as study:
+        swaps = plan_swaps(study, options)
     screen = console()
     if as_json:
         screen.print_json(json.dumps([plan_entry(swap) for swap in swaps]))
@@ -105,11 +109,11 @@ def dry_command(folder: Path, asked: SwapOptions, *, as_json: bool) -> None:
     screen.print(plan_table(swaps))
     for swap in swaps:
         if swap.note:
-            screen.print(f"{swap.place} as {swap.kind}: {swap.note}", markup=False, soft_wrap=True)
+            screen.write_line(f"{swap.place} as {swap.kind}: {swap.note}")
 
 
 @contextmanager
-def record_of(folder: Path, opener: Callable[..., optuna.Study]) -> Iterator[optuna.Study]:
+def open_record(folder: Path, opener: Callable[..., optuna.Study]) -> Iterator[optuna.Study]:
     """The study of a run folder, for as long as this lasts."""
     study = opener(*RunFolder(folder).record())
     try:
@@ -137,15 +141,12 @@ def plan_entry(swap: Swap) -> dict[str, Any]:
 
 def plan_table(swaps: Sequence[Swap]) -> Table:
     """The swaps before any training."""
+    original, cost = swaps[0].original, swaps[0].cost_from
     unit = objective_of(swaps[0].cost).unit
-    columns = ["stage", "as", "layout", unit, "ratio", "channels", "globality"]
-    original = swaps[0].original
-    rows = [
-        ["as it was", "", original.layout, amount(swaps[0].cost_from), "", "", f"{globality(original):.3f}"]
-    ]
-    return grid(
-        f"One stage of another kind at equal {unit}", columns, rows + [plan_row(swap) for swap in swaps]
-    )
+    before = ["as it was", "", original.layout, amount(cost), "", "", f"{globality(original):.3f}"]
+    headings = ["stage", "as", "layout", unit, "ratio", "channels", "globality"]
+    rows = [before, *(plan_row(swap) for swap in swaps)]
+    return grid(f"One stage of another kind at equal {unit}", headings, rows)
 
 
 def plan_row(swap: Swap) -> list[str]:
@@ -159,41 +160,23 @@ def plan_row(swap: Swap) -> list[str]:
     return [*head, variant.layout, amount(swap.cost_to or 0), ratio, widths, f"{globality(variant):.3f}"]
 
 
+SWAPS: tuple[Column, ...] = (
+    ("stage", lambda row: f"{row['place']} {row['kind_from']}"),
+    ("as", cell("kind_to")),
+    ("layout", lambda row: "refused" if pd.isna(row["architecture_to"]) else str(row["layout_to"])),
+    ("cost", cell("cost_ratio", THREE_DIGITS)),
+    ("channels", interval("channels_from", "channels_to")),
+    ("globality", cell("globality_to", THREE_DIGITS)),
+    ("seeds", cell("seeds")),
+    ("was", cell("top1_from", FOUR_DIGITS)),
+    ("top1", cell("top1_to", FOUR_DIGITS)),
+    ("difference", cell("difference", "{:+.4f}".format)),
+    ("95 %", interval("difference_low", "difference_high", "+.4f")),
+)
+
+
 def swaps_table(swaps: pd.DataFrame) -> Table:
     """The swaps of one trial, with their results."""
-    columns = [
-        "stage",
-        "as",
-        "layout",
-        "cost",
-        "channels",
-        "globality",
-        "seeds",
-        "was",
-        "top1",
-        "difference",
-        "95 %",
-    ]
-    rows = [swap_row(row) for _, row in swaps.iterrows()]
     unit = objective_of(str(swaps["cost_name"].iloc[0])).unit
     title = f"One stage of another kind at equal {unit} (difference of top1 on validation, same seeds)"
-    return grid(title, columns, rows)
-
-
-def swap_row(row: "pd.Series[Any]") -> list[str]:
-    """One swap."""
-    low, high = (number(row[f"difference_{end}"], "+.4f") for end in ("low", "high"))
-    refused = pd.isna(row["architecture_to"])
-    return [
-        f"{row['place']} {row['kind_from']}",
-        str(row["kind_to"]),
-        "refused" if refused else str(row["layout_to"]),
-        number(row["cost_ratio"], ".3f"),
-        "-" if refused else f"{row['channels_from']} to {row['channels_to']}",
-        number(row["globality_to"], ".3f"),
-        str(row["seeds"]),
-        number(row["top1_from"], ".4f"),
-        number(row["top1_to"], ".4f"),
-        number(row["difference"], "+.4f"),
-        "-" if low == "-" else f"{low} to {high}",
-    ]
+    return frame_table(title, SWAPS, swaps)

@@ -49,7 +49,7 @@ def test_a_training_shows_its_curve_and_says_what_it_came_to(command, done):
 
 def test_the_last_line_is_a_command_that_takes_the_network_away(command, done):
     line = done.stdout.splitlines()[-1].removeprefix("to take it away: archsearch ")
-    exported = command.here(*line.split(), "--form", "standalone")
+    exported = command.here(*line.split(), "--format", "standalone")
 
     assert (exported.returncode, exported.stderr) == (0, "")
     assert (command.folder / "exported" / "architecture.py").is_file()

@@ -1,4 +1,4 @@
-"""A network in each form gives what it gives here: programs, ONNX, and files that need torch alone."""
+"""A network in each format gives what it gives here: programs, ONNX, and files that need torch alone."""
 
 import ast
 import importlib.util
@@ -11,7 +11,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
-from export_examples import IN_EVERY_FORM, NETWORKS, awake, images, subject_of
+from export_examples import IN_EVERY_FORMAT, NETWORKS, awake, images, subject_of
 from safetensors.torch import load_file
 
 from archsearch.errors import ArchsearchError, WeightsError
@@ -29,7 +29,7 @@ CLOSE = 1e-4
 RUFF = Path(sys.executable).with_name("ruff")
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
-in_every_form = pytest.mark.parametrize("name", IN_EVERY_FORM)
+in_every_format = pytest.mark.parametrize("name", IN_EVERY_FORMAT)
 
 
 def standalone(architecture):
@@ -306,7 +306,7 @@ def test_an_argument_that_is_no_plain_value_is_refused():
 # --- the other forms ------------------------------------------------------------------------------
 
 
-@in_every_form
+@in_every_format
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 def test_a_program_gives_the_logits_of_any_batch(taken, name, batch):
     program, pixels = torch.export.load(taken[name]["program"].path).module(), images(batch)
@@ -315,12 +315,12 @@ def test_a_program_gives_the_logits_of_any_batch(taken, name, batch):
         assert (program(pixels) - subject_of(name).network(pixels)).abs().max().item() < CLOSE
 
 
-@in_every_form
+@in_every_format
 def test_a_program_gives_the_logits_where_only_torch_can_be_imported(alone, name):
     assert alone[0][name, "program"] < CLOSE
 
 
-@in_every_form
+@in_every_format
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 def test_onnx_gives_the_logits_of_any_batch(taken, name, batch):
     onnxruntime = pytest.importorskip("onnxruntime", reason="archsearch[onnx] is not installed")
@@ -375,7 +375,7 @@ def test_writing_draws_nothing_from_the_global_generator(tmp_path):
 # --- what is refused ------------------------------------------------------------------------------
 
 
-def test_a_form_with_other_logits_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
+def test_a_format_with_other_logits_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
     def off_by_a_little(source):
         def build():
             network = run_source(source)()
@@ -390,7 +390,7 @@ def test_a_form_with_other_logits_is_refused_and_nothing_is_written(tmp_path, mo
 
     assert str(caught.value) == (
         "relu.py: its logits differ from the network's by up to 0.0002 on 1 random images, and 0.0001 is the "
-        "most; nothing was written: leave this form out with --form"
+        "most; nothing was written: choose other formats with --format"
     )
     assert not (tmp_path / "new").exists()
 
@@ -401,7 +401,7 @@ def test_a_network_that_no_onnx_file_can_hold_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ArchsearchError) as caught:
         write.write_formats(subject_of("relu stem"), tmp_path / "new", ("yaml", "onnx"))
     assert str(caught.value) == (
-        "relu.onnx: an ONNX file holds less than 2 GiB; nothing was written: leave this form out with --form"
+        "relu.onnx: an ONNX file holds less than 2 GiB; nothing was written: choose other formats with --format"
     )
     assert not (tmp_path / "new").exists()
 
