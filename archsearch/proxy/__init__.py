@@ -2,7 +2,7 @@
 
 from archsearch.proxy.evaluate import evaluate
 from archsearch.proxy.recipe import Recipe
-from archsearch.proxy.train import ProxyScore, Training, train_proxy
+from archsearch.proxy.train import ProxyScore, Training
 from archsearch.proxy.zero_cost import ZeroCostScores, zero_cost_scores
 
 __all__ = [
@@ -11,6 +11,5 @@ __all__ = [
     "Training",
     "ZeroCostScores",
     "evaluate",
-    "train_proxy",
     "zero_cost_scores",
 ]

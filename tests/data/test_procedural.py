@@ -35,7 +35,7 @@ from archsearch.data.procedural import (
 )
 from archsearch.data.sources import open_source
 from archsearch.errors import DataError
-from archsearch.proxy import Recipe, evaluate, train_proxy
+from archsearch.proxy import Recipe, Training, evaluate
 from archsearch.shapes import FeatureShape
 
 CPU = torch.device("cpu")
@@ -331,7 +331,7 @@ def accuracy(name, classes, network, samples):
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         built = network(classes)
-    train_proxy(built, data, Recipe(samples=samples, crop=0), CPU)
+    Training(built, data, Recipe(samples=samples, crop=0), CPU).finish()
     return evaluate(built, test, data.normalisation, CPU)[0]
 
 

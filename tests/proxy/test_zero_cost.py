@@ -15,13 +15,13 @@ from archsearch.architecture import Architecture, Image, seeded_network
 from archsearch.errors import DataError, FailedTrialError
 from archsearch.proxy import ZeroCostScores, zero_cost_scores
 from archsearch.proxy.zero_cost import (
-    BLOCKS,
     agreement_kernel,
     block_stretches,
     by_place,
     linear_flow,
     nwot,
     nwot_per_image,
+    residual_blocks,
     stretch,
     synflow,
     trainability,
@@ -38,6 +38,7 @@ from archsearch.stages import (
     T2TStem,
     TokenTransformerStage,
 )
+from archsearch.stages.mixer_paths import find_mixer_paths, paths_in_sum
 from archsearch.stages.residual import Residual
 
 CPU = torch.device("cpu")
@@ -357,11 +358,46 @@ def test_a_block_that_would_start_as_its_shortcut_is_scored_with_its_branch_open
 
 
 @pytest.mark.parametrize("kind", STAGE_KINDS)
-def test_every_kind_of_stage_is_made_of_blocks_that_are_known_here(kind):
+def test_every_kind_of_stage_is_made_of_residual_blocks(kind):
     stage = STAGES[kind]
     built = stage.build(FeatureShape(16, 8, 8))
 
-    assert sum(isinstance(module, BLOCKS) for module in built.modules()) == stage.depth
+    assert len(residual_blocks(built)) == stage.depth
+
+
+class Twice(nn.Module):
+    """A kind's own block, which says that it is a sum, and holds a second one."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixed = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), scaled(0.5, 0.5, 0.5))
+
+    def forward(self, x):
+        return x + self.mixed(x)
+
+
+@find_mixer_paths.register
+def paths_in_twice(block: Twice):
+    yield from paths_in_sum(block, mixed=block.mixed, kept=nn.Identity())
+
+
+def test_a_block_of_ones_own_kind_is_found_by_what_it_says_of_its_sum():
+    network = nn.Sequential(scaled(1.0, 1.0, 1.0), nn.Conv2d(3, 3, 1), Twice())
+
+    assert residual_blocks(network) == [network[0], network[2]]
+    assert len(block_stretches(network, noise(), 0)) == 2
+
+
+def test_layers_of_a_stem_are_no_blocks():
+    for stem in STEMS.values():
+        network = seeded_network(architecture("patch").model_copy(update={"stem": stem}), 0)
+
+        assert len(residual_blocks(network)) == sum(stage.depth for stage in network.architecture.stages)
+
+
+def test_a_network_without_blocks_has_no_trainability():
+    assert residual_blocks(nn.Sequential(nn.Conv2d(3, 3, 1))) == []
+    assert math.isnan(trainability([]))
 
 
 def test_every_kind_of_stem_and_of_stage_is_among_the_examples():
@@ -460,7 +496,7 @@ def test_scores_are_the_same_inside_no_grad():
 @pytest.mark.parametrize(
     ("images", "what"),
     [
-        (noise(1), r"images: shape: a tensor \(1, 3, 32, 32\) is no batch of 3x32x32 images"),
+        (noise(1), r"images: shape: a tensor \(1, 3, 32, 32\) is not a batch of 3x32x32 images"),
         (noise(4, 1), r"shape: a tensor \(4, 1, 32, 32\)"),
         (noise(4)[0], r"shape: a tensor \(3, 32, 32\)"),
         (noise(4).byte(), r"dtype: torch.uint8 pixels are not normalised; give normalisation.apply"),
