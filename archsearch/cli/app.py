@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# What an option of several commands means is said here, once.
+# The help of options that several commands share.
 DEVICE = "auto, cpu, cuda or cuda:N."
 THREADS = "CPU threads of an operator."
 SEED = "Seed of every random choice: candidates, initial weights, order of the images."

@@ -38,13 +38,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the last net: a bug of ours is said to be one
+    except Exception as error:  # noqa: BLE001 - whatever else is raised is a bug of ours
         traceback.print_exc()
-        complain(
-            [
-                f"this is a bug of archsearch: {type(error).__name__}: {error}; please report it with the lines above"
-            ]
-        )
+        bug = f"this is a bug of archsearch: {type(error).__name__}: {error}"
+        complain([f"{bug}; please report it with the lines above"])
         sys.exit(1)
 
 

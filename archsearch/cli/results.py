@@ -67,7 +67,7 @@ def against_command(folder: Path, others: Sequence[Path], *, as_json: bool) -> N
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """What the runs are called: their folders' names if these differ, else the paths as they were written.
+    """The names of the runs: their folders' names if these differ, else the paths as they were written.
 
     Raises:
         InputError: a folder is given twice.

@@ -37,7 +37,7 @@ def run_command(
     )
     progress = Progress(screen)
     try:
-        with progress.shown():
+        with progress.show_live():
             run = run_study(space, study, folder, callbacks=[progress], storage=storage, engine=engine)
     except (KeyboardInterrupt, SystemExit):
         screen.write_line(
@@ -60,7 +60,7 @@ def engine_of(name: str | None, workers: int | None, gpus: float) -> Engine | No
         return None
     if name != "ray":
         raise InputError(
-            "archsearch run", [Problem("--engine", f"there is no engine {shown(name)}", "write ray")]
+            "archsearch run", [Problem("--engine", f"{shown(name)} is not an engine", "write ray")]
         )
     return OnRay(workers=workers, gpus=gpus)
 

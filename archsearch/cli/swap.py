@@ -21,7 +21,6 @@ from archsearch.cli.tables import (
     cell,
     console,
     frame_table,
-    grid,
     interval,
 )
 from archsearch.counting import globality
@@ -31,7 +30,7 @@ from archsearch.results import swap_lines
 from archsearch.space.swap import Swap
 from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study.plan_swaps import SwapOptions, plan_swaps
+from archsearch.study.plan_swaps import SwapOptions, describe_swap, plan_swaps
 from archsearch.study.train_swaps import train_swaps
 
 
@@ -62,12 +61,12 @@ class SwapProgress(Progress):
         """One line for the training."""
         self.done += 1
         self.share = 0.0
-        said = result.get("error")
-        if said is None:
+        outcome = result.get("error")
+        if outcome is None:
             self.best = max(result["top1"], self.best or 0.0)
-            said = f"top1 {result['top1']:.4f} ({duration(result['seconds'])})"
+            outcome = f"top1 {result['top1']:.4f} ({duration(result['seconds'])})"
         name = f"{architecture.layout:<8} {self.names[architecture.id]:<28}"
-        self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {seed}  {said}", markup=False)
+        self.console.print(f"[{self.done:>3}/{self.trials}] {name} seed {seed}  {outcome}", markup=False)
 
 
 def swap_command(
@@ -77,7 +76,7 @@ def swap_command(
     screen = console()
     progress = SwapProgress(screen)
     try:
-        with open_record(folder, load_for_work) as study, nullcontext() if as_json else progress.shown():
+        with open_record(folder, load_for_work) as study, nullcontext() if as_json else progress.show_live():
             callbacks = [] if as_json else [progress]
             train_swaps(
                 study, RunFolder(folder), options, device=device, threads=threads, callbacks=callbacks
@@ -102,11 +101,18 @@ def dry_command(folder: Path, options: SwapOptions, *, as_json: bool) -> None:
     """Print the swaps of a trial and what they cost, and write nothing."""
     with open_record(folder, open_read_only) as study:
         swaps = plan_swaps(study, options)
+    entries = [plan_entry(swap, options) for swap in swaps]
     screen = console()
     if as_json:
-        screen.print_json(json.dumps([plan_entry(swap) for swap in swaps]))
+        screen.print_json(json.dumps(entries))
         return
-    screen.print(plan_table(swaps))
+    original, cost = swaps[0].original, objective_of(swaps[0].cost)
+    before = (
+        f"{original.layout}, {cost.write_with_unit(swaps[0].cost_from)}, globality {globality(original):.3f}"
+    )
+    title = f"One stage of another kind at equal {cost.unit} (as it was: {before})"
+    columns = [*STAGE, (cost.unit, cell("cost_to", amount)), *VARIANT]
+    screen.print(frame_table(title, columns, pd.DataFrame(entries).convert_dtypes()))
     for swap in swaps:
         if swap.note:
             screen.write_line(f"{swap.place} as {swap.kind}: {swap.note}")
@@ -122,51 +128,27 @@ def open_record(folder: Path, opener: Callable[..., optuna.Study]) -> Iterator[o
         close(study)
 
 
-def plan_entry(swap: Swap) -> dict[str, Any]:
-    """A matched swap as data; ``architecture`` is what an architecture file would hold."""
-    variant = swap.variant
-    return {
-        "place": swap.place,
-        "kind_from": swap.original.stages[swap.index].kind,
-        "kind_to": swap.kind,
-        "cost_name": swap.cost,
-        "cost_from": swap.cost_from,
-        "cost_to": swap.cost_to,
-        "cost_ratio": swap.cost_ratio,
-        "note": swap.note or None,
-        "architecture_to": variant.id if variant is not None else None,
-        "architecture": variant.document() if variant is not None else None,
+def plan_entry(swap: Swap, options: SwapOptions) -> dict[str, Any]:
+    """A swap as it would be recorded; ``architecture`` is what an architecture file would hold."""
+    record = describe_swap(swap, options.number, options.samples or 0)
+    entry = {
+        name: value for name, value in record.items() if name not in ("number", "samples", "description")
     }
+    document = swap.variant.document() if swap.variant is not None else None
+    return {**entry, "cost_ratio": swap.cost_ratio, "architecture": document}
 
 
-def plan_table(swaps: Sequence[Swap]) -> Table:
-    """The swaps before any training."""
-    original, cost = swaps[0].original, swaps[0].cost_from
-    unit = objective_of(swaps[0].cost).unit
-    before = ["as it was", "", original.layout, amount(cost), "", "", f"{globality(original):.3f}"]
-    headings = ["stage", "as", "layout", unit, "ratio", "channels", "globality"]
-    rows = [before, *(plan_row(swap) for swap in swaps)]
-    return grid(f"One stage of another kind at equal {unit}", headings, rows)
-
-
-def plan_row(swap: Swap) -> list[str]:
-    """One swap."""
-    before, variant = swap.original.stages[swap.index], swap.variant
-    ratio = "-" if swap.cost_ratio is None else f"{swap.cost_ratio:.3f}"
-    head = [f"{swap.place} {before.kind}", swap.kind]
-    if variant is None:
-        return [*head, "refused", "-", ratio, "-", "-"]
-    widths = f"{before.channels} to {variant.stages[swap.index].channels}"
-    return [*head, variant.layout, amount(swap.cost_to or 0), ratio, widths, f"{globality(variant):.3f}"]
-
-
-SWAPS: tuple[Column, ...] = (
+STAGE: tuple[Column, ...] = (
     ("stage", lambda row: f"{row['place']} {row['kind_from']}"),
     ("as", cell("kind_to")),
     ("layout", lambda row: "refused" if pd.isna(row["architecture_to"]) else str(row["layout_to"])),
-    ("cost", cell("cost_ratio", THREE_DIGITS)),
+)
+VARIANT: tuple[Column, ...] = (
+    ("ratio", cell("cost_ratio", THREE_DIGITS)),
     ("channels", interval("channels_from", "channels_to")),
     ("globality", cell("globality_to", THREE_DIGITS)),
+)
+ACCURACY: tuple[Column, ...] = (
     ("seeds", cell("seeds")),
     ("was", cell("top1_from", FOUR_DIGITS)),
     ("top1", cell("top1_to", FOUR_DIGITS)),
@@ -179,4 +161,4 @@ def swaps_table(swaps: pd.DataFrame) -> Table:
     """The swaps of one trial, with their results."""
     unit = objective_of(str(swaps["cost_name"].iloc[0])).unit
     title = f"One stage of another kind at equal {unit} (difference of top1 on validation, same seeds)"
-    return frame_table(title, SWAPS, swaps)
+    return frame_table(title, [*STAGE, *VARIANT, *ACCURACY], swaps)

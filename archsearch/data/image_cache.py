@@ -3,10 +3,10 @@
     images/<sha256>.safetensors   one split in one shape: images uint8 (N, C, H, W), labels int64 (N,)
     images/.*                     what is being written, or what a killed process left
 
-A file's name tells all that its pixels depend on, so that it is never out of date; its tensors are mapped,
+A file's name is a digest of all that its pixels depend on, so that it is never out of date; its tensors are mapped,
 read from the disk as they are used and shared by all processes that use them. What is not whole counts as
-missing: it is decoded and written again. A disk that takes nothing costs the time of the next process and
-nothing else.
+missing: it is decoded and written again. On a disk that cannot be written, the next process decodes
+again, and nothing else is lost.
 
 ``ARCHSEARCH_CACHE`` names another folder than ``~/.cache/archsearch``, or none if it is empty.
 """
@@ -72,8 +72,8 @@ class DecodedRows:
         folder = cache_folder()
         if folder is None or not self.version:
             return None
-        told = [FORMAT, PIL.__version__, self.data, self.version, self.role, self.shape]
-        digest = hashlib.sha256(json.dumps(told).encode())
+        depends_on = [FORMAT, PIL.__version__, self.data, self.version, self.role, self.shape]
+        digest = hashlib.sha256(json.dumps(depends_on).encode())
         digest.update(np.ascontiguousarray(self.rows, dtype="<i8").tobytes())
         # Whoever changes how a picture becomes pixels need not think of this cache.
         digest.update(Path(pictures.__file__).read_bytes())
@@ -113,7 +113,7 @@ def keep(wanted: DecodedRows, images: torch.Tensor) -> None:
 
 
 def checksum(pixels: Pixels) -> str:
-    """The CRC of the sums of blocks: told in a tenth of the time of a CRC of the pixels.
+    """The CRC of the sums of blocks: computed in a tenth of the time of a CRC of the pixels.
 
     One changed byte changes it, and so does a block that a disk has lost or put elsewhere.
     """

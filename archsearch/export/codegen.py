@@ -227,7 +227,7 @@ def write_expression(value: Any, depth: int) -> str:
 
 
 def bracketed(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
-    """What opens an expression, its parts with what stands before each, and what closes it."""
+    """The opening of an expression, its parts each with a prefix, and the closing."""
     if isinstance(value, ModuleCall):
         name = value.make.__name__
         named = value.arguments

@@ -185,7 +185,7 @@ def onnx_program(name: str, subject: Subject) -> torch.onnx.ONNXProgram:
 
 
 def attention_in_parts(*arguments: Any, scale: float | None = None) -> Any:
-    """Attention as products and a softmax, whose result lies in memory as ONNX has it.
+    """Attention as products and a softmax, whose result has the memory layout that ONNX expects.
 
     Left whole, it is taken apart only after what follows it was fixed to the order of a fused kernel.
     """
@@ -213,7 +213,7 @@ def render_standalone(subject: Subject) -> RenderedFile:
     """The code and its state dict, run and read as a user will."""
     code, weights = f"{subject.module}.py", f"{subject.module}.pt"
     usage = (
-        "The weights lie beside this file; images are (B, C, H, W), each channel of mean 0 and deviation 1",
+        "The weights are beside this file; images are (B, C, H, W), each channel of mean 0 and deviation 1",
         "over the training images:",
         "",
         f'    network = build("{weights}")',

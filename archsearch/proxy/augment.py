@@ -41,7 +41,7 @@ class BatchPlan(NamedTuple):
 
 
 def plan_batches(images: int, recipe: Recipe) -> BatchPlan:
-    """Whole batches, shuffled anew for each epoch; a last incomplete one is dropped."""
+    """Whole batches, shuffled again for each epoch; a last incomplete one is dropped."""
     generator = torch.Generator().manual_seed(recipe.seed)
     batch = min(recipe.batch_size, images)
     steps, per_epoch = recipe.samples // batch, images // batch
@@ -58,7 +58,7 @@ def plan_batches(images: int, recipe: Recipe) -> BatchPlan:
 class Augmenter:
     """The images of a split as the steps show them: shifted, mirrored, painted over.
 
-    They lie padded and channels last on ``device``, so that a step gathers its pixels in one go.
+    They are kept padded and channels last on ``device``, so that a step gathers its pixels in one go.
     """
 
     def __init__(

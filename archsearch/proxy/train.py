@@ -171,7 +171,7 @@ class Training:
         return {name: tensor.clone() for name, tensor in state.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go back, or on, to what ``state`` said, of this network under this recipe.
+        """Restore a ``state`` of this network under this recipe.
 
         Raises:
             ValueError: the names or shapes are not those of this network.
@@ -214,13 +214,9 @@ class Training:
 
 
 def seeded_generators(seed: int, device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's generators after seeding; they themselves are left as they are."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        return generators(device)
+    """The states of new generators with this seed, by the type of their device."""
+    devices = {torch.device("cpu"), device}
+    return {one.type: torch.Generator(one).manual_seed(seed).get_state() for one in devices}
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ MACs, and trust none on a space before its scores were held against trainings of
 
 Blocks that start as their shortcut (the zero scale of their last norm, ``stages/residual.py``) would be
 invisible. The papers' code has no such start, so every norm's scale is set to one in the copy that is
-scored. All else is as the stages draw it, where AZ-NAS draws convolutions and linear layers anew.
+scored. All else is as the stages draw it, where AZ-NAS draws convolutions and linear layers itself.
 """
 
 import copy
@@ -103,7 +103,7 @@ def refuse_unusable(images: Tensor, shape: FeatureShape) -> None:
 
 
 def copy_for_scoring(network: nn.Module) -> nn.Module:
-    """A copy in training mode that wants no gradients, with the scale of every norm at one."""
+    """A copy in training mode without gradients, with the scale of every norm at one."""
     copied = copy.deepcopy(network).train().requires_grad_(False)
     for module in copied.modules():
         if isinstance(module, NORMS):
@@ -254,7 +254,7 @@ def trainability(stretches: Sequence[float]) -> float:
 def residual_blocks(network: nn.Module) -> list[nn.Module]:
     """The modules of the stages that keep what arrives beside what they make of it; the stem's are none of them.
 
-    Their kinds say which they are, to ``find_mixer_paths``: a sum that nobody told of is not found.
+    Their kinds say which they are, to ``find_mixer_paths``: a sum that is not registered there is not found.
     """
     return list(blocks_in(getattr(network, "stages", network)))
 

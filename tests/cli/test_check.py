@@ -39,4 +39,4 @@ def test_check_tells_the_references(searched):
 
     done = searched.here("check", "with.yaml", "--draws", 10)
 
-    assert "references, points of it that are evaluated first: known" in done.stdout
+    assert "references in this space, which are evaluated first: known" in done.stdout

@@ -72,7 +72,7 @@ def test_profile_refuses_what_is_no_size(searched, size):
     done = searched.here("profile", REFERENCE / "resnet18.yaml", "--image", size)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no size; write 160, or 224x160 for height x width" in done.stderr
+    assert "is not a size; write 160, or 224x160 for height x width" in done.stderr
 
 
 def test_profile_says_at_which_size_a_network_cannot_be(searched):

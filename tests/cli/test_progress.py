@@ -55,5 +55,5 @@ def test_the_rest_is_told_when_half_a_trial_is_done_here(progress, monkeypatch):
 
 
 def test_nothing_lives_where_there_is_no_terminal(progress):
-    with progress.shown():
+    with progress.show_live():
         assert progress.live is None

@@ -48,7 +48,7 @@ def test_a_training_shows_its_curve_and_says_what_it_came_to(command, done):
 
 
 def test_the_last_line_is_a_command_that_takes_the_network_away(command, done):
-    line = done.stdout.splitlines()[-1].removeprefix("to take it away: archsearch ")
+    line = done.stdout.splitlines()[-1].removeprefix("to export it: archsearch ")
     exported = command.here(*line.split(), "--format", "standalone")
 
     assert (exported.returncode, exported.stderr) == (0, "")
@@ -61,7 +61,7 @@ def test_a_finished_training_says_so_and_changes_nothing(command, done):
     again = command.here("train", "small.yaml", "--study", "quick.yaml", "--seed", 2, "--threads", 1)
 
     assert (again.returncode, again.stderr) == (0, "")
-    assert "finished before: nothing was trained, nothing was changed" in again.stdout
+    assert "this training had finished before: nothing was changed" in again.stdout
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -105,9 +105,9 @@ def test_a_stopped_training_keeps_what_was_judged(tmp_path):
     rest, complaint = process.communicate(timeout=60)
 
     assert (process.returncode, complaint) == (128 + signal.SIGTERM, "")
-    assert re.search(r"stopped behind \d+%; the same command resumes\n$", rest)
+    assert re.search(r"stopped at \d+%; the same command resumes\n$", rest)
     assert (tmp_path / "out" / "checkpoint.safetensors").is_file()
     again = command.here("train", "small.yaml", "--study", "quick.yaml", "--out", "out")
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.splitlines()[1] == "resuming behind the last point that was written down"
+    assert again.stdout.splitlines()[1] == "resuming from the last saved point of the curve"
     assert len(POINT.findall(again.stdout)) < 20

@@ -200,7 +200,9 @@ def test_an_unreadable_row_is_named(tmp_path, handwriting):
     images, labels = handwriting
     cells = [b"none" if row == 7 else png(image) for row, image in enumerate(images)]
     path = write_parquet(tmp_path / "a.parquet", cells, label=labels)
-    with pytest.raises(DataError, match=r"train\[7\]: the image cannot be read: no image that Pillow knows"):
+    with pytest.raises(
+        DataError, match=r"train\[7\]: the image cannot be read: not an image that Pillow can read"
+    ):
         [load(str(path), GREY, 10) for load in (load_data, load_test)]
 
 

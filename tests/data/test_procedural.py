@@ -366,7 +366,10 @@ def test_large_windows_learn_what_small_ones_cannot(task, classes, samples):
     [
         ("procedural", "task: the task is missing; use one of texture, layout, xor, matching"),
         ("procedural:", "task: the task is missing; use one of texture, layout, xor, matching"),
-        ("procedural:layuot", "task: layuot is no task; did you mean layout? (known: texture, layout, xor,"),
+        (
+            "procedural:layuot",
+            "task: layuot is not a task; did you mean layout? (known: texture, layout, xor,",
+        ),
         (
             "procedural:xor,sed=1",
             "sed: xor has no such option; did you mean seed? (known: images, size, seed,",

@@ -89,7 +89,7 @@ def test_an_item_that_is_no_image_with_a_label_is_refused(item, what):
 
 
 def test_splits_have_known_names_and_one_to_train_on():
-    with pytest.raises(DataError, match="tset: is no split; did you mean test"):
+    with pytest.raises(DataError, match="tset: is not a split; did you mean test"):
         source_of({"train": grey(), "tset": grey()}, 2)
     with pytest.raises(DataError, match="train: is missing"):
         source_of({"test": grey()}, 2)
