@@ -5,27 +5,21 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from archsearch.api import write_all
 from archsearch.cli.report import save_report
 from archsearch.cli.tables import (
-    THREE_DIGITS,
-    TWO_DIGITS,
-    Column,
-    cell,
     console,
     count_outcomes,
-    frame_table,
+    final_table,
+    reached_table,
     show_answer,
     show_tables,
 )
 from archsearch.errors import InputError, Problem
 from archsearch.files import disk_faults
-from archsearch.formatting import amount, duration
 from archsearch.plots.comparison import comparison_figure
 from archsearch.plots.style import save_figure
-from archsearch.results import Comparison, compare, comparison_lines, load_run
+from archsearch.results import compare, comparison_lines, load_run
 
 
 def results_command(folder: Path, *, as_json: bool) -> None:
@@ -79,39 +73,3 @@ def run_names(folders: Sequence[Path]) -> list[str]:
         raise InputError("archsearch results", [problem])
     short = [path.resolve().name for path in folders]
     return short if len(set(short)) == len(short) else [str(path) for path in folders]
-
-
-FINAL: tuple[Column, ...] = (
-    ("run", cell("run")),
-    ("trained", cell("trained")),
-    ("front", cell("front")),
-    ("samples", cell("samples", amount)),
-    ("time", cell("seconds", duration)),
-    ("hypervolume", cell("hypervolume", THREE_DIGITS)),
-    ("IGD+", cell("igd_plus", THREE_DIGITS)),
-    ("attained", cell("attained", TWO_DIGITS)),
-)
-
-
-def final_table(comparison: Comparison) -> Table:
-    """Each run at its end."""
-    title = f"Runs by {', '.join(comparison.objectives)} (all within the union of their candidates)"
-    return frame_table(title, FINAL, comparison.final)
-
-
-REACHED: tuple[Column, ...] = (
-    ("run", cell("run")),
-    ("other", cell("other")),
-    ("hypervolume", cell("hypervolume", THREE_DIGITS)),
-    ("trials", cell("trials", "{:d}".format)),
-    ("samples", cell("samples", amount)),
-    ("ratio", cell("samples_ratio", TWO_DIGITS)),
-    ("time", cell("seconds", duration)),
-    ("ratio", cell("seconds_ratio", TWO_DIGITS)),
-)
-
-
-def reached_table(comparison: Comparison) -> Table:
-    """What each run needed for each other's final hypervolume."""
-    title = "Needed for the other's final hypervolume (ratio to what the other needed)"
-    return frame_table(title, REACHED, comparison.reached)

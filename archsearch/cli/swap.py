@@ -9,22 +9,13 @@ from typing import Any
 import optuna
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from archsearch.api import write_all
 from archsearch.architecture import Architecture
 from archsearch.cli.progress import Progress
-from archsearch.cli.tables import (
-    FOUR_DIGITS,
-    THREE_DIGITS,
-    Column,
-    cell,
-    console,
-    frame_table,
-    interval,
-)
+from archsearch.cli.tables import console, plan_table, swaps_table
 from archsearch.counting import globality
-from archsearch.formatting import amount, duration
+from archsearch.formatting import duration
 from archsearch.objectives import objective_of
 from archsearch.results import swap_lines
 from archsearch.space.swap import Swap
@@ -110,9 +101,7 @@ def dry_command(folder: Path, options: SwapOptions, *, as_json: bool) -> None:
     before = (
         f"{original.layout}, {cost.write_with_unit(swaps[0].cost_from)}, globality {globality(original):.3f}"
     )
-    title = f"One stage of another kind at equal {cost.unit} (as it was: {before})"
-    columns = [*STAGE, (cost.unit, cell("cost_to", amount)), *VARIANT]
-    screen.print(frame_table(title, columns, pd.DataFrame(entries).convert_dtypes()))
+    screen.print(plan_table(pd.DataFrame(entries).convert_dtypes(), before))
     for swap in swaps:
         if swap.note:
             screen.write_line(f"{swap.place} as {swap.kind}: {swap.note}")
@@ -136,29 +125,3 @@ def plan_entry(swap: Swap, options: SwapOptions) -> dict[str, Any]:
     }
     document = swap.variant.document() if swap.variant is not None else None
     return {**entry, "cost_ratio": swap.cost_ratio, "architecture": document}
-
-
-STAGE: tuple[Column, ...] = (
-    ("stage", lambda row: f"{row['place']} {row['kind_from']}"),
-    ("as", cell("kind_to")),
-    ("layout", lambda row: "refused" if pd.isna(row["architecture_to"]) else str(row["layout_to"])),
-)
-VARIANT: tuple[Column, ...] = (
-    ("ratio", cell("cost_ratio", THREE_DIGITS)),
-    ("channels", interval("channels_from", "channels_to")),
-    ("globality", cell("globality_to", THREE_DIGITS)),
-)
-ACCURACY: tuple[Column, ...] = (
-    ("seeds", cell("seeds")),
-    ("was", cell("top1_from", FOUR_DIGITS)),
-    ("top1", cell("top1_to", FOUR_DIGITS)),
-    ("difference", cell("difference", "{:+.4f}".format)),
-    ("95 %", interval("difference_low", "difference_high", "+.4f")),
-)
-
-
-def swaps_table(swaps: pd.DataFrame) -> Table:
-    """The swaps of one trial, with their results."""
-    unit = objective_of(str(swaps["cost_name"].iloc[0])).unit
-    title = f"One stage of another kind at equal {unit} (difference of top1 on validation, same seeds)"
-    return frame_table(title, [*STAGE, *VARIANT, *ACCURACY], swaps)

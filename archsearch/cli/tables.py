@@ -9,9 +9,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from archsearch.formatting import amount
+from archsearch.formatting import amount, duration
 from archsearch.objectives import objective_of
-from archsearch.results import Run, proxy_lines
+from archsearch.results import Comparison, Run, proxy_lines
 from archsearch.results.answer import explain_codes
 from archsearch.results.health import health_lines
 from archsearch.results.trials import trained_trials
@@ -104,6 +104,81 @@ def finalists_table(run: Run) -> Table:
     """The finalists, the best on test images first, with the spread over seeds."""
     title = "Finalists, retrained (+- one standard deviation over seeds)"
     return frame_table(title, FINALISTS, run.finalists)
+
+
+FINAL: tuple[Column, ...] = (
+    ("run", cell("run")),
+    ("trained", cell("trained")),
+    ("front", cell("front")),
+    ("samples", cell("samples", amount)),
+    ("time", cell("seconds", duration)),
+    ("hypervolume", cell("hypervolume", THREE_DIGITS)),
+    ("IGD+", cell("igd_plus", THREE_DIGITS)),
+    ("attained", cell("attained", TWO_DIGITS)),
+)
+
+
+def final_table(comparison: Comparison) -> Table:
+    """Each run at its end."""
+    title = f"Runs by {', '.join(comparison.objectives)} (all within the union of their candidates)"
+    return frame_table(title, FINAL, comparison.final)
+
+
+REACHED: tuple[Column, ...] = (
+    ("run", cell("run")),
+    ("other", cell("other")),
+    ("hypervolume", cell("hypervolume", THREE_DIGITS)),
+    ("trials", cell("trials", "{:d}".format)),
+    ("samples", cell("samples", amount)),
+    ("ratio", cell("samples_ratio", TWO_DIGITS)),
+    ("time", cell("seconds", duration)),
+    ("ratio", cell("seconds_ratio", TWO_DIGITS)),
+)
+
+
+def reached_table(comparison: Comparison) -> Table:
+    """What each run needed for each other's final hypervolume."""
+    title = "Needed for the other's final hypervolume (ratio to what the other needed)"
+    return frame_table(title, REACHED, comparison.reached)
+
+
+STAGE: tuple[Column, ...] = (
+    ("stage", lambda row: f"{row['place']} {row['kind_from']}"),
+    ("as", cell("kind_to")),
+    ("layout", lambda row: "refused" if pd.isna(row["architecture_to"]) else str(row["layout_to"])),
+)
+VARIANT: tuple[Column, ...] = (
+    ("ratio", cell("cost_ratio", THREE_DIGITS)),
+    ("channels", interval("channels_from", "channels_to")),
+    ("globality", cell("globality_to", THREE_DIGITS)),
+)
+ACCURACY: tuple[Column, ...] = (
+    ("seeds", cell("seeds")),
+    ("was", cell("top1_from", FOUR_DIGITS)),
+    ("top1", cell("top1_to", FOUR_DIGITS)),
+    ("difference", cell("difference", "{:+.4f}".format)),
+    ("95 %", interval("difference_low", "difference_high", "+.4f")),
+)
+
+
+def plan_table(swaps: pd.DataFrame, before: str) -> Table:
+    """The swaps of one trial before any training; ``before`` says what the network is without them."""
+    unit = unit_of(swaps)
+    title = f"One stage of another kind at equal {unit} (as it was: {before})"
+    return frame_table(title, [*STAGE, (unit, cell("cost_to", amount)), *VARIANT], swaps)
+
+
+def swaps_table(swaps: pd.DataFrame) -> Table:
+    """The swaps of one trial, with their results."""
+    title = (
+        f"One stage of another kind at equal {unit_of(swaps)} (difference of top1 on validation, same seeds)"
+    )
+    return frame_table(title, [*STAGE, *VARIANT, *ACCURACY], swaps)
+
+
+def unit_of(swaps: pd.DataFrame) -> str:
+    """The unit of the cost that the swaps keep."""
+    return objective_of(str(swaps["cost_name"].iloc[0])).unit
 
 
 def show_tables(screen: "Screen", run: Run) -> None:

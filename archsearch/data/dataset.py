@@ -165,9 +165,9 @@ def split_source(name: str, source: DataSource) -> dict[str, Part]:
     share = 0.1 * len(missing)  # of train for each: 10 % for one, 20 % for both
     cut = round(share * len(train.labels))
     order = stratified_order(train.labels)
-    ends = [cut * place for place in range(len(missing) + 1)]
-    parts = {role: Part(train, order[ends[place] : ends[place + 1]]) for place, role in enumerate(missing)}
-    parts["train"] = Part(train, order[ends[-1] :])
+    cuts = [cut * (place + 1) for place in range(len(missing))]
+    rows = dict(zip([*missing, "train"], np.split(order, cuts), strict=True))
+    parts = {role: Part(train, some) for role, some in rows.items()}
     _refuse_missing_classes(name, source.class_names, parts)
     own = {role: table for role, table in source.tables.items() if role != "train"}
     return parts | {role: Part(table, stratified_order(table.labels)) for role, table in own.items()}

@@ -66,7 +66,7 @@ def test_a_standalone_file_is_a_module_like_any_other(command, taken, monkeypatc
     assert "Made by hand." in module.__doc__
 
 
-def test_only_the_formats_that_are_asked_for_are_written(command):
+def test_only_the_requested_formats_are_written(command):
     formats = ("--format", "standalone", "--format", "yaml")
     done = command.here("export", "small.yaml", "--weights", "small.safetensors", "--out", "two", *formats)
 
@@ -163,7 +163,7 @@ def test_published_weights_are_exported_as_a_network_of_ours(searched):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--weights", "x.pth"), (RUN, "--trial", 0, "--as", "resnet18")])
-def test_an_export_of_nothing_in_particular_says_what_to_write(searched, arguments):
+def test_an_unclear_export_command_is_refused_with_its_usage(searched, arguments):
     done = searched.here("export", *arguments)
 
     assert (done.returncode, done.stdout) == (2, "")

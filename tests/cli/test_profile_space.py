@@ -53,7 +53,7 @@ def fitted(tmp_path_factory):
         yield command
 
 
-def test_a_fit_tells_how_well_it_predicts_what_it_has_not_seen(fitted):
+def test_a_fit_prints_how_well_it_predicts_candidates_it_has_not_seen(fitted):
     text = sentences(fitted.fit)
 
     assert re.match(r"\[ 10/10\] P-[CM] +[0-9.]+ ms", text)
@@ -63,7 +63,7 @@ def test_a_fit_tells_how_well_it_predicts_what_it_has_not_seen(fitted):
     )
 
 
-def test_a_fit_tells_the_file_in_which_it_is_kept(fitted):
+def test_a_fit_prints_the_file_that_it_is_saved_in(fitted):
     file = re.search(r"kept in (\S+); archsearch check and run use it", sentences(fitted.fit))[1]
 
     assert Path(file).parent == fitted.folder / "cache"
@@ -94,7 +94,7 @@ def test_run_records_predictions_once_they_are_fitted(fitted):
     assert (load_run(fitted.folder / "out").trials["predicted_latency_ms"] > 0).all()
 
 
-def test_a_summary_tells_the_accuracy_of_the_predictor_that_is_fitted(fitted):
+def test_a_summary_prints_the_accuracy_of_the_fitted_predictor(fitted):
     text = sentences(fitted.here("profile", "tiny.yaml", "--draws", 10, *QUICK))
 
     assert "the latencies by family are predicted; on candidates unseen by the fit: Spearman" in text
@@ -139,7 +139,7 @@ def test_a_fit_as_json_has_all_that_was_measured(unfitted):
     assert Path(found["file"]).is_file()
 
 
-def test_a_fit_without_a_cache_is_told_and_not_kept(unfitted, monkeypatch):
+def test_a_fit_without_a_cache_is_not_saved_and_the_output_says_so(unfitted, monkeypatch):
     monkeypatch.setenv("ARCHSEARCH_CACHE", "")
 
     done = unfitted.here("profile", "tiny.yaml", "--fit", 10, *QUICK)
@@ -195,7 +195,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_profiled_is_told_in_one_line(unfitted, name):
+def test_what_cannot_be_profiled_is_one_line_of_error(unfitted, name):
     arguments, code, message = REFUSED[name]
     (unfitted.folder / "two.yaml").write_text(TWO)
 
@@ -258,7 +258,7 @@ def test_conditions_are_those_of_the_flags(unfitted):
     assert point["conditions"].items() >= {**asked, "mode": "eager"}.items()
 
 
-def test_the_source_of_published_figures_stands_in_brackets(unfitted):
+def test_the_source_of_published_figures_is_printed_in_brackets(unfitted):
     done = unfitted.here("profile", RESNET, "--image", 32, *QUICK)
 
     assert load_space(RESNET).published.source in sentences(done)
@@ -305,7 +305,7 @@ def test_macs_and_latency_are_correlated_by_rank(measured):
     assert rank_correlation(measured(1.0, 9.0, 2.0)) == pytest.approx(0.5)
 
 
-def test_there_is_no_correlation_of_what_does_not_differ(measured):
+def test_equal_points_have_no_correlation(measured):
     one, two = measured(1.0, 2.0)
 
     assert rank_correlation([]) is None

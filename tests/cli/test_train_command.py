@@ -37,7 +37,7 @@ def done(command):
     return command.here("train", "small.yaml", "--study", "quick.yaml", "--seed", 2, "--threads", 1)
 
 
-def test_a_training_shows_its_curve_and_says_what_it_came_to(command, done):
+def test_a_training_prints_its_curve_and_its_result(command, done):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("small (")
     assert [int(share) for share, _ in POINT.findall(done.stdout)] == list(range(5, 105, 5))
@@ -93,7 +93,7 @@ def test_what_cannot_be_trained_is_refused_and_nothing_is_written(command, argum
 LONG = RECIPE.replace("640", "32000")
 
 
-def test_a_stopped_training_keeps_what_was_judged(tmp_path):
+def test_a_stopped_training_keeps_its_evaluations(tmp_path):
     command = with_files(CommandLine(tmp_path))
     (tmp_path / "quick.yaml").write_text(LONG)
     process = command.start_preloaded("train", "small.yaml", "--study", "quick.yaml", "--out", "out")

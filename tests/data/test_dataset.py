@@ -61,7 +61,7 @@ def test_the_splits_of_an_image_folder_are_disjoint(folder):
     assert_disjoint(open_source(str(folder), 10), 300)
 
 
-def test_no_picture_is_both_trained_on_and_judged_by(digits):
+def test_no_picture_is_in_both_training_and_validation(digits):
     splits = (digits.train, digits.validation, load_test("digits", GREY, 10))
     contents = [{image.numpy().tobytes() for image in split.images} for split in splits]
 

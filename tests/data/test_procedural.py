@@ -422,11 +422,11 @@ def test_many_glyphs_need_a_large_picture():
     assert open_drawing("procedural:matching,size=40,distance=4", 10).class_names[9] == "matching9"
 
 
-def test_all_that_is_wrong_is_said_at_once():
+def test_all_problems_are_reported_at_once():
     assert len(refused("procedural:xor,size=1,seed=x,hue=2").splitlines()) == 3
 
 
-def test_both_misfits_are_said_at_once():
+def test_both_misfits_are_reported_at_once():
     assert len(refused("procedural:xor,distance=20,images=50").splitlines()) == 2
 
 

@@ -92,7 +92,7 @@ def test_the_digits_need_no_extra(monkeypatch):
     assert len(open_source("digits", 10).tables["train"].labels) == 1797
 
 
-def test_a_new_entry_of_the_table_is_a_source_and_stands_in_every_remedy(monkeypatch):
+def test_a_new_entry_of_the_table_is_a_source_and_is_in_every_remedy(monkeypatch):
     opened = []
     kind = SourceKind("noise:N", lambda name: name == "noise:4", lambda *asked: opened.append(asked), True)
     monkeypatch.setattr(sources, "SOURCES", (kind, *sources.SOURCES))

@@ -51,7 +51,7 @@ def test_one_data_set_is_split_sixty_twenty_twenty_and_every_image_is_in_one_par
     assert len({image.numpy().tobytes() for part in parts for image in part}) == 40
 
 
-def test_splits_of_ones_own_stay_as_they_are():
+def test_splits_that_are_given_stay_as_they_are():
     source = source_of({"train": grey(), "test": grey(100)[:10]}, 2)
 
     assert [len(load_data(source, GREY, 2).train), len(load_test(source, GREY, 2))] == [36, 10]

@@ -25,7 +25,7 @@ def test_a_format_whose_package_is_missing_is_left_out_and_reported(without_onnx
     )
 
 
-def test_a_format_whose_package_is_missing_is_refused_if_it_is_asked_for(without_onnx):
+def test_a_format_whose_package_is_missing_is_refused_if_it_is_requested(without_onnx):
     with pytest.raises(InputError) as caught:
         choose_formats(["yaml", "onnx"])
 
@@ -37,7 +37,7 @@ def test_a_format_whose_package_is_missing_is_refused_if_it_is_asked_for(without
     ]
 
 
-def test_formats_that_are_asked_for_are_written_once_and_in_their_order():
+def test_requested_formats_are_written_once_and_in_the_order_of_the_table():
     assert choose_formats(["weights", "yaml", "weights"]) == (["yaml", "weights"], [])
 
 

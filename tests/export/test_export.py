@@ -54,13 +54,13 @@ def test_an_exported_file_is_the_architecture_of_the_trial(run, tmp_path):
         assert load_architecture(exported.files["yaml"].path).id == run.trials["architecture"][number]
 
 
-def test_an_exported_file_bears_its_own_name(run, tmp_path):
+def test_an_exported_architecture_has_the_name_of_its_file(run, tmp_path):
     exported = export_trial(run, best(run), tmp_path)
 
     assert load_architecture(exported.files["yaml"].path).name == exported.files["yaml"].path.stem
 
 
-def test_an_exported_file_tells_where_it_comes_from(run, tmp_path):
+def test_an_exported_file_begins_with_where_it_comes_from(run, tmp_path):
     row = run.frontier.iloc[-1]
     heading = export_trial(run, best(run), tmp_path).files["yaml"].path.read_text().splitlines()[:2]
 
@@ -82,7 +82,7 @@ def test_without_weights_there_is_the_file_alone(run, tmp_path):
 
 
 @pytest.mark.parametrize("formats", [["weights"], ["yaml", "program"]])
-def test_without_weights_no_other_format_can_be_asked_for(run, tmp_path, formats):
+def test_without_weights_other_formats_are_refused(run, tmp_path, formats):
     with pytest.raises(InputError) as caught:
         export_trial(run, best(run), tmp_path / "new", formats)
 
@@ -92,7 +92,7 @@ def test_without_weights_no_other_format_can_be_asked_for(run, tmp_path, formats
     assert not (tmp_path / "new").exists()
 
 
-def test_without_weights_the_architecture_can_be_asked_for(run, tmp_path):
+def test_without_weights_the_architecture_can_be_exported(run, tmp_path):
     exported = export_trial(run, best(run), tmp_path, ["yaml"])
 
     assert list(exported.files) == ["yaml"]
@@ -110,7 +110,7 @@ def test_a_file_and_its_weights_give_the_same_outputs(trained, tmp_path):
         assert torch.equal(rebuilt(images), networks[run.frontier["architecture"].iloc[-1]](images))
 
 
-def test_weights_lie_beside_the_file_and_nothing_else_does(trained, tmp_path):
+def test_weights_are_written_beside_the_file_and_nothing_else_is(trained, tmp_path):
     exported = export_trial(trained[0], best(trained[0]), tmp_path / "out", QUICK)
 
     assert exported.files["weights"].path == exported.files["yaml"].path.with_suffix(".safetensors")
@@ -127,7 +127,7 @@ def test_an_export_can_be_repeated(trained, tmp_path):
     assert (again.files["yaml"].path.read_bytes(), again.files["weights"].path.read_bytes()) == before
 
 
-def test_a_standalone_file_tells_where_it_comes_from(trained, tmp_path):
+def test_a_standalone_file_begins_with_where_it_comes_from(trained, tmp_path):
     run, _ = trained
     exported = export_trial(run, best(run), tmp_path, ["standalone"])
     row = run.frontier.iloc[-1]
@@ -137,7 +137,7 @@ def test_a_standalone_file_tells_where_it_comes_from(trained, tmp_path):
     assert lines[3].startswith(f"top1 {row['top1']:.6g}, macs {row['macs']}; ")
 
 
-def test_a_trial_can_be_taken_with_the_weights_that_it_has_as_a_finalist(trained, tmp_path):
+def test_a_trial_can_be_exported_with_its_weights_as_a_finalist(trained, tmp_path):
     run, networks = trained
     identifier = run.frontier["architecture"].iloc[-1]
     other = seeded_network(networks[identifier].architecture, seed=4)
@@ -168,7 +168,7 @@ def test_weights_in_the_run_that_are_damaged_are_refused(trained, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_an_architecture_file_and_its_weights_can_be_taken(trained, tmp_path):
+def test_an_architecture_file_and_its_weights_can_be_exported(trained, tmp_path):
     """The file is copied as it is, its comments stand in the standalone file, and files are named as it is."""
     run, networks = trained
     identifier = run.frontier["architecture"].iloc[-1]
@@ -228,7 +228,7 @@ def test_a_refused_export_writes_nothing(run, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_the_whole_frontier_lies_in_the_run(run):
+def test_the_whole_frontier_is_in_the_run_folder(run):
     assert sorted((run.folder / "frontier").iterdir()) == sorted(winners(run))
 
 
@@ -241,7 +241,7 @@ def test_the_frontier_is_exported_again_if_it_is_lost(trained):
     assert len(list((run.folder / "frontier").glob("*.safetensors"))) == len(run.frontier)
 
 
-def test_what_is_no_longer_on_the_frontier_leaves_it(copy):
+def test_what_is_no_longer_on_the_frontier_is_removed(copy):
     former = copy / "frontier" / "mixed-000000000000.yaml"
     former.write_text("former")
     export_frontier(load_run(copy))

@@ -148,14 +148,14 @@ def test_standalone_files_have_no_name_undefined_and_none_unused(taken):
     assert done.returncode == 0, done.stdout
 
 
-def test_a_standalone_file_is_laid_out_by_hand(taken):
+def test_a_standalone_file_is_formatted(taken):
     lines = taken["softmax stem"]["standalone"].path.read_text().splitlines()
 
     assert max(map(len, lines)) <= 120
     assert '        self.head = Classifier(pool="distilled", channels=16, classes=5)' in lines
 
 
-def test_the_docstring_says_what_it_is_told(taken):
+def test_the_docstring_of_a_standalone_file_says_what_it_is(taken):
     lines = taken["relu stem"]["standalone"].path.read_text().splitlines()
 
     assert lines[:3] == ['"""relu', "", "The network with a relu stem."]
@@ -166,7 +166,7 @@ def test_the_docstring_says_what_it_is_told(taken):
     "line",
     ['"""\nimport os\n"""', '""" + x + """', "ends on \\", 'ends on "', "\\N{dog} \0 \u2028", '""""""'],
 )
-def test_nothing_that_is_told_can_end_the_docstring(line):
+def test_no_description_can_end_the_docstring(line):
     tree = ast.parse(standalone_source(NETWORKS["relu stem"], ("first", line)))
 
     assert ast.get_docstring(tree, clean=False) == f"first\n{line}\n"
@@ -343,7 +343,7 @@ def test_an_architecture_file_and_its_weights_are_the_network(taken, name):
     assert all(torch.equal(tensor, own[key]) for key, tensor in network.state_dict().items())
 
 
-def test_each_form_says_how_it_was_checked(taken):
+def test_each_format_says_how_it_was_checked(taken):
     said = {form: one.checked for form, one in taken["softmax stem"].items()}
 
     assert said.pop("yaml") == f"reads back as {NETWORKS['softmax stem'].id}"
@@ -353,7 +353,7 @@ def test_each_form_says_how_it_was_checked(taken):
         assert float(line.split()[-3]) < CLOSE
 
 
-def test_files_are_named_by_network_and_form_and_nothing_else_is_left(tmp_path):
+def test_files_are_named_by_network_and_format_and_nothing_else_is_left(tmp_path):
     subject = subject_of("relu stem")
     write.write_formats(subject, tmp_path, ("yaml", "weights", "standalone"))
 
@@ -415,14 +415,14 @@ def test_what_torch_cannot_translate_is_refused_in_a_line(tmp_path, monkeypatch)
         write.write_formats(subject_of("relu stem"), tmp_path, ("onnx",))
 
 
-def test_without_onnxruntime_an_onnx_file_is_written_and_said_to_be_unchecked(tmp_path, monkeypatch):
+def test_without_onnxruntime_an_onnx_file_is_reported_as_unchecked(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
     said = write.check_by_onnxruntime("some.onnx", b"", subject_of("relu stem"))
     assert said == "not run: onnxruntime is not installed"
 
 
-def test_logits_that_are_no_numbers_are_refused(tmp_path):
+def test_logits_that_are_not_numbers_are_refused(tmp_path):
     subject = subject_of("relu stem")
     torch.nn.init.constant_(subject.network.head.linear.bias, math.nan)
 

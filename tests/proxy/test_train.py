@@ -100,7 +100,7 @@ def test_the_trained_network_can_be_saved_as_it_is(digits):
     assert all(tensor.is_contiguous() for tensor in network.state_dict().values())
 
 
-def test_only_so_many_validation_images_are_judged(digits):
+def test_only_so_many_validation_images_are_evaluated(digits):
     network = tiny()
     score = Training(network, digits, Recipe(samples=64, validation_images=50), CPU).finish()
 
@@ -109,7 +109,7 @@ def test_only_so_many_validation_images_are_judged(digits):
     )
 
 
-def test_every_step_is_told(digits):
+def test_on_step_is_called_after_every_step(digits):
     told = []
     recipe = Recipe(samples=96, batch_size=32)
     score = Training(tiny(), digits, recipe, CPU, lambda *step: told.append(step)).finish()
@@ -128,7 +128,7 @@ def test_what_the_listener_raises_ends_the_training(digits):
 
 
 @pytest.mark.parametrize(("factor", "said"), [(math.nan, "nan"), (math.inf, "nan|inf")])
-def test_a_loss_that_is_no_number_loses_the_candidate(digits, factor, said):
+def test_a_loss_that_is_not_a_number_fails_the_trial(digits, factor, said):
     failure = lost(lambda logits: logits * factor, digits)
 
     assert failure.phase == "train"
@@ -136,7 +136,7 @@ def test_a_loss_that_is_no_number_loses_the_candidate(digits, factor, said):
     assert failure.reason.endswith("at step 5 of 20, learning rate 0.002")
 
 
-def test_a_validation_loss_that_is_no_number_loses_the_candidate(digits):
+def test_a_validation_loss_that_is_not_a_number_fails_the_trial(digits):
     failure = lost(lambda logits: logits * math.nan, digits, step=21)  # 20 steps, then validation
 
     assert failure.phase == "validate"

@@ -181,7 +181,7 @@ def test_nwot_knows_no_positive_scale_of_the_images_where_nothing_has_a_bias():
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_images_that_stand_twice_in_a_batch_make_nwot_drop(stem):
+def test_images_that_are_in_a_batch_twice_make_nwot_drop(stem):
     of, images = architecture(stem, "token_transformer"), noise(16)
     once, twice = scores(of, images), scores(of, torch.cat([images[:8], images[:8]]))
 
@@ -207,7 +207,7 @@ def test_nwot_per_image_does_not_rise_where_the_units_are_merely_repeated():
     assert nwot_per_image(many) == pytest.approx(nwot_per_image(few), abs=0.05)
 
 
-def test_a_network_without_activations_has_no_code_and_says_so():
+def test_a_network_without_activations_is_refused():
     with pytest.raises(FailedTrialError, match="score: the network has no ReLU, SiLU or GELU"):
         agreement_kernel(nn.Sequential(nn.Flatten(), linear([1, 0])), points([1, 1], [1, 2]))
 
@@ -318,7 +318,7 @@ def test_s_is_the_top_singular_value_of_a_known_block_but_for_the_noise_of_the_s
     assert found == pytest.approx(2.0, abs=0.05)  # of 1.5, 2 and 0.5; samples: 64 * 16 * 16
 
 
-def test_the_places_that_one_place_stands_for_are_stacked():
+def test_the_places_behind_one_strided_place_are_stacked():
     leaving = torch.tensor([[1.0, -1.0]]).reshape(1, 1, 1, 2)
     arriving = torch.tensor([[1.0, 2.0, -1.0, -2.0], [3.0, 0.0, -3.0, 0.0]]).reshape(1, 1, 2, 4)
 
@@ -381,7 +381,7 @@ def paths_in_twice(block: Twice):
     yield from paths_in_sum(block, mixed=block.mixed, kept=nn.Identity())
 
 
-def test_a_block_of_ones_own_kind_is_found_by_what_it_says_of_its_sum():
+def test_a_block_of_a_users_kind_is_found_by_its_registered_sum():
     network = nn.Sequential(scaled(1.0, 1.0, 1.0), nn.Conv2d(3, 3, 1), Twice())
 
     assert residual_blocks(network) == [network[0], network[2]]
