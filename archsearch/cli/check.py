@@ -1,6 +1,5 @@
 """``archsearch check``."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +38,7 @@ def check_command(
     if as_json:
         expected = asdict(forecast(space, study, device))
         found = {"references": references, "envelope": asdict(summary), "forecast": expected}
-        screen.print_json(json.dumps(found))
+        screen.print_json(data=found)
         return
     fields = len(space.open_fields())
     screen.write_line(f"{space_file}: {space.name} is well-formed, with {fields} open fields")

@@ -16,7 +16,7 @@ import typer
 
 from archsearch.errors import ArchsearchError
 
-DEBUG = "ARCHSEARCH_DEBUG"
+DEBUG = "ARCHSEARCH_DEBUG"  # if this is set, errors say where they were raised
 # Typer brings click as a package or as a copy of its own, by its release; this is the root of either's errors.
 ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
@@ -34,7 +34,9 @@ def main() -> None:
         complain([f"{error.format_message().rstrip('.')}; see archsearch --help"])
         sys.exit(2)
     except ArchsearchError as error:
-        explain(error)
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error)
+        complain(error.lines())
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
@@ -46,15 +48,8 @@ def main() -> None:
 
 
 def leave(signum: int, _frame: Any) -> None:
-    """A termination becomes an exception, so that the running trial is marked before the process ends."""
+    """Turn a signal into an exception, so that the running trial is marked before the process ends."""
     raise SystemExit(128 + signum)
-
-
-def explain(error: ArchsearchError) -> None:
-    """The error's lines; with ARCHSEARCH_DEBUG set, where it was raised."""
-    if os.environ.get(DEBUG):
-        traceback.print_exception(error)
-    complain(error.lines())
 
 
 def complain(lines: list[str]) -> None:

@@ -1,6 +1,5 @@
 """``archsearch profile``."""
 
-import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -56,7 +55,7 @@ def profile_command(file: Path, conditions: Conditions, options: ProfileOptions,
     profile = profile_architecture(architecture, conditions=conditions, seconds=options.seconds, shares=False)
     screen = console()
     if as_json:
-        screen.print_json(json.dumps(as_data(architecture, profile, space.published)))
+        screen.print_json(data=as_data(architecture, profile, space.published))
         return
     if is_open:
         screen.write_line(

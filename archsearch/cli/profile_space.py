@@ -1,6 +1,5 @@
 """``archsearch profile`` of a space: a summary of random points, or the fit of its latency predictor."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -85,7 +84,7 @@ def summary_command(
             "macs_latency_spearman": correlation,
             "predictor": None if predictor is None else asdict(predictor.accuracy),
         }
-        screen.print_json(json.dumps(found))
+        screen.print_json(data=found)
         return
     screen.write_line(f"{space.name}: {summary.size:,} architectures, {len(space.open_fields())} open fields")
     show_summary(summary)
@@ -129,7 +128,7 @@ def fit_command(space: Space, conditions: Conditions, count: int, seconds: float
             "calls": len(predictor.table.ms),
             "file": None if file is None else str(file),
         }
-        screen.print_json(json.dumps(found))
+        screen.print_json(data=found)
         return
     show_flags(screen, points)
     screen.write_line(

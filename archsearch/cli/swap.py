@@ -1,6 +1,5 @@
 """``archsearch swap``."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -95,7 +94,7 @@ def dry_command(folder: Path, options: SwapOptions, *, as_json: bool) -> None:
     entries = [plan_entry(swap, options) for swap in swaps]
     screen = console()
     if as_json:
-        screen.print_json(json.dumps(entries))
+        screen.print_json(data=entries)
         return
     original, cost = swaps[0].original, objective_of(swaps[0].cost)
     before = (
