@@ -5,10 +5,4 @@ from archsearch.proxy.recipe import Recipe
 from archsearch.proxy.train import ProxyScore, Training
 from archsearch.proxy.zero_cost import zero_cost_scores
 
-__all__ = [
-    "ProxyScore",
-    "Recipe",
-    "Training",
-    "evaluate",
-    "zero_cost_scores",
-]
+__all__ = ["ProxyScore", "Recipe", "Training", "evaluate", "zero_cost_scores"]

@@ -13,8 +13,8 @@ from torch import nn
 from archsearch import load_space
 from archsearch.architecture import Architecture, Image, seeded_network
 from archsearch.errors import DataError, FailedTrialError
-from archsearch.proxy import ZeroCostScores, zero_cost_scores
 from archsearch.proxy.zero_cost import (
+    ZeroCostScores,
     agreement_kernel,
     block_stretches,
     by_place,
@@ -25,6 +25,7 @@ from archsearch.proxy.zero_cost import (
     stretch,
     synflow,
     trainability,
+    zero_cost_scores,
 )
 from archsearch.shapes import FeatureShape
 from archsearch.stages import (
