@@ -7,14 +7,7 @@ from pathlib import Path
 
 from archsearch.api import write_all
 from archsearch.cli.report import save_report
-from archsearch.cli.tables import (
-    console,
-    count_outcomes,
-    final_table,
-    reached_table,
-    show_answer,
-    show_tables,
-)
+from archsearch.cli.tables import console, final_table, reached_table, show_results
 from archsearch.errors import InputError, Problem
 from archsearch.files import disk_faults
 from archsearch.plots.comparison import comparison_figure
@@ -30,11 +23,7 @@ def results_command(folder: Path, *, as_json: bool) -> None:
     if as_json:
         screen.print_json(run.frontier.to_json(orient="records", date_format="iso"))
         return
-    show_tables(screen, run)
-    screen.print()
-    show_answer(screen, run)
-    screen.write_line(f"{count_outcomes(run)}; tables, picture and winners: {run.folder}")
-    screen.write_line(f"report: {report}")
+    show_results(screen, run, report)
 
 
 def against_command(folder: Path, others: Sequence[Path], *, as_json: bool) -> None:

@@ -8,10 +8,8 @@ from typing import Any
 from archsearch.api import run_study
 from archsearch.cli.progress import Progress
 from archsearch.cli.report import save_report
-from archsearch.cli.tables import Screen, console, count_outcomes, show_answer, show_tables
+from archsearch.cli.tables import console, show_results
 from archsearch.errors import InputError, Problem, shown
-from archsearch.formatting import duration
-from archsearch.results import Run
 from archsearch.space import load_space
 from archsearch.storage.trial_record import USED
 from archsearch.study.config import StudyConfig, load_study
@@ -44,7 +42,12 @@ def run_command(
             f"stopped: {progress.done} of {study.slots} trials are done; the same command resumes"
         )
         raise
-    show_run(screen, run, study)
+    screen.write_line()
+    show_results(screen, run, save_report(run))
+    done = int(run.trials["outcome"].isin(USED).sum())
+    if done < study.slots:
+        screen.write_line(f"the space is exhausted: it has nothing new after {done} of {study.slots} trials")
+    screen.write_line(f"dashboard: archsearch dashboard {run.folder}")
 
 
 def engine_of(name: str | None, workers: int | None, gpus: float) -> Engine | None:
@@ -71,19 +74,3 @@ def default_folder(space: str, study: StudyConfig, study_file: Path | None) -> P
         return Path("runs") / space / study_file.stem
     data = re.sub(r"[^A-Za-z0-9.-]+", "-", study.data.rstrip("/").rpartition("/")[2]).strip(".-") or "data"
     return Path("runs") / space / f"{data}-seed{study.seed}"
-
-
-def show_run(screen: Screen, run: Run, study: StudyConfig) -> None:
-    """Print the Pareto front, the answer, where everything is, and what to do next."""
-    counts = run.trials["outcome"].value_counts()
-    done = sum(int(counts.get(outcome, 0)) for outcome in USED)
-    screen.print()
-    show_tables(screen, run)
-    spent = duration(float(run.trials["seconds"].sum()))
-    screen.write_line(f"\n{count_outcomes(run)}; {spent} in trials")
-    if done < study.slots:
-        screen.write_line(f"the space is exhausted: it has nothing new after {done} of {study.slots} trials")
-    show_answer(screen, run)
-    screen.write_line(f"tables, picture and winners: {run.folder}")
-    screen.write_line(f"report: {save_report(run)}")
-    screen.write_line(f"dashboard: archsearch dashboard {run.folder}")

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -181,30 +182,25 @@ def unit_of(swaps: pd.DataFrame) -> str:
     return objective_of(str(swaps["cost_name"].iloc[0])).unit
 
 
-def show_tables(screen: "Screen", run: Run) -> None:
-    """The Pareto front and the finalists, and before them what their codes mean."""
+def show_results(screen: "Screen", run: Run, report: Path) -> None:
+    """Print the Pareto front, the finalists, where to be local and where global, and where the files are."""
     if len(trained_trials(run.trials)):
         screen.write_line(explain_codes(run))
     screen.print(frontier_table(run))
     if len(run.finalists):
-        screen.print()
-        screen.print(finalists_table(run))
-
-
-def show_answer(screen: "Screen", run: Run) -> None:
-    """Where to be local and where global, in sentences, and what could be wrong with it."""
+        screen.print("", finalists_table(run), sep="\n")
+    screen.write_line()
     for line in proxy_lines(run.proxies):
         screen.write_line(line)
-    screen.print()
+    screen.write_line()
     for line in (*run.answer, *health_lines(run.health)):
         screen.write_line(line)
-    screen.print()
-
-
-def count_outcomes(run: Run) -> str:
-    """How many trials ended in which way: ``28 trained, 5 infeasible``."""
-    counts = run.trials["outcome"].value_counts()
-    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    outcomes = ", ".join(
+        f"{count} {outcome}" for outcome, count in run.trials["outcome"].value_counts().items()
+    )
+    screen.write_line(f"\n{outcomes}; {duration(float(run.trials['seconds'].sum()))} in trials")
+    screen.write_line(f"tables, picture and winners: {run.folder}")
+    screen.write_line(f"report: {report}")
 
 
 class Screen(Console):
