@@ -73,7 +73,7 @@ def run(
     sampler: Annotated[
         str | None, typer.Option(help="auto, gp, tpe, nsga2, evolution, macs, map or random.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder [runs/SPACE/DATA-seedN].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder (by default runs/SPACE/DATA-seedN).")] = None,
     storage: Annotated[
         str | None, typer.Option(help="postgresql://USER@HOST/DATABASE, for workers on several machines.")
     ] = None,
@@ -175,7 +175,7 @@ def train(
     device: Device = None,
     threads: Threads = None,
     weights: Annotated[Path | None, typer.Option(help="Weights to start from, as exported.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder [trained/NAME/DATA-seedN].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder (by default trained/NAME/DATA-seedN).")] = None,
 ) -> None:
     """Train one architecture in full, by the recipe of a study file; the same command again resumes."""
     from archsearch.cli.train import train_command
@@ -202,7 +202,9 @@ def export(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="yaml, weights, program, onnx or standalone; may be repeated [all]."),
+        typer.Option(
+            "--format", help="yaml, weights, program, onnx or standalone; may be repeated (by default all)."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("exported"),
 ) -> None:
@@ -220,9 +222,11 @@ def swap(
     cost: Annotated[str, typer.Option(help="What is kept equal: macs or params.")] = "macs",
     tolerance: Annotated[float, typer.Option(help="Largest difference in cost, as a share of it.")] = 0.02,
     seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 3,
-    samples: Annotated[int | None, typer.Option(help="Training images of each [as in the search].")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Training images of each (by default as in the search).")
+    ] = None,
     device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
-    threads: Annotated[int | None, typer.Option(help=f"{THREADS} [as in the search]")] = None,
+    threads: Annotated[int | None, typer.Option(help=f"{THREADS} By default as in the search.")] = None,
     dry: Annotated[
         bool, typer.Option("--dry", help="Print the swaps and their costs, train nothing.")
     ] = False,
@@ -246,7 +250,8 @@ def swap(
 def dashboard(
     run_folder: RunPath,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Port to listen on [8080, or a free one].")
+        int | None,
+        typer.Option(min=1, max=65_535, help="Port to listen on (by default 8080, or a free one)."),
     ] = None,
     writable: Annotated[
         bool, typer.Option("--writable", help="Let the page change and delete what is recorded.")
