@@ -64,7 +64,7 @@ class Progress(Callback):
         """One line for the trial."""
         if record.top1 is not None:
             self.best = max(record.top1, self.best or 0.0)
-        self.console.print(self.trial_line(number, record))
+        self.console.print(self.trial_line(number, record), markup=False)
 
     def trial_line(self, number: int, record: TrialRecord) -> str:
         """The outcome of a trial, in one line."""

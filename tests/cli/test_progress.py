@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from archsearch.cli.progress import BAR, Progress
+from archsearch.storage.trial_record import TrialRecord
 
 LOSS = torch.zeros(())
 
@@ -52,6 +53,15 @@ def test_the_time_left_is_printed_once_half_a_trial_is_done_here(progress, monke
 
     # One trial took 30 s, and two are left.
     assert progress.remaining() == "60 s left"
+
+
+def test_an_error_is_printed_as_it_is(progress):
+    costs = {"globality": 0.5, "global_depth": None, "global_tokens": None, "params": 10, "macs": 1000}
+    network = {"architecture": "0" * 12, "description": "{}", "layout": "C-T", "family": "mixed"}
+    record = TrialRecord(slot=3, outcome="failed", error="build: no [red] ones", **network, **costs)
+    progress.on_trial_end(3, record)
+
+    assert progress.console.file.getvalue().endswith("1k MACs  failed: build: no [red] ones\n")
 
 
 def test_there_is_no_live_line_without_a_terminal(progress):
