@@ -7,12 +7,12 @@ from pathlib import Path
 
 from archsearch.api import write_all
 from archsearch.cli.report import save_report
-from archsearch.cli.tables import console, final_table, reached_table, show_results
+from archsearch.cli.tables import console, show_comparison, show_results
 from archsearch.errors import InputError, Problem
 from archsearch.files import disk_faults
 from archsearch.plots.comparison import comparison_figure
 from archsearch.plots.style import save_figure
-from archsearch.results import compare, comparison_lines, load_run
+from archsearch.results import compare, load_run
 
 
 def results_command(folder: Path, *, as_json: bool) -> None:
@@ -43,9 +43,7 @@ def against_command(folder: Path, others: Sequence[Path], *, as_json: bool) -> N
         }
         screen.print_json(data={"objectives": comparison.objectives, **tables})
         return
-    screen.print(final_table(comparison), "", reached_table(comparison), "", sep="\n")
-    for line in comparison_lines(comparison):
-        screen.write_line(line)
+    show_comparison(screen, comparison)
     screen.write_line(f"picture: {folder / 'against.png'}")
 
 

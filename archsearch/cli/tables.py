@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""The terminal: its screen, and every table that the commands print."""
 
 import os
 import sys
@@ -12,13 +12,33 @@ from rich.table import Table
 
 from archsearch.formatting import amount, duration
 from archsearch.objectives import objective_of
-from archsearch.results import Comparison, Run, proxy_lines
+from archsearch.results import Comparison, Run, comparison_lines, proxy_lines
 from archsearch.results.answer import explain_codes
 from archsearch.results.health import health_lines
 from archsearch.results.trials import trained_trials
 
 # A heading, and the text of a row under it.
 Column = tuple[str, Callable[[Any], str]]
+
+
+class Screen(Console):
+    """Standard output; when the reader of the pipe goes away, the command leaves as the shell expects."""
+
+    def write_line(self, line: str = "") -> None:
+        """A line as it is: neither wrapped nor read for markup."""
+        self.print(line, markup=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> None:
+        """Print no more, and leave; a run marks its trial on the way."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141)
+
+
+def console() -> Screen:
+    """Standard output, wide enough for a table when it is no terminal."""
+    out = Screen(highlight=False)
+    return out if out.is_terminal else Screen(highlight=False, width=140)
 
 
 def grid(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
@@ -99,14 +119,7 @@ FINALISTS: tuple[Column, ...] = (
     ("latency ms", cell("latency_ms", THREE_DIGITS)),
     ("range", latency_range),
 )
-
-
-def finalists_table(run: Run) -> Table:
-    """The finalists, the best on test images first, with the spread over seeds."""
-    title = "Finalists, retrained (+- one standard deviation over seeds)"
-    return frame_table(title, FINALISTS, run.finalists)
-
-
+# Of each run in a comparison: where it ended, and what it needed to get as far as each other.
 FINAL: tuple[Column, ...] = (
     ("run", cell("run")),
     ("trained", cell("trained")),
@@ -117,14 +130,6 @@ FINAL: tuple[Column, ...] = (
     ("IGD+", cell("igd_plus", THREE_DIGITS)),
     ("attained", cell("attained", TWO_DIGITS)),
 )
-
-
-def final_table(comparison: Comparison) -> Table:
-    """Each run at its end."""
-    title = f"Runs by {', '.join(comparison.objectives)} (all within the union of their candidates)"
-    return frame_table(title, FINAL, comparison.final)
-
-
 REACHED: tuple[Column, ...] = (
     ("run", cell("run")),
     ("other", cell("other")),
@@ -137,10 +142,14 @@ REACHED: tuple[Column, ...] = (
 )
 
 
-def reached_table(comparison: Comparison) -> Table:
-    """What each run needed for each other's final hypervolume."""
+def show_comparison(screen: Screen, comparison: Comparison) -> None:
+    """Print each run at its end, what each needed for the others' final hypervolume, and both in sentences."""
+    title = f"Runs by {', '.join(comparison.objectives)} (all within the union of their candidates)"
+    screen.print(frame_table(title, FINAL, comparison.final), "", sep="\n")
     title = "Needed for the other's final hypervolume (ratio to what the other needed)"
-    return frame_table(title, REACHED, comparison.reached)
+    screen.print(frame_table(title, REACHED, comparison.reached), "", sep="\n")
+    for line in comparison_lines(comparison):
+        screen.write_line(line)
 
 
 STAGE: tuple[Column, ...] = (
@@ -182,13 +191,14 @@ def unit_of(swaps: pd.DataFrame) -> str:
     return objective_of(str(swaps["cost_name"].iloc[0])).unit
 
 
-def show_results(screen: "Screen", run: Run, report: Path) -> None:
+def show_results(screen: Screen, run: Run, report: Path) -> None:
     """Print the Pareto front, the finalists, where to be local and where global, and where the files are."""
     if len(trained_trials(run.trials)):
         screen.write_line(explain_codes(run))
     screen.print(frontier_table(run))
     if len(run.finalists):
-        screen.print("", finalists_table(run), sep="\n")
+        title = "Finalists, retrained (+- one standard deviation over seeds)"
+        screen.print("", frame_table(title, FINALISTS, run.finalists), sep="\n")
     screen.write_line()
     for line in proxy_lines(run.proxies):
         screen.write_line(line)
@@ -201,23 +211,3 @@ def show_results(screen: "Screen", run: Run, report: Path) -> None:
     screen.write_line(f"\n{outcomes}; {duration(float(run.trials['seconds'].sum()))} in trials")
     screen.write_line(f"tables, picture and winners: {run.folder}")
     screen.write_line(f"report: {report}")
-
-
-class Screen(Console):
-    """Standard output; when the reader of the pipe goes away, the command leaves as the shell expects."""
-
-    def write_line(self, line: str = "") -> None:
-        """A line as it is: neither wrapped nor read for markup."""
-        self.print(line, markup=False, soft_wrap=True)
-
-    def on_broken_pipe(self) -> None:
-        """Print no more, and leave; a run marks its trial on the way."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141)
-
-
-def console() -> Screen:
-    """Standard output, wide enough for a table when it is no terminal."""
-    out = Screen(highlight=False)
-    return out if out.is_terminal else Screen(highlight=False, width=140)

@@ -108,8 +108,13 @@ def keep(wanted: DecodedRows, images: torch.Tensor) -> None:
     with suppress(OSError, SafetensorError):
         file.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(file.parent)
-        if _make_room(file.parent, images.nbytes):
-            _write(file, images, torch.from_numpy(wanted.labels))
+        if not _make_room(file.parent, images.nbytes):
+            return
+        tensors = {"images": images, "labels": torch.from_numpy(wanted.labels)}
+        with replacing(file) as beside:
+            save_file(tensors, beside, {"checksum": checksum(images.numpy())})
+            with beside.open("rb") as saved:
+                os.fsync(saved.fileno())
 
 
 def checksum(pixels: Pixels) -> str:
@@ -121,14 +126,6 @@ def checksum(pixels: Pixels) -> str:
     whole = len(flat) // BLOCK_BYTES * BLOCK_BYTES
     sums = flat[:whole].view("<u8").reshape(-1, BLOCK_BYTES // 8).sum(axis=1)
     return f"{zlib.crc32(flat[whole:].tobytes(), zlib.crc32(sums.tobytes())):08x}"
-
-
-def _write(file: Path, images: torch.Tensor, labels: torch.Tensor) -> None:
-    """The whole file or none of it, on the disk before it has its name."""
-    with replacing(file) as beside:
-        save_file({"images": images, "labels": labels}, beside, {"checksum": checksum(images.numpy())})
-        with beside.open("rb") as saved:
-            os.fsync(saved.fileno())
 
 
 def _make_room(folder: Path, size: int) -> bool:
