@@ -1,124 +1,130 @@
 """The commands. Heavy imports happen inside them, so that ``--help`` answers at once."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
+DESCRIPTION = "Where should a vision backbone mix locally (convolution) and where globally (attention)?"
+
 app = typer.Typer(
     name="archsearch",
-    help="Where should a vision backbone mix locally (convolution) and where globally (attention)?",
+    help=DESCRIPTION,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+# The help of options that several commands share.
+DEVICE = "auto, cpu, cuda or cuda:N."
+THREADS = "CPU threads of an operator."
+SEED = "Seed of every random choice: candidates, initial weights, order of the images."
+DRAWS = typer.Option(min=10, max=100_000, help="Random points of the space to count.")
 SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE", help="A space file, such as spaces/hybrid.yaml.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as archsearch run named it.")]
-StudyFile = Annotated[Optional[Path], typer.Option("--study", help="A study file: how to search.")]  # noqa: UP045 - typer reads it
-Device = Annotated[Optional[str], typer.Option(help="auto, cpu, cuda or cuda:N.")]  # noqa: UP045
+StudyFile = Annotated[Path | None, typer.Option("--study", help="A study file: how to search and train.")]
+Data = Annotated[
+    str | None, typer.Option(help="digits, a Parquet file, a folder, procedural:TASK, or a hub name.")
+]
+Samples = Annotated[int | None, typer.Option(help="Training images of one training, repeats included.")]
+Seed = Annotated[int | None, typer.Option(help=SEED)]
+Device = Annotated[str | None, typer.Option(help=DEVICE)]
+Threads = Annotated[int | None, typer.Option(help=THREADS)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-def version(value: bool) -> None:
+def print_version(wanted: bool) -> None:
     """Print the version and leave."""
-    if value:
+    if wanted:
         from archsearch import __version__
 
         typer.echo(__version__)
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=DESCRIPTION)
 def options(
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Where should a vision backbone mix locally (convolution) and where globally (attention)?"""
+    """The options of the command as a whole."""
+
+
+def settings_of(samples: int | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given, as a study file would hold them."""
+    recipe = {} if samples is None else {"recipe": {"samples": samples}}
+    return {name: value for name, value in flags.items() if value is not None} | recipe
 
 
 @app.command()
 def run(
     space: SpaceFile,
     study: StudyFile = None,
-    trials: Annotated[Optional[int], typer.Option(help="Candidates to train.")] = None,  # noqa: UP045
-    data: Annotated[
-        str | None, typer.Option(help="digits, a Parquet file, a folder, procedural:TASK, or a hub name.")
-    ] = None,
-    samples: Annotated[Optional[int], typer.Option(help="Training images shown to a candidate.")] = None,  # noqa: UP045
+    trials: Annotated[int | None, typer.Option(help="Candidates to train.")] = None,
+    data: Data = None,
+    samples: Samples = None,
     fill_map: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option("--fill-map", help="So many candidates more, aimed at empty cells of the map."),
+        int | None, typer.Option(help="Further candidates for empty cells of the map.")
     ] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Seed of the whole search.")] = None,  # noqa: UP045
+    seed: Seed = None,
     device: Device = None,
-    threads: Annotated[Optional[int], typer.Option(help="CPU threads of an operator.")] = None,  # noqa: UP045
+    threads: Threads = None,
     sampler: Annotated[
         str | None, typer.Option(help="auto, gp, tpe, nsga2, evolution, macs, map or random.")
     ] = None,
-    out: Annotated[Optional[Path], typer.Option(help="Run folder [runs/SPACE/DATA-seedN].")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option(help="Run folder (by default runs/SPACE/DATA-seedN).")] = None,
     storage: Annotated[
         str | None, typer.Option(help="postgresql://USER@HOST/DATABASE, for workers on several machines.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="ray: candidates are trained on its cluster.")] = None,
-    workers: Annotated[Optional[int], typer.Option(min=1, help="With ray: candidates at a time.")] = None,  # noqa: UP045
+    engine: Annotated[str | None, typer.Option(help="ray: train the candidates on its cluster.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With ray: candidates at a time.")] = None,
     gpus: Annotated[float, typer.Option(min=0.0, help="With ray: GPUs for a candidate, such as 0.5.")] = 0.0,
 ) -> None:
     """Search a space: build, profile and train candidates, and map the Pareto front.
 
-    The same command again resumes; beside a running one it is one more worker.
+    Run the same command again to resume, or beside a running one to add a worker.
     """
     from archsearch.cli.run import engine_of, run_command
 
-    flags = {
-        "trials": trials,
-        "fill_map": fill_map,
-        "data": data,
-        "seed": seed,
-        "device": device,
-        "threads": threads,
-        "sampler": sampler,
-    }
-    recipe = {} if samples is None else {"recipe": {"samples": samples}}
-    given = {name: value for name, value in flags.items() if value is not None}
-    run_command(space, study, {**given, **recipe}, out, storage, engine_of(engine, workers, gpus))
+    flags = {"trials": trials, "fill_map": fill_map, "data": data, "sampler": sampler}
+    flags |= {"seed": seed, "device": device, "threads": threads}
+    run_command(space, study, settings_of(samples, flags), out, storage, engine_of(engine, workers, gpus))
 
 
 @app.command()
 def check(
     space: SpaceFile,
     study: StudyFile = None,
-    draws: Annotated[int, typer.Option(min=10, max=100_000, help="Random points to count.")] = 100,
+    draws: Annotated[int, DRAWS] = 100,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Verify a space file and tell its size, its costs and the time of a study; trains only a few steps."""
+    """Check a space file; print its size, its costs and how long a study will take. Trains for a few steps only."""
     from archsearch.cli.check import check_command
 
-    flags: dict[str, Any] = {} if device is None else {"device": device}
-    check_command(space, study, draws, flags, as_json=as_json)
+    check_command(space, study, draws, settings_of(None, {"device": device}), as_json=as_json)
 
 
 @app.command()
 def profile(
     architecture: Annotated[Path, typer.Argument(metavar="FILE", help="An architecture file, or a space.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
     batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in the batch that is timed.")] = 1,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     mode: Annotated[str, typer.Option(help="eager, compiled or cuda_graph.")] = "eager",
     memory_format: Annotated[str, typer.Option(help="contiguous or channels_last.")] = "contiguous",
-    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads of an operator.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0.0, max=600, help="Time for one latency, at most.")] = 0.5,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help=THREADS)] = 1,
+    seconds: Annotated[float, typer.Option(min=0.0, max=600, help="Time limit of one latency.")] = 0.5,
     image: Annotated[str | None, typer.Option(help="Another image size: 160, or 224x160.")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Of a space: profile this random point alone.")] = None,  # noqa: UP045
-    draws: Annotated[
-        int, typer.Option(min=10, max=100_000, help="Of a space's summary: points to count.")
-    ] = 100,
-    fit: Annotated[Optional[int], typer.Option(help="Of a space: measure so many, fit a predictor.")] = None,  # noqa: UP045
+    seed: Annotated[int | None, typer.Option(help="For a space: profile this random point only.")] = None,
+    draws: Annotated[int, DRAWS] = 100,
+    fit: Annotated[
+        int | None, typer.Option(help="For a space: measure so many points and fit a latency predictor.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count and measure: an architecture part by part; of a space, random points, or --fit its latency predictor."""
+    """Count and measure an architecture part by part; for a space, random points, or --fit a latency predictor."""
     from archsearch.cli.profile import ProfileOptions, profile_command
     from archsearch.profiling import conditions_of, pick_device
 
@@ -130,20 +136,19 @@ def profile(
         mode=mode,
         threads=threads,
     )
-    asked = ProfileOptions(seconds=seconds, image=image, seed=seed, draws=draws, fit=fit)
-    profile_command(architecture, conditions, asked, as_json=as_json)
+    wanted = ProfileOptions(seconds=seconds, image=image, seed=seed, draws=draws, fit=fit)
+    profile_command(architecture, conditions, wanted, as_json=as_json)
 
 
 @app.command()
 def results(
     run_folder: RunPath,
     against: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(metavar="RUN", help="Compare with this run instead; may be given again."),
+        list[Path] | None, typer.Option(metavar="RUN", help="Compare with this run; may be repeated.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Derive a run's tables and pictures and print its Pareto front; or compare the run --against others."""
+    """Write a run's tables and pictures and print its Pareto front; or compare the run --against others."""
     from archsearch.cli.results import against_command, results_command
 
     if against:
@@ -154,7 +159,7 @@ def results(
 
 @app.command()
 def report(run_folder: RunPath) -> None:
-    """Write RUN/report.html: answer, map, fronts, swaps and winners on one page; also while a run goes on."""
+    """Write RUN/report.html, finished or not: answer, map, fronts, swaps and winners on one page."""
     from archsearch.cli.report import report_command
 
     report_command(run_folder)
@@ -164,100 +169,99 @@ def report(run_folder: RunPath) -> None:
 def train(
     architecture: Annotated[Path, typer.Argument(metavar="ARCHITECTURE", help="An architecture file.")],
     study: StudyFile = None,
-    data: Annotated[
-        str | None, typer.Option(help="digits, a Parquet file, a folder, procedural:TASK, or a hub name.")
-    ] = None,
-    samples: Annotated[Optional[int], typer.Option(help="Training images shown, in all.")] = None,  # noqa: UP045
-    seed: Annotated[Optional[int], typer.Option(help="Of initial weights and the order of images.")] = None,  # noqa: UP045
+    data: Data = None,
+    samples: Samples = None,
+    seed: Seed = None,
     device: Device = None,
-    threads: Annotated[Optional[int], typer.Option(help="CPU threads of an operator.")] = None,  # noqa: UP045
-    weights: Annotated[Optional[Path], typer.Option(help="Weights to start from, as exported.")] = None,  # noqa: UP045
-    out: Annotated[Optional[Path], typer.Option(help="Folder [trained/NAME/DATA-seedN].")] = None,  # noqa: UP045
+    threads: Threads = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights to start from, as exported.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder (by default trained/NAME/DATA-seedN).")] = None,
 ) -> None:
     """Train one architecture in full, by the recipe of a study file; the same command again resumes."""
     from archsearch.cli.train import train_command
 
     flags = {"data": data, "seed": seed, "device": device, "threads": threads}
-    recipe = {} if samples is None else {"recipe": {"samples": samples}}
-    given = {name: value for name, value in flags.items() if value is not None}
-    train_command(architecture, study, {**given, **recipe}, weights, out)
+    train_command(architecture, study, settings_of(samples, flags), weights, out)
 
 
 @app.command()
 def export(
     target: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Argument(metavar="[RUN|ARCHITECTURE]", help="A run folder, or an architecture file."),
     ] = None,
     trial: Annotated[int | None, typer.Option(help="Number of the trial, as in the frontier table.")] = None,
     final_seed: Annotated[
-        int | None, typer.Option(help="With --trial: its weights as a finalist, of this seed.")
+        int | None, typer.Option(help="With --trial: weights of the finalist retrained from this seed.")
     ] = None,
     weights: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="A file of weights: of the architecture, or published ones."),
+        Path | None, typer.Option(help="A file of weights: of the architecture, or published ones.")
     ] = None,
-    name: Annotated[Optional[str], typer.Option("--as", help="Whose they are, such as t2t_vit_14.")] = None,  # noqa: UP045
-    form: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="yaml, weights, program, onnx or standalone; may be given again [all]."),
+    name: Annotated[
+        str | None, typer.Option("--as", help="Published network of the weights, such as t2t_vit_14.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", help="yaml, weights, program, onnx or standalone; may be repeated (by default all)."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("exported"),
 ) -> None:
-    """Take a network away, each form checked by running it: a trial of a run, a published network, or a file's."""
-    from archsearch.cli.export import ExportRequest, export_command
+    """Export a trial of a run, a published network, or an architecture file; each format is checked by running it."""
+    from archsearch.cli.export import export_command
 
-    export_command(ExportRequest(target, trial, final_seed, weights, name, form or None), out)
+    export_command(target, trial, final_seed, weights, name, formats or None, out)
 
 
 @app.command()
 def swap(
     run_folder: RunPath,
     trial: Annotated[int, typer.Option(help="Number of the trial whose stages change, as in the frontier.")],
-    stage: Annotated[Optional[int], typer.Option(help="This stage alone, from 0.")] = None,  # noqa: UP045
+    stage: Annotated[int | None, typer.Option(help="Only this stage, from 0.")] = None,
     cost: Annotated[str, typer.Option(help="What is kept equal: macs or params.")] = "macs",
-    tolerance: Annotated[float, typer.Option(help="How nearly, as a share of it.")] = 0.02,
+    tolerance: Annotated[float, typer.Option(help="Largest difference in cost, as a share of it.")] = 0.02,
     seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 3,
-    samples: Annotated[int | None, typer.Option(help="Training images of each [as in the search].")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of an operator [as in the search].")
+    samples: Annotated[
+        int | None, typer.Option(help="Training images of each (by default as in the search).")
     ] = None,
+    device: Annotated[str, typer.Option(help=DEVICE)] = "auto",
+    threads: Annotated[int | None, typer.Option(help=f"{THREADS} By default as in the search.")] = None,
     dry: Annotated[
-        bool, typer.Option("--dry", help="Show the swaps and their costs, and train nothing.")
+        bool, typer.Option("--dry", help="Print the swaps and their costs, train nothing.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Local or global here? Train a trial again with one stage of another kind at equal cost, from the same seeds.
+    """Local or global here? Retrain a trial with one stage of another kind at equal cost, from the same seeds.
 
-    The same command again resumes; beside a running one it is one more worker.
+    Run the same command again to resume, or beside a running one to add a worker.
     """
     from archsearch.cli.swap import dry_command, swap_command
     from archsearch.study.plan_swaps import SwapOptions
 
-    asked = SwapOptions(trial, stage, cost, tolerance, seeds, samples)
+    wanted = SwapOptions(trial, stage, cost, tolerance, seeds, samples)
     if dry:
-        dry_command(run_folder, asked, as_json=as_json)
+        dry_command(run_folder, wanted, as_json=as_json)
     else:
-        swap_command(run_folder, asked, device, threads, as_json=as_json)
+        swap_command(run_folder, wanted, device, threads, as_json=as_json)
 
 
 @app.command()
 def dashboard(
     run_folder: RunPath,
     port: Annotated[
-        Optional[int],  # noqa: UP045 - typer reads it
-        typer.Option(min=1, max=65_535, help="Port to listen on [8080, or a free one]."),
+        int | None,
+        typer.Option(min=1, max=65_535, help="Port to listen on (by default 8080, or a free one)."),
     ] = None,
     writable: Annotated[
         bool, typer.Option("--writable", help="Let the page change and delete what is recorded.")
     ] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="With --host: others may look, without a password.")
+        bool, typer.Option("--insecure", help="With --host: let others look, without a password.")
     ] = False,
 ) -> None:
-    """Show a run in the browser with Optuna's dashboard, finished or going on; read-only, for this machine alone."""
+    """Show a run in the browser with Optuna's dashboard, finished or not: read-only, for this machine alone."""
     from archsearch.cli.dashboard import dashboard_command
 
     dashboard_command(run_folder, host, port, writable=writable, insecure=insecure)

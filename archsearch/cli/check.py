@@ -1,6 +1,5 @@
 """``archsearch check``."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,17 @@ from archsearch.formatting import amount, duration
 from archsearch.profiling import Conditions, conditions_of, load_fitted, pick_device
 from archsearch.space import load_space
 from archsearch.study.config import load_study
-from archsearch.study.space_summary import Forecast, SpaceSummary, Spread, forecast, summarize_space
+from archsearch.study.space_summary import SpaceSummary, Spread, forecast, summarize_space
+
+# Of ``archsearch profile``: the option of each condition.
+FLAGS = {
+    "--device": "device",
+    "--batch": "batch_size",
+    "--dtype": "dtype",
+    "--mode": "mode",
+    "--memory-format": "memory_format",
+    "--threads": "threads",
+}
 
 
 def check_command(
@@ -21,74 +30,61 @@ def check_command(
     space = load_space(space_file)
     study = load_study(space.study, str(space_file), study_file, flags, "archsearch check")
     device = pick_device(study.device)
-    predictor = load_fitted(space.fingerprint, study.conditions(device))
-    if as_json:
-        found = {
-            "references": [reference.name for reference in space.references],
-            "envelope": asdict(summarize_space(space, draws, predictor=predictor)),
-            "forecast": asdict(forecast(space, study, device)),
-        }
-        console().print_json(json.dumps(found))
-        return
+    conditions = study.conditions(device)
+    predictor = load_fitted(space.fingerprint, conditions)
+    summary = summarize_space(space, draws, predictor=predictor)
+    references = [reference.name for reference in space.references]
     screen = console()
+    if as_json:
+        expected = asdict(forecast(space, study, device))
+        found = {"references": references, "envelope": asdict(summary), "forecast": expected}
+        screen.print_json(data=found)
+        return
     fields = len(space.open_fields())
-    screen.print(f"{space_file}: {space.name} is well-formed, with {fields} open fields", markup=False)
-    screen.print(f"distinct architectures: {space.size():,}")
-    if space.references:
-        names = ", ".join(reference.name for reference in space.references)
-        screen.print(f"references, points of it that are evaluated first: {names}")
-    show_envelope(summarize_space(space, draws, predictor=predictor))
+    screen.write_line(f"{space_file}: {space.name} is well-formed, with {fields} open fields")
+    screen.write_line(f"distinct architectures: {summary.size:,}")
+    if references:
+        screen.write_line(f"references in this space, which are evaluated first: {', '.join(references)}")
+    show_summary(summary)
     if predictor is None:
-        hint = fit_hint(space_file, study.conditions(device))
-        screen.print(f"latency: not fitted here; {hint} measures and fits it", markup=False)
+        hint = fit_hint(space_file, conditions)
+        screen.write_line(f"latency: no predictor is fitted; {hint} measures and fits it")
     else:
-        screen.print(f"latency is predicted for {predictor.conditions}: {predictor.accuracy}")
-    show_forecast(forecast(space, study, device), study.slots)
+        screen.write_line(f"latency is predicted for {predictor.conditions}: {predictor.accuracy}")
+    expects = forecast(space, study, device)
+    screen.write_line(
+        f"built, profiled and trained for {expects.steps} steps each: {', '.join(expects.timed)}\n"
+        f"forecast: about {duration(expects.seconds_per_trial)} a trial, {duration(expects.seconds)} for "
+        f"{study.slots} trials here"
+    )
 
 
 def fit_hint(file: Path, conditions: Conditions) -> str:
     """The command that fits a predictor under these conditions."""
-    usual = conditions_of("cpu")
-    flags = {
-        "--device": (conditions.device, usual.device),
-        "--batch": (conditions.batch_size, usual.batch_size),
-        "--dtype": (conditions.dtype, usual.dtype),
-        "--mode": (conditions.mode, usual.mode),
-        "--memory-format": (conditions.memory_format, usual.memory_format),
-        "--threads": (conditions.threads, usual.threads),
-    }
-    given = "".join(f" {flag} {value}" for flag, (value, default) in flags.items() if value != default)
-    return f"archsearch profile {file} --fit 60{given}"
+    ours, usual = asdict(conditions), asdict(conditions_of("cpu"))
+    flags = "".join(f" {flag} {ours[name]}" for flag, name in FLAGS.items() if ours[name] != usual[name])
+    return f"archsearch profile {file} --fit 60{flags}"
 
 
-def show_envelope(envelope: SpaceSummary) -> None:
-    """Size, feasible share, costs by family."""
-    screen = console()
-    low, high = envelope.share
-    screen.print(
-        f"feasible: {envelope.feasible} of {envelope.drawn} drawn ({low:.0%} to {high:.0%} of the space)"
-        + "".join(f"; {reason}: {count}" for reason, count in envelope.failures.items())
-    )
-    costs = {"params": envelope.params, "MACs": envelope.macs, "activations": envelope.activations}
-    if envelope.latency_ms is not None:
-        costs["ms"] = envelope.latency_ms
-    columns = [column for cost in costs for column in (f"{cost} min", "median", "max")]
+def show_summary(summary: SpaceSummary) -> None:
+    """Print the feasible share of a space, and the costs of its families."""
+    low, high = summary.share
+    failures = "".join(f"; {reason}: {count}" for reason, count in summary.failures.items())
+    costs = {"params": summary.params, "MACs": summary.macs, "activations": summary.activations}
+    if summary.latency_ms is not None:
+        costs["ms"] = summary.latency_ms
+    headings = [heading for cost in costs for heading in (f"{cost} min", "median", "max")]
     rows = [
-        [name, str(envelope.counts[name]), *(text for cost in costs.values() for text in three(cost[name]))]
-        for name in sorted(envelope.counts)
+        [family, str(count), *(text for spreads in costs.values() for text in write_spread(spreads[family]))]
+        for family, count in sorted(summary.counts.items())
     ]
-    screen.print(grid("Costs of the feasible ones", ["family", "drawn", *columns], rows))
+    screen = console()
+    screen.print(
+        f"feasible: {summary.feasible} of {summary.drawn} drawn ({low:.0%} to {high:.0%} of the space){failures}"
+    )
+    screen.print(grid("Costs of the feasible points", ["family", "drawn", *headings], rows))
 
 
-def three(spread: Spread) -> list[str]:
+def write_spread(spread: Spread) -> list[str]:
     """Smallest, median, largest."""
     return [amount(value) for value in (spread.low, spread.median, spread.high)]
-
-
-def show_forecast(expected: Forecast, trials: int) -> None:
-    """How long a study will take here."""
-    console().print(
-        f"built, profiled and trained for {expected.steps} steps each: {', '.join(expected.timed)}\n"
-        f"forecast: about {duration(expected.seconds_per_trial)} a trial, {duration(expected.seconds)} for {trials} "
-        "trials here"
-    )

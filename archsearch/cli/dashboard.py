@@ -11,24 +11,24 @@ from archsearch.storage.run_folder import RunFolder
 def dashboard_command(folder: Path, host: str, port: int | None, *, writable: bool, insecure: bool) -> None:
     """Serve the run in ``folder`` until the process is stopped."""
     refuse_open(host, insecure=insecure)
-    shown = viewer(RunFolder(folder), writable=writable)
+    view = viewer(RunFolder(folder), writable=writable)
     try:
         with bind_server(host, port) as server:
-            server.set_app(Gate(shown.app(), allowed_hosts(host, server.server_port), writable))
-            announce(shown, server, host, insecure=insecure)
+            server.set_app(Gate(view.app(), allowed_hosts(host, server.server_port), writable))
+            announce(view, server, host, insecure=insecure)
             server.serve_forever()
     finally:
-        shown.close()
+        view.close()
 
 
-def announce(shown: Viewer, server: Server, host: str, *, insecure: bool) -> None:
-    """Say where it is and what a visitor may do, loudly if that is more than to look from this machine."""
+def announce(view: Viewer, server: Server, host: str, *, insecure: bool) -> None:
+    """Print the address and what a visitor may do; warn on stderr if anybody may connect."""
     if insecure:
         sys.stderr.write(
             f"archsearch: warning: anybody who reaches {host}:{server.server_port} "
-            f"{'READS, CHANGES and DELETES' if shown.writable else 'READS'} this run: there is no password\n"
+            f"{'READS, CHANGES and DELETES' if view.writable else 'READS'} this run: there is no password\n"
         )
-    how = "WRITABLE, changes go into the record" if shown.writable else "read-only"
-    address = f"{url_of(server)}/dashboard/studies/{shown.study_id}"
-    console().print(f"{shown.folder.path} ({how}; Ctrl-C ends it)\n{address}", markup=False, soft_wrap=True)
+    how = "WRITABLE, changes go into the record" if view.writable else "read-only"
+    address = f"{url_of(server)}/dashboard/studies/{view.study_id}"
+    console().write_line(f"{view.folder.path} ({how}; Ctrl-C ends it)\n{address}")
     sys.stdout.flush()

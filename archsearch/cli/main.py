@@ -16,7 +16,7 @@ import typer
 
 from archsearch.errors import ArchsearchError
 
-DEBUG = "ARCHSEARCH_DEBUG"
+DEBUG = "ARCHSEARCH_DEBUG"  # if this is set, errors say where they were raised
 # Typer brings click as a package or as a copy of its own, by its release; this is the root of either's errors.
 ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
@@ -34,30 +34,22 @@ def main() -> None:
         complain([f"{error.format_message().rstrip('.')}; see archsearch --help"])
         sys.exit(2)
     except ArchsearchError as error:
-        explain(error)
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error)
+        complain(error.lines())
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the last net: a bug of ours is said to be one
+    except Exception as error:  # noqa: BLE001 - whatever else is raised is a bug of ours
         traceback.print_exc()
-        complain(
-            [
-                f"this is a bug of archsearch: {type(error).__name__}: {error}; please report it with the lines above"
-            ]
-        )
+        bug = f"this is a bug of archsearch: {type(error).__name__}: {error}"
+        complain([f"{bug}; please report it with the lines above"])
         sys.exit(1)
 
 
 def leave(signum: int, _frame: Any) -> None:
-    """A termination becomes an exception, so that the running trial is marked before the process ends."""
+    """Turn a signal into an exception, so that the running trial is marked before the process ends."""
     raise SystemExit(128 + signum)
-
-
-def explain(error: ArchsearchError) -> None:
-    """The error's lines; with ARCHSEARCH_DEBUG set, where it was raised."""
-    if os.environ.get(DEBUG):
-        traceback.print_exception(error)
-    complain(error.lines())
 
 
 def complain(lines: list[str]) -> None:

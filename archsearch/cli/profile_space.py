@@ -1,18 +1,18 @@
 """``archsearch profile`` of a space: a summary of random points, or the fit of its latency predictor."""
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from archsearch.architecture import Architecture
-from archsearch.cli.check import fit_hint, show_envelope
-from archsearch.cli.tables import console, grid
+from archsearch.cli.check import fit_hint, show_summary
+from archsearch.cli.tables import Screen, console, grid
 from archsearch.counting import count_macs, family
-from archsearch.errors import EnvironmentFaultError, InfeasibleError, InputError, Problem
+from archsearch.errors import EnvironmentFaultError, InfeasibleError
 from archsearch.formatting import amount
 from archsearch.profiling import (
     Conditions,
@@ -39,16 +39,28 @@ class Measured:
     architecture: Architecture
     latency: Latency
 
+    @property
+    def macs(self) -> int:
+        """Its multiply-adds for one image."""
+        return count_macs(self.architecture).total
+
     def as_data(self) -> dict[str, Any]:
         """The point as ``--json`` prints it."""
         return {
             "architecture": self.architecture.id,
             "layout": self.architecture.layout,
             "family": family(self.architecture),
-            "macs": count_macs(self.architecture).total,
+            "macs": self.macs,
             "latency_ms": self.latency.median_ms,
             "latency": asdict(self.latency),
         }
+
+    def cells(self) -> list[str]:
+        """The point as the table shows it."""
+        latency = self.latency
+        quartiles = f"{latency.lower_quartile_ms:.3f} to {latency.upper_quartile_ms:.3f}"
+        ids = [self.architecture.id, self.architecture.layout]
+        return [*ids, amount(self.macs), f"{latency.median_ms:.3f}", quartiles]
 
 
 def summary_command(
@@ -56,57 +68,51 @@ def summary_command(
 ) -> None:
     """What random points of the space cost: counted for all, measured for a few."""
     predictor = load_fitted(space.fingerprint, conditions)
-    envelope = summarize_space(space, draws, predictor=predictor)
+    summary = summarize_space(space, draws, predictor=predictor)
     points = [
         Measured(a, measure_latency(a.build(), a.image.shape, conditions, seconds=seconds))
-        for a in feasible(space, MEASURED_POINTS, at_least=1)
+        for a in feasible_points(space, MEASURED_POINTS, at_least=1)
     ]
     correlation = rank_correlation(points)
+    screen = console()
     if as_json:
         found = {
             "space": space.name,
             "conditions": asdict(conditions),
-            "envelope": asdict(envelope),
+            "envelope": asdict(summary),
             "measured": [point.as_data() for point in points],
             "macs_latency_spearman": correlation,
             "predictor": None if predictor is None else asdict(predictor.accuracy),
         }
-        console().print_json(json.dumps(found))
+        screen.print_json(data=found)
         return
-    screen = console()
-    screen.print(f"{space.name}: {envelope.size:,} architectures, {len(space.open_fields())} open fields")
-    show_envelope(envelope)
-    rows = sorted(points, key=lambda point: point.latency.median_ms)
-    screen.print(
-        grid(
-            f"Latency of {len(points)} random feasible ones",
-            ["architecture", "layout", "MACs", "ms", "quartiles"],
-            [measured_row(point) for point in rows],
-        )
-    )
+    screen.write_line(f"{space.name}: {summary.size:,} architectures, {len(space.open_fields())} open fields")
+    show_summary(summary)
+    rows = [point.cells() for point in sorted(points, key=lambda point: point.latency.median_ms)]
+    headings = ["architecture", "layout", "MACs", "ms", "quartiles"]
+    screen.print(grid(f"Latency of {len(points)} random feasible points", headings, rows))
     ms = spread([point.latency.median_ms for point in points])
-    screen.print(
-        f"{conditions}\n{ms.low:.3g} to {ms.high:.3g} ms, median {ms.median:.3g}"
-        + correlation_line(correlation)
-    )
-    screen.print(flags_line([point.latency for point in points]), end="")
-    screen.print(fitted_line(predictor, file, conditions), markup=False)
+    by_macs = "" if correlation is None else f"; MACs rank them with Spearman {correlation:.2f}"
+    screen.write_line(f"{conditions}\n{ms.low:.3g} to {ms.high:.3g} ms, median {ms.median:.3g}{by_macs}")
+    show_flags(screen, points)
+    screen.write_line(describe_predictor(predictor, file, conditions))
 
 
 def fit_command(space: Space, conditions: Conditions, count: int, seconds: float, *, as_json: bool) -> None:
     """Measure ``count`` random points, fit the predictor, and keep it for ``check`` and ``run``."""
     screen = console()
-    measured: list[Measured] = []
+    points: list[Measured] = []
 
-    def note(architecture: Architecture, latency: Latency) -> None:
-        measured.append(Measured(architecture, latency))
-        if not as_json and (len(measured) % 10 == 0 or len(measured) == count):
-            screen.print(f"[{len(measured):>3}/{count}] {architecture.layout:<8} {latency.median_ms:8.3f} ms")
+    def on_measured(architecture: Architecture, latency: Latency) -> None:
+        points.append(Measured(architecture, latency))
+        done = len(points)
+        if not as_json and (done % 10 == 0 or done == count):
+            screen.write_line(f"[{done:>3}/{count}] {architecture.layout:<8} {latency.median_ms:8.3f} ms")
 
-    architectures = feasible(space, count, at_least=count)
-    predictor = fit_predictor(architectures, conditions, seconds=seconds, on_measured=note)
+    architectures = feasible_points(space, count, at_least=count)
+    predictor = fit_predictor(architectures, conditions, seconds=seconds, on_measured=on_measured)
     try:
-        kept = keep_fitted(predictor, space.fingerprint)
+        file = keep_fitted(predictor, space.fingerprint)
     except OSError as error:
         raise EnvironmentFaultError(
             f"{error.filename}: {error.strerror}; the fit is lost: mend the cause, or set ARCHSEARCH_CACHE to "
@@ -116,38 +122,36 @@ def fit_command(space: Space, conditions: Conditions, count: int, seconds: float
         found = {
             "space": space.name,
             "conditions": asdict(conditions),
-            "measured": [point.as_data() for point in measured],
+            "measured": [point.as_data() for point in points],
             "accuracy": asdict(predictor.accuracy),
             "weights": dict(predictor.weights),
             "calls": len(predictor.table.ms),
-            "file": None if kept is None else str(kept),
+            "file": None if file is None else str(file),
         }
-        screen.print_json(json.dumps(found))
+        screen.print_json(data=found)
         return
-    screen.print(flags_line([point.latency for point in measured]), end="")
-    screen.print(
+    show_flags(screen, points)
+    screen.write_line(
         f"fitted to {count} candidates and {len(predictor.table.ms):,} distinct calls ({conditions})\n"
         f"each candidate predicted by a fit to the others: {predictor.accuracy}"
     )
-    correlation = rank_correlation(measured)
+    correlation = rank_correlation(points)
     if correlation is not None:
-        screen.print(f"MACs alone rank the same candidates with Spearman {correlation:.3f}")
-    screen.print(
-        f"kept in {kept}; archsearch check and run use it for studies under these conditions"
-        if kept is not None
-        else "not kept: ARCHSEARCH_CACHE is empty"
-    )
+        screen.write_line(f"MACs alone rank the same candidates with Spearman {correlation:.3f}")
+    use = f"kept in {file}; archsearch check and run use it for studies under these conditions"
+    screen.write_line("not kept: ARCHSEARCH_CACHE is empty" if file is None else use)
 
 
-def feasible(space: Space, count: int, *, at_least: int) -> list[Architecture]:
+def feasible_points(space: Space, count: int, *, at_least: int) -> list[Architecture]:
     """``count`` distinct random points within the limits.
 
     Raises:
         InfeasibleError: there are not even ``at_least``.
     """
     found: dict[str, Architecture] = {}
-    for architecture in distinct_draws(space, count):
-        found[architecture.id] = architecture
+    for architecture in space.draws(0, DRAWS_EACH * count):
+        if not space.violations(architecture):
+            found[architecture.id] = architecture
         if len(found) == count:
             break
     if len(found) < at_least:
@@ -158,52 +162,24 @@ def feasible(space: Space, count: int, *, at_least: int) -> list[Architecture]:
     return list(found.values())
 
 
-def distinct_draws(space: Space, count: int) -> Iterator[Architecture]:
-    """Random points within the limits, as many draws as are reasonable."""
-    return (a for a in space.draws(0, DRAWS_EACH * count) if not space.violations(a))
-
-
 def rank_correlation(points: Sequence[Measured]) -> float | None:
     """Spearman's rho of MACs and latency; None for fewer than three points, or equal ones."""
     if len(points) < 3:
         return None
-    macs = [count_macs(point.architecture).total for point in points]
-    found = rho(macs, [point.latency.median_ms for point in points])
+    found = rho([point.macs for point in points], [point.latency.median_ms for point in points])
     return None if math.isnan(found) else found
 
 
-def correlation_line(correlation: float | None) -> str:
-    """What MACs say of latency here."""
-    return "" if correlation is None else f"; MACs rank them with Spearman {correlation:.2f}"
+def show_flags(screen: Screen, points: Sequence[Measured]) -> None:
+    """Print how many measurements were flagged, and by what most; nothing if none was."""
+    flagged = [point.latency.flags for point in points if point.latency.flags]
+    if flagged:
+        flag, _ = Counter(chain.from_iterable(flagged)).most_common(1)[0]
+        screen.write_line(f"flagged: {len(flagged)} of {len(points)} measurements, most often because {flag}")
 
 
-def measured_row(point: Measured) -> list[str]:
-    """One measured point."""
-    latency = point.latency
-    quartiles = f"{latency.lower_quartile_ms:.3f} to {latency.upper_quartile_ms:.3f}"
-    macs = amount(count_macs(point.architecture).total)
-    return [point.architecture.id, point.architecture.layout, macs, f"{latency.median_ms:.3f}", quartiles]
-
-
-def flags_line(latencies: Sequence[Latency]) -> str:
-    """How many measurements were flagged, and by what most; nothing if none was."""
-    flagged = [latency for latency in latencies if latency.flags]
-    if not flagged:
-        return ""
-    flag, _ = Counter(flag for latency in flagged for flag in latency.flags).most_common(1)[0]
-    return f"flagged: {len(flagged)} of {len(latencies)} measurements, most often because {flag}\n"
-
-
-def fitted_line(predictor: LatencyPredictor | None, file: Path, conditions: Conditions) -> str:
-    """Whether latency can be predicted here."""
+def describe_predictor(predictor: LatencyPredictor | None, file: Path, conditions: Conditions) -> str:
+    """Whether latency is predicted, and how well; or the command that fits a predictor."""
     if predictor is None:
         return f"no predictor is fitted for this: {fit_hint(file, conditions)}"
-    return f"the table's latency is predicted; on candidates unseen by the fit: {predictor.accuracy}"
-
-
-def checked_fit(count: int) -> int:
-    """How many candidates to fit to."""
-    if count < 10:
-        problem = Problem("--fit", f"{count} candidates are too few", "use 10 or more; 60 do well")
-        raise InputError("archsearch profile", [problem])
-    return count
+    return f"the latencies by family are predicted; on candidates unseen by the fit: {predictor.accuracy}"

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: what is done, how far, how long still, and the best so far."""
+"""The progress of a run in the terminal: trials done, the current one, time left, and the best accuracy so far."""
 
 import time
 from collections.abc import Iterator
@@ -29,8 +29,8 @@ class Progress(Callback):
         self.share = 0.0
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        """The live line, while this lasts; on a pipe or in a log there is none."""
+    def show_live(self) -> Iterator[None]:
+        """Show the live line within this context; on a pipe or in a log there is none."""
         if not self.console.is_terminal:
             yield
             return
@@ -40,7 +40,7 @@ class Progress(Callback):
             yield
 
     def on_start(self, done: int, trials: int, best: float | None) -> None:
-        """Say where the run stands."""
+        """Note how many trials are done, and print it if the run resumes."""
         self.done_before = self.done = done
         self.trials = trials
         self.best = best
@@ -49,11 +49,11 @@ class Progress(Callback):
             self.console.print(f"resuming: {done} of {trials} trials are done")
 
     def on_phase(self, slot: int, what: str) -> None:
-        """Note what begins."""
+        """Note what has begun."""
         self.what, self.share = f"trial {slot + 1}: {what}", 0.0
 
     def on_step(self, done: int, total: int, _loss: Tensor) -> None:
-        """Note how far the training is."""
+        """Note the share of the training that is done."""
         self.share = done / total
 
     def on_progress(self, done: int) -> None:
@@ -64,10 +64,10 @@ class Progress(Callback):
         """One line for the trial."""
         if record.top1 is not None:
             self.best = max(record.top1, self.best or 0.0)
-        self.console.print(self.trial_line(number, record))
+        self.console.print(self.trial_line(number, record), markup=False)
 
     def trial_line(self, number: int, record: TrialRecord) -> str:
-        """What became of a trial, in one line."""
+        """The outcome of a trial, in one line."""
         name = record.reference or record.layout
         head = f"[{self.done:>3}/{self.trials}] trial {number:<4} {name:<8} {amount(record.macs):>6} MACs"
         if record.outcome == "trained":
@@ -92,7 +92,7 @@ class Progress(Callback):
         )
 
     def remaining(self) -> str:
-        """How long still, by the trials of this process."""
+        """The time left, judging by the trials of this process."""
         done = self.done - self.done_before + self.share
         if done < 0.5:
             return ""

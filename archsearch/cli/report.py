@@ -9,7 +9,7 @@ from archsearch.results import Run, load_run
 
 
 def report_command(folder: Path) -> None:
-    """Read the run, going on or done, and write its report."""
+    """Read the run, finished or not, and write its report."""
     console().print(str(save_report(load_run(folder))), markup=False, soft_wrap=True)
 
 

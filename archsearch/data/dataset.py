@@ -1,4 +1,4 @@
-"""The images that candidates are trained and judged on: split once, decoded once, never mixed.
+"""The images that candidates are trained and evaluated on: split once, decoded once, never mixed.
 
 The search sees ``train`` and ``validation`` only. The test split has a function of its own, so that no
 code of the search can reach it by accident.
@@ -19,7 +19,7 @@ import torch
 
 from archsearch.data import image_cache
 from archsearch.data.image_cache import DecodedRows
-from archsearch.data.images import MODES, DataSource, Labels, SplitTable, decode
+from archsearch.data.images import MODES, OWN_DATA, DataSource, Labels, SplitTable, data_error, decode
 from archsearch.data.sources import open_source
 from archsearch.errors import DataError, Problem, shown
 from archsearch.shapes import FeatureShape
@@ -41,10 +41,6 @@ class Split:
     def first(self, count: int) -> "Split":
         """The first ``count`` images."""
         return Split(self.images[:count], self.labels[:count])
-
-    def to(self, device: torch.device) -> "Split":
-        """The same images on ``device``."""
-        return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,9 @@ class ImageData:
     """What the search may see of a source.
 
     Attributes:
-        name: the source as it was asked for.
+        name: the source as the caller named it.
         train: images to learn from.
-        validation: images to judge by; none of them is in ``train`` or in the test split.
+        validation: images to evaluate on; none of them is in ``train`` or in the test split.
         classes: how many classes were found, which is how many the space says.
         normalisation: of ``train``.
         fingerprint: 12 hex digits of SHA-256 over class names, all labels and up to 256 pictures of each
@@ -119,11 +115,11 @@ def load_data(
     limit: int | None = None,
     validation_limit: int | None = None,
 ) -> ImageData:
-    """The train and validation images of ``source``, a name or a source that is opened already, in the shape and classes that the space says.
+    """The train and validation images of ``source``, a name or an opened source, in the shape and classes of the space.
 
     Only ``limit`` and ``validation_limit`` images are decoded, the classes in proportion.
     """
-    opened, name = _open_fitting(source, image, classes), name_of(source)
+    name, opened = _open_fitting(source, image, classes)
     parts = split_source(name, opened)
     rows = {"train": parts["train"].rows[:limit], "validation": parts["validation"].rows[:validation_limit]}
     found = fingerprint(opened)
@@ -140,30 +136,26 @@ def load_data(
 
 def load_test(source: str | DataSource, image: FeatureShape, classes: int) -> Split:
     """The whole test split of ``source``, which the search never sees."""
-    opened, name = _open_fitting(source, image, classes), name_of(source)
+    name, opened = _open_fitting(source, image, classes)
     parts = {"test": split_source(name, opened)["test"]}
     return _decode_parts(name, fingerprint(opened), parts, image)["test"]
 
 
-def name_of(source: str | DataSource) -> str:
-    """What a source is called in messages and in the record."""
-    return "own data" if isinstance(source, DataSource) else source
-
-
-def _open_fitting(source: str | DataSource, image: FeatureShape, classes: int) -> DataSource:
-    """The source, once it is sure to fit the space."""
+def _open_fitting(source: str | DataSource, image: FeatureShape, classes: int) -> tuple[str, DataSource]:
+    """The source, which fits the space, and what it is called in messages and in the record."""
+    name = OWN_DATA if isinstance(source, DataSource) else source
     if image.channels not in MODES:
         what = f"images have 1 channel (grey) or 3 (RGB) and the space says {image.channels}"
-        raise DataError(name_of(source), [Problem("channels", what, "write channels: 3")])
+        raise data_error(name, what, "write channels: 3", "channels")
     opened = source if isinstance(source, DataSource) else open_source(source, classes)
     found = len(opened.class_names)
     if found < 2:
         what = f"the data has {found} class and a classifier needs 2 at least"
-        raise DataError(name_of(source), [Problem("classes", what, "check the labels, or add a class")])
+        raise data_error(name, what, "check the labels, or add a class", "classes")
     if found != classes:
         what = f"the data has {found} classes and the space says {classes}"
-        raise DataError(name_of(source), [Problem("classes", what, f"write classes: {found}")])
-    return opened
+        raise data_error(name, what, f"write classes: {found}", "classes")
+    return name, opened
 
 
 def split_source(name: str, source: DataSource) -> dict[str, Part]:
@@ -173,9 +165,9 @@ def split_source(name: str, source: DataSource) -> dict[str, Part]:
     share = 0.1 * len(missing)  # of train for each: 10 % for one, 20 % for both
     cut = round(share * len(train.labels))
     order = stratified_order(train.labels)
-    ends = [cut * place for place in range(len(missing) + 1)]
-    parts = {role: Part(train, order[ends[place] : ends[place + 1]]) for place, role in enumerate(missing)}
-    parts["train"] = Part(train, order[ends[-1] :])
+    cuts = [cut * (place + 1) for place in range(len(missing))]
+    rows = dict(zip([*missing, "train"], np.split(order, cuts), strict=True))
+    parts = {role: Part(train, some) for role, some in rows.items()}
     _refuse_missing_classes(name, source.class_names, parts)
     own = {role: table for role, table in source.tables.items() if role != "train"}
     return parts | {role: Part(table, stratified_order(table.labels)) for role, table in own.items()}

@@ -7,7 +7,7 @@ so that an unreadable one can be named.
 import glob
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from logging import CRITICAL
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,20 @@ import huggingface_hub
 import numpy as np
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from archsearch.data.images import DataSource, EncodedImage, Labels, SplitTable, role_of
-from archsearch.errors import ArchsearchError, DataError, EnvironmentFaultError, Problem, shown
+from archsearch.data.images import DataSource, EncodedImage, Labels, SplitTable, data_error, role_of
+from archsearch.errors import ArchsearchError, EnvironmentFaultError, shown
 
 IMAGE_NAMES = ("image", "img")
 LABEL_NAMES = ("label", "labels")
 ROWS_AT_ONCE = 256
 HUB_TIMEOUT_S = 10
+COUNTING = "HF_UPDATE_DOWNLOAD_COUNTS"
 REACHING = "download it and give the path of its folder, or set HF_HUB_OFFLINE=1 to use what is cached"
 
 
 def read(name: str, classes: int, layout: Mapping[str, Path] | None) -> DataSource:
     """The source ``name``: files laid out as ``layout`` says, or a data set on the hub without one."""
-    with _quiet(), _uncounted():
+    with _quiet():
         try:
             found = _load_from_hub(name) if layout is None else _load_from_disk(layout)
         except ArchsearchError:
@@ -54,7 +55,7 @@ def _load_from_disk(layout: Mapping[str, Path]) -> Mapping[str, Any]:
         return _load("parquet", {"train": _literal(path)})
     if glob.has_magic(str(path)):
         what = "datasets takes the signs *, ? and [ in a path for wildcards"
-        raise _error(str(path), "", what, "rename the folder")
+        raise data_error(str(path), what, "rename the folder")
     # Splits by file name, or by the README that a downloaded data set brings along.
     return _load(str(path))
 
@@ -66,7 +67,7 @@ def _load_from_hub(name: str) -> Mapping[str, Any]:
             huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT_S)
         except RepositoryNotFoundError as error:
             what = "there is no such file or folder here, and no such data set on the Hugging Face hub"
-            raise _error(name, "", what, "check its spelling") from error
+            raise data_error(name, what, "check its spelling") from error
         except Exception as error:
             raise _unreachable(name, error) from error
     return _load(name)
@@ -95,10 +96,10 @@ def _explain(name: str, error: Exception) -> ArchsearchError:
         return _unreachable(name, error)
     if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
         return EnvironmentFaultError(
-            f"{name}: {_line(cause)}; see that the disk and the cache can be written"
+            f"{name}: {_line(cause)}; make sure that the disk and the cache can be written"
         )
-    return _error(
-        name, "", f"the data cannot be read ({_line(cause)})", "check the files, or download them again"
+    return data_error(
+        name, f"the data cannot be read ({_line(cause)})", "check the files, or download them again"
     )
 
 
@@ -116,12 +117,12 @@ def _by_role(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     """Splits as train, validation and test; a split alone is train, whatever its name."""
     if len(found) == 1:
         return {"train": next(iter(found.values()))}
-    roles = {role_of(str(split)): rows for split, rows in found.items() if role_of(str(split)) is not None}
+    roles = {role: rows for split, rows in found.items() if (role := role_of(str(split))) is not None}
     if "train" not in roles:
-        raise _error(
-            name, "", f"no split is called train among {_list_names(found)}", "call one of them train"
+        raise data_error(
+            name, f"no split is called train among {_list_names(found)}", "call one of them train"
         )
-    return {str(role): rows for role, rows in roles.items()}
+    return roles
 
 
 def image_column(name: str, features: Mapping[str, Any]) -> str:
@@ -133,15 +134,10 @@ def image_column(name: str, features: Mapping[str, Any]) -> str:
 
 def label_column(name: str, features: Mapping[str, Any], classes: int) -> str:
     """The column called label, else the only one that can be the label; else the one with that many classes."""
-    named = {
-        column: feature for column, feature in features.items() if isinstance(feature, datasets.ClassLabel)
-    }
-    numbers = [column for column, feature in features.items() if "int" in str(getattr(feature, "dtype", ""))]
-    words = [
-        column
-        for column, feature in features.items()
-        if getattr(feature, "dtype", "") in ("string", "large_string")
-    ]
+    named = {column: one for column, one in features.items() if isinstance(one, datasets.ClassLabel)}
+    types = {column: str(getattr(feature, "dtype", "")) for column, feature in features.items()}
+    numbers = [column for column, dtype in types.items() if "int" in dtype]
+    words = [column for column, dtype in types.items() if dtype in ("string", "large_string")]
     called = [column for column in LABEL_NAMES if column in {*numbers, *words}]
     fitting = [column for column, feature in named.items() if feature.num_classes == classes]
     return _the_only(name, "labels", [called, list(named), fitting, numbers, words], features)
@@ -156,21 +152,21 @@ def _the_only(name: str, sought: str, guesses: Sequence[Sequence[str]], features
         if len(guess) == 1:
             return guess[0]
     remedy = f"keep one column of {sought}, or call it {sought.removesuffix('s')}"
-    raise _error(name, "", f"no single column of {sought} among {_list_names(features)}", remedy)
+    raise data_error(name, f"no single column of {sought} among {_list_names(features)}", remedy)
 
 
 def _class_names(name: str, splits: Mapping[str, Any], label: str) -> tuple[str, ...]:
     """The names that the file gives, else the distinct labels in sorted order."""
     values = {value for split in splits.values() for value in split.unique(label)}
     if None in values:
-        raise _error(name, label, "there are rows without a label", "take them out of the data")
+        raise data_error(name, "there are rows without a label", "take them out of the data", label)
     feature = splits["train"].features[label]
     if not isinstance(feature, datasets.ClassLabel):
         return tuple(str(value) for value in sorted(values))
     unnamed = sorted(values - set(range(feature.num_classes)))
     if unnamed:
         what = f"there are rows with the label {unnamed[0]} and {feature.num_classes} classes are named"
-        raise _error(name, label, what, "take them out of the data")
+        raise data_error(name, what, "take them out of the data", label)
     return tuple(feature.names)
 
 
@@ -192,7 +188,7 @@ def _table(role: str, split: Any, image: str, labels: Labels) -> SplitTable:
 def _version(split: Any, image: str) -> str:
     """Digest of path, size and time of every file that the pictures are read from; empty without one.
 
-    These are the Arrow files that ``datasets`` has made, anew for every change of a Parquet file or of a data
+    These are the Arrow files that ``datasets`` writes again after every change of a Parquet file or of a data
     set on the hub, and the image files that cells name.
     """
     digest, found = hashlib.sha256(), False
@@ -238,38 +234,20 @@ def _picture(role: str, row: int, cell: Mapping[str, Any]) -> EncodedImage:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and no chatter while ``datasets`` works; afterwards all is as it was."""
-    loggers = (datasets.utils.logging, huggingface_hub.utils.logging)
-    levels = [logger.get_verbosity() for logger in loggers]
-    bars = (datasets.utils, huggingface_hub.utils)
-    shown_bars = [bar for bar in bars if not bar.are_progress_bars_disabled()]
-    try:
-        for logger in loggers:
+    """No progress bars, log lines or download counts while ``datasets`` works; afterwards all is as it was."""
+    with ExitStack() as undo:
+        for logger in (datasets.utils.logging, huggingface_hub.utils.logging):
+            undo.callback(logger.set_verbosity, logger.get_verbosity())
             logger.set_verbosity(CRITICAL)
-        for bar in shown_bars:
-            bar.disable_progress_bars()
+        for bars in (datasets.utils, huggingface_hub.utils):
+            if not bars.are_progress_bars_disabled():
+                undo.callback(bars.enable_progress_bars)
+                bars.disable_progress_bars()
+        # ``datasets`` reports each load to a server, even of local files.
+        undo.callback(setattr, datasets.config, COUNTING, getattr(datasets.config, COUNTING))
+        setattr(datasets.config, COUNTING, False)
         yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.set_verbosity(level)
-        for bar in shown_bars:
-            bar.enable_progress_bars()
-
-
-@contextmanager
-def _uncounted() -> Iterator[None]:
-    """Keeps ``datasets`` from reporting each load to a server, which it does even for local files."""
-    counting = datasets.config.HF_UPDATE_DOWNLOAD_COUNTS
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
-    try:
-        yield
-    finally:
-        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = counting
 
 
 def _list_names(names: Mapping[str, Any]) -> str:
     return ", ".join(shown(str(name)) for name in names)
-
-
-def _error(name: str, key: str, what: str, remedy: str) -> DataError:
-    return DataError(name, [Problem(key, what, remedy)])

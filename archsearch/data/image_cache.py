@@ -3,10 +3,10 @@
     images/<sha256>.safetensors   one split in one shape: images uint8 (N, C, H, W), labels int64 (N,)
     images/.*                     what is being written, or what a killed process left
 
-A file's name tells all that its pixels depend on, so that it is never out of date; its tensors are mapped,
+A file's name is a digest of all that its pixels depend on, so that it is never out of date; its tensors are mapped,
 read from the disk as they are used and shared by all processes that use them. What is not whole counts as
-missing: it is decoded and written again. A disk that takes nothing costs the time of the next process and
-nothing else.
+missing: it is decoded and written again. On a disk that cannot be written, the next process decodes
+again, and nothing else is lost.
 
 ``ARCHSEARCH_CACHE`` names another folder than ``~/.cache/archsearch``, or none if it is empty.
 """
@@ -72,8 +72,8 @@ class DecodedRows:
         folder = cache_folder()
         if folder is None or not self.version:
             return None
-        told = [FORMAT, PIL.__version__, self.data, self.version, self.role, self.shape]
-        digest = hashlib.sha256(json.dumps(told).encode())
+        depends_on = [FORMAT, PIL.__version__, self.data, self.version, self.role, self.shape]
+        digest = hashlib.sha256(json.dumps(depends_on).encode())
         digest.update(np.ascontiguousarray(self.rows, dtype="<i8").tobytes())
         # Whoever changes how a picture becomes pixels need not think of this cache.
         digest.update(Path(pictures.__file__).read_bytes())
@@ -108,12 +108,17 @@ def keep(wanted: DecodedRows, images: torch.Tensor) -> None:
     with suppress(OSError, SafetensorError):
         file.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(file.parent)
-        if _make_room(file.parent, images.nbytes):
-            _write(file, images, torch.from_numpy(wanted.labels))
+        if not _make_room(file.parent, images.nbytes):
+            return
+        tensors = {"images": images, "labels": torch.from_numpy(wanted.labels)}
+        with replacing(file) as beside:
+            save_file(tensors, beside, {"checksum": checksum(images.numpy())})
+            with beside.open("rb") as saved:
+                os.fsync(saved.fileno())
 
 
 def checksum(pixels: Pixels) -> str:
-    """The CRC of the sums of blocks: told in a tenth of the time of a CRC of the pixels.
+    """The CRC of the sums of blocks: computed in a tenth of the time of a CRC of the pixels.
 
     One changed byte changes it, and so does a block that a disk has lost or put elsewhere.
     """
@@ -121,14 +126,6 @@ def checksum(pixels: Pixels) -> str:
     whole = len(flat) // BLOCK_BYTES * BLOCK_BYTES
     sums = flat[:whole].view("<u8").reshape(-1, BLOCK_BYTES // 8).sum(axis=1)
     return f"{zlib.crc32(flat[whole:].tobytes(), zlib.crc32(sums.tobytes())):08x}"
-
-
-def _write(file: Path, images: torch.Tensor, labels: torch.Tensor) -> None:
-    """The whole file or none of it, on the disk before it has its name."""
-    with replacing(file) as beside:
-        save_file({"images": images, "labels": labels}, beside, {"checksum": checksum(images.numpy())})
-        with beside.open("rb") as saved:
-            os.fsync(saved.fileno())
 
 
 def _make_room(folder: Path, size: int) -> bool:

@@ -1,6 +1,6 @@
-"""Pictures as a source holds them, and how they become the pixels that the space asks for.
+"""Pictures as a source holds them, and their decoding to the pixels that the space asks for.
 
-    DataSource    all that a name stands for: splits by role, and the names of the classes
+    DataSource    what a name stands for: splits by role, and the names of the classes
     SplitTable    one split: a label for each picture, and the pictures on demand
     EncodedImage  one picture: encoded bytes, a file, or an image already opened
 
@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from archsearch.errors import Problem, shown
+from archsearch.errors import DataError, Problem, shown
 from archsearch.shapes import FeatureShape
 
 MODES = {1: "L", 3: "RGB"}
 SAMPLED_PICTURES = 256
+OWN_DATA = "own data"  # of no source that has a name: this one holds a blank
 ROLES = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
@@ -65,16 +66,25 @@ class SplitTable:
         pictures: a reader of rows.
         version: another one whenever the files of the pictures have changed; empty where there are none and
             decoding is so quick that nothing is to be kept of it.
+        sampled: pictures that stand for all of them in a fingerprint; None for every one.
     """
 
     labels: Labels
     pictures: Callable[[Sequence[int]], Iterator[EncodedImage]]
     version: str = ""
+    sampled: int | None = SAMPLED_PICTURES
 
     def sample(self) -> Iterator[EncodedImage]:
-        """Up to 256 pictures, evenly spaced over the rows."""
-        rows = np.linspace(0, len(self.labels) - 1, min(SAMPLED_PICTURES, len(self.labels)))
-        return self.pictures([int(row) for row in rows])
+        """The pictures of a fingerprint, evenly spaced over the rows."""
+        count = len(self.labels) if self.sampled is None else min(self.sampled, len(self.labels))
+        return self.pictures([int(row) for row in np.linspace(0, len(self.labels) - 1, count)])
+
+
+def picture_reader(
+    place: str, image_of: Callable[[int], Image.Image]
+) -> Callable[[Sequence[int]], Iterator[EncodedImage]]:
+    """A reader of rows whose images are in memory or drawn: ``place[row]`` in messages."""
+    return lambda rows: (EncodedImage(f"{place}[{row}]", image_of(row)) for row in rows)
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,11 @@ class DataSource:
 
     tables: Mapping[str, SplitTable]
     class_names: tuple[str, ...]
+
+
+def data_error(name: str, what: str, remedy: str, key: str = "") -> DataError:
+    """The error of a source with one problem."""
+    return DataError(name, [Problem(key, what, remedy)])
 
 
 def role_of(split: str) -> str | None:
@@ -137,7 +152,7 @@ def _strict_pillow() -> Iterator[None]:
 def _unreadable(picture: EncodedImage, error: Exception) -> Problem:
     """The problem of a picture that cannot be read."""
     text = (str(error) or type(error).__name__).splitlines()[0]
-    reason = "no image that Pillow knows" if isinstance(error, UnidentifiedImageError) else shown(text)
+    reason = "not an image that Pillow can read" if isinstance(error, UnidentifiedImageError) else shown(text)
     return Problem(
         picture.place, f"the image cannot be read: {reason}", "repair it or take it out of the data"
     )

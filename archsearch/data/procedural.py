@@ -14,7 +14,7 @@ k is the ``classes`` of the space, 2 to 14. Options follow after commas, as in
     distance=N     layout, xor, matching: between the two things that decide, pixels; default 12, matching 8
     informative=P  layout, xor: how often the background texture gives the label away; default 0
 
-What one window can know. Everything is placed on a torus, anywhere with equal chance, so that the histogram
+What one window can contain. Everything is placed on a torus, anywhere with equal chance, so that the histogram
 of windows too small to see both deciding things has one law for every label: windows of fewer than
 ``distance`` - 2 pixels, at ``informative=0``. Wrapping windows make that exact; the edge of a picture cuts
 what wraps, from which a network may learn a little. Mirrored pictures have other labels: keep ``flip`` off.
@@ -41,11 +41,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from archsearch.data.images import DataSource, EncodedImage, Labels, Pixels, SplitTable
+from archsearch.data.images import DataSource, Labels, Pixels, SplitTable, data_error, picture_reader
 from archsearch.errors import DataError, Problem, one_of, shown
 
 PREFIX = "procedural"
-FEWEST_CLASSES, MOST_CLASSES = 2, 14  # no more glyphs are told apart by four of their nine pixels
+FEWEST_CLASSES, MOST_CLASSES = 2, 14  # no more glyphs differ in four of their nine pixels
 IMAGES_PER_CLASS = 20  # 16 in train, of which load_data holds out two for validation
 PATCH = 4
 GLYPH = 3
@@ -128,7 +128,13 @@ def open_drawing(name: str, classes: int) -> DataSource:
     drawing = parse(name, classes)
     test = drawing.images // 5
     counts = {"train": drawing.images - test, "test": test}
-    tables = {role: _table(drawing, role, count) for role, count in counts.items()}
+
+    def table(role: str) -> SplitTable:
+        reader = picture_reader(role, lambda row: Image.fromarray(draw(drawing, role, row)))
+        # The name says all that is drawn.
+        return SplitTable(label_of(drawing, np.arange(counts[role])), reader, version=name)
+
+    tables = {role: table(role) for role in counts}
     return DataSource(tables, tuple(f"{drawing.task}{label}" for label in range(classes)))
 
 
@@ -140,8 +146,8 @@ def parse(name: str, classes: int) -> Drawing:
     """
     task, *written = name.partition(":")[2].split(",")
     if task not in PAINTERS:
-        what = f"{shown(task)} is no task" if task else "the task is missing"
-        raise DataError(name, [Problem("task", what, one_of(tuple(PAINTERS), task))])
+        what = f"{shown(task)} is not a task" if task else "the task is missing"
+        raise data_error(name, what, one_of(tuple(PAINTERS), task), "task")
     values, problems = _options(task, written)
     drawing = replace(Drawing(task, classes, distance=8 if task == "matching" else 12), **values)
     # A value that is wrong by itself says nothing of how the values fit together.
@@ -199,13 +205,6 @@ def _reach(drawing: Drawing) -> tuple[int, int, int]:
     return 2 * PATCH, (drawing.size - PATCH) // 2, 5 * PATCH
 
 
-def _table(drawing: Drawing, role: str, count: int) -> SplitTable:
-    def pictures(rows: Sequence[int]) -> Iterator[EncodedImage]:
-        return (EncodedImage(f"{role}[{row}]", Image.fromarray(draw(drawing, role, row))) for row in rows)
-
-    return SplitTable(label_of(drawing, np.arange(count)), pictures)
-
-
 def label_of(drawing: Drawing, rows: Labels) -> Labels:
     """The labels of ``rows``: in turn, so that they are balanced to one image."""
     return rows.astype(np.int64) % drawing.classes
@@ -225,8 +224,8 @@ def generator_of(drawing: Drawing, role: str, row: int) -> np.random.Generator:
 
 def cues(drawing: Drawing, generator: np.random.Generator, label: int) -> tuple[int, int]:
     """Numbers of the background texture and of the direction, in layout and xor; the first thing drawn."""
-    told = generator.random() < drawing.informative
-    texture = label if told else int(generator.integers(drawing.classes))
+    telling = generator.random() < drawing.informative
+    texture = label if telling else int(generator.integers(drawing.classes))
     return texture, label if drawing.task == "layout" else (label - texture) % drawing.classes
 
 
@@ -292,10 +291,6 @@ def glyphs() -> Field:
     return np.array(patterns).reshape(-1, GLYPH, GLYPH)
 
 
-def _texture(drawing: Drawing, generator: np.random.Generator, label: int) -> Field:
-    return noise(drawing, generator, label)
-
-
 def _patches(drawing: Drawing, generator: np.random.Generator, label: int) -> Field:
     """Two patches of one random texture on another; the dark one lies in the direction from the light one."""
     texture, direction = cues(drawing, generator, label)
@@ -334,7 +329,7 @@ def _window(
 
 Painter = Callable[[Drawing, np.random.Generator, int], Field]
 PAINTERS: Mapping[str, Painter] = {
-    "texture": _texture,
+    "texture": noise,
     "layout": _patches,
     "xor": _patches,
     "matching": _matching,

@@ -5,17 +5,17 @@ not start a download.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from archsearch.data.images import DataSource, EncodedImage, SplitTable, role_of
+from archsearch.data.images import DataSource, SplitTable, data_error, picture_reader, role_of
 from archsearch.data.procedural import PAINTERS, is_procedural, open_drawing
-from archsearch.errors import DataError, Problem, shown
+from archsearch.errors import shown
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -41,7 +41,7 @@ class SourceKind:
 def open_source(name: str, classes: int) -> DataSource:
     """The source of that name; ``classes`` is what the space says."""
     if not name or not name.isprintable():
-        raise _error(shown(name), f"{name!r} is no name of a source", _remedy())
+        raise data_error(shown(name), f"{name!r} is not the name of a source", _remedy())
     return _kind_of(name).open(name, classes)
 
 
@@ -66,19 +66,9 @@ def _open_digits(_name: str, _classes: int) -> DataSource:
 
     found = load_digits()
     pixels = np.rint(found.images * (255 / 16)).astype(np.uint8)
-
-    def pictures(rows: Sequence[int]) -> Iterator[EncodedImage]:
-        return (EncodedImage(f"digits[{row}]", Image.fromarray(pixels[row])) for row in rows)
-
+    pictures = picture_reader("digits", lambda row: Image.fromarray(pixels[row]))
     names = tuple(str(name) for name in found.target_names)
     return DataSource({"train": SplitTable(found.target.astype(np.int64), pictures)}, names)
-
-
-def _open_drawing(name: str, classes: int) -> DataSource:
-    """The drawing of that name, which says all that is drawn."""
-    drawn = open_drawing(name, classes)
-    tables = {role: replace(table, version=name) for role, table in drawn.tables.items()}
-    return replace(drawn, tables=tables)
 
 
 def _open_images(name: str, classes: int) -> DataSource:
@@ -87,7 +77,7 @@ def _open_images(name: str, classes: int) -> DataSource:
     if not path.exists():
         _refuse_missing_path(name)
     if find_spec("datasets") is None:
-        raise _error(name, "reading images needs Hugging Face datasets", "pip install 'archsearch[data]'")
+        raise data_error(name, "reading images needs Hugging Face datasets", "pip install 'archsearch[data]'")
     from archsearch.data import huggingface  # noqa: PLC0415 - an extra, and 1.5 s that digits do not need
 
     return huggingface.read(name, classes, layout(name, path) if path.exists() else None)
@@ -99,7 +89,7 @@ SOURCES = (
     SourceKind(
         f"procedural:TASK ({', '.join([*PAINTERS][:-1])} or {[*PAINTERS][-1]})",
         is_procedural,
-        _open_drawing,
+        open_drawing,
         can_be_mirrored=False,
     ),
     SourceKind(
@@ -115,7 +105,7 @@ def layout(name: str, path: Path) -> dict[str, Path]:
     """Where each role of a path lies; the key ``parquet`` is a file or folder that names its own splits."""
     if path.is_file():
         if path.suffix.lower() != ".parquet":
-            raise _error(name, "the file is no Parquet file", _remedy())
+            raise data_error(name, "the file is not a Parquet file", _remedy())
         return {"parquet": path}
     if next(path.rglob("*.parquet"), None) is not None:
         return {"parquet": path}
@@ -135,26 +125,18 @@ def _image_folder(name: str, path: Path) -> dict[str, Path]:
 
 
 def _refuse_wrong_depth(name: str, folder: Path) -> None:
-    endings = _image_endings()
+    endings = set(Image.registered_extensions())  # that Pillow reads, once it has loaded all its formats
     deeper = next((found for found in folder.glob("*/*/**/*") if found.suffix.lower() in endings), None)
     if deeper is not None:
         what = f"{shown(str(deeper.relative_to(folder)))} lies deeper than a class folder"
         remedy = (
             "write CLASS/IMAGE, or train/CLASS/IMAGE and test/CLASS/IMAGE with no other folder beside them"
         )
-        raise _error(name, what, remedy)
+        raise data_error(name, what, remedy)
     if not any(found.suffix.lower() in endings for found in folder.glob("*/*")):
-        what = f"{_inside(name, folder)} holds no Parquet file and no class folders with images"
-        raise _error(name, what, _remedy())
-
-
-def _image_endings() -> set[str]:
-    """The file endings that Pillow reads, after it has loaded all its formats."""
-    return set(Image.registered_extensions())
-
-
-def _inside(name: str, folder: Path) -> str:
-    return "the folder" if folder == Path(name).expanduser() else f"{folder.name}/"
+        inside = "the folder" if folder == Path(name).expanduser() else f"{folder.name}/"
+        what = f"{inside} holds no Parquet file and no class folders with images"
+        raise data_error(name, what, _remedy())
 
 
 def _refuse_missing_path(name: str) -> None:
@@ -162,8 +144,4 @@ def _refuse_missing_path(name: str) -> None:
     beside = Path(name).expanduser().parent
     in_a_folder_here = "/" in name and beside.is_dir()
     if name.endswith(".parquet") or in_a_folder_here or not HUB_NAME.fullmatch(name):
-        raise _error(name, "there is no such file or folder", _remedy())
-
-
-def _error(name: str, what: str, remedy: str) -> DataError:
-    return DataError(name, [Problem("", what, remedy)])
+        raise data_error(name, "there is no such file or folder", _remedy())

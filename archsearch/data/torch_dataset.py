@@ -1,7 +1,6 @@
 """A torch ``Dataset`` of (image, label) as a source of images: read once, and split as any other source."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,20 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from archsearch.data.images import ROLES, DataSource, EncodedImage, SplitTable
+from archsearch.data.images import OWN_DATA, ROLES, DataSource, SplitTable, data_error, picture_reader
 from archsearch.errors import DataError, Problem, one_of
-
-# Of no source that has a name: this one holds a blank.
-OWN_DATA = "own data"
-
-
-@dataclass(frozen=True)
-class OwnTable(SplitTable):
-    """One split of a data set that is in memory."""
-
-    def sample(self) -> Iterator[EncodedImage]:
-        """Every picture: the fingerprint is of the whole content."""
-        return self.pictures(range(len(self.labels)))
 
 
 def source_of(data: Dataset[Any] | Mapping[str, Dataset[Any]], classes: int) -> DataSource:
@@ -37,11 +24,10 @@ def source_of(data: Dataset[Any] | Mapping[str, Dataset[Any]], classes: int) -> 
     splits = data if isinstance(data, Mapping) else {"train": data}
     unknown = [role for role in splits if role not in ROLES]
     if unknown:
-        raise DataError(
-            OWN_DATA, [Problem(role, "is no split", one_of(tuple(ROLES), role)) for role in unknown]
-        )
+        problems = [Problem(role, "is not a split", one_of(tuple(ROLES), role)) for role in unknown]
+        raise DataError(OWN_DATA, problems)
     if "train" not in splits:
-        raise DataError(OWN_DATA, [Problem("train", "is missing", "give a data set to train on")])
+        raise data_error(OWN_DATA, "is missing", "give a data set to train on", "train")
     tables = {role: table_of(role, split, classes) for role, split in splits.items()}
     return DataSource(tables, tuple(str(label) for label in range(classes)))
 
@@ -58,11 +44,9 @@ def table_of(role: str, data: Dataset[Any], classes: int) -> SplitTable:
             problems.append(Problem(f"{role}[{row}]", str(error), "give (image, label) as source_of says"))
     if problems:
         raise DataError(OWN_DATA, problems)
-
-    def read(rows: Sequence[int]) -> Iterator[EncodedImage]:
-        return (EncodedImage(f"{role}[{row}]", pictures[row]) for row in rows)
-
-    return OwnTable(np.array(labels, dtype=np.int64), read)
+    # The fingerprint is of the whole content.
+    reader = picture_reader(role, pictures.__getitem__)
+    return SplitTable(np.array(labels, dtype=np.int64), reader, sampled=None)
 
 
 def picture_of(image: Any) -> Image.Image:

@@ -4,7 +4,7 @@ import ast
 import inspect
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from graphlib import TopologicalSorter
@@ -28,6 +28,11 @@ class Import(NamedTuple):
     asname: str | None
     level: int = 0
 
+    @property
+    def alias(self) -> str:
+        """What the statement imports: ``numpy as np``."""
+        return f"{self.name or self.module}{f' as {self.asname}' if self.asname else ''}"
+
 
 class Definition(NamedTuple):
     """A class, a function or a constant: its file, its first line there, and its text."""
@@ -48,11 +53,7 @@ class Sources:
         self.found: dict[str, Definition] = {}
         # Which files each file takes names from.
         self.needed: dict[Path, set[Path]] = {}
-        self.imports = {
-            Import("torch", None, None),
-            Import("torch", "Tensor", None),
-            Import("torch", "nn", None),
-        }
+        self.imports = {Import("torch", name, None) for name in (None, "Tensor", "nn")}
 
     def add_call(self, call: ModuleCall) -> None:
         """What a call names.
@@ -108,21 +109,20 @@ class Sources:
 
 def import_section(imports: Collection[Import]) -> list[str]:
     """Whole modules first, then the modules of single names; each in the order of their names."""
-    whole = [one for one in imports if one.name is None]
-    plain = sorted(f"import {one.module}{f' as {one.asname}' if one.asname else ''}" for one in whole)
-    modules = sorted({one.module for one in imports if one.name is not None})
-    return [*plain, *(from_line(module, imports) for module in modules)]
+    whole = sorted(f"import {one.alias}" for one in imports if one.name is None)
+    names: dict[str, list[str]] = {}
+    for one in sorted(imports, key=lambda one: one.module):
+        if one.name is not None:
+            names.setdefault(one.module, []).append(one.alias)
+    return [
+        *whole,
+        *(f"from {module} import {', '.join(sort_names(some))}" for module, some in names.items()),
+    ]
 
 
-def from_line(module: str, imports: Collection[Import]) -> str:
-    """All names of one module; constants first, then classes, then the rest."""
-    names = {
-        f"{one.name} as {one.asname}" if one.asname else str(one.name)
-        for one in imports
-        if one.module == module and one.name is not None
-    }
-    order = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
-    return f"from {module} import {', '.join(order)}"
+def sort_names(names: Collection[str]) -> list[str]:
+    """Constants first, then classes, then the rest."""
+    return sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
 
 
 def of_torch(thing: Callable[..., Any]) -> bool:
@@ -227,18 +227,15 @@ def write_expression(value: Any, depth: int) -> str:
 
 
 def bracketed(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
-    """What opens an expression, its parts with what stands before each, and what closes it."""
+    """The opening of an expression, its parts each with a prefix, and the closing."""
+    by_name: Mapping[str, Any] | None
     if isinstance(value, ModuleCall):
-        name = value.make.__name__
-        named = value.arguments
-        return (
-            (f"nn.{name}(" if of_torch(value.make) else f"{name}("),
-            [(f"{n}=", v) for n, v in named.items()],
-            ")",
-        )
-    by_name = fields_of(value)
+        prefix = "nn." if of_torch(value.make) else ""
+        called, by_name = f"{prefix}{value.make.__name__}", value.arguments
+    else:
+        called, by_name = type(value).__name__, fields_of(value)
     if by_name is not None:
-        return f"{type(value).__name__}(", [(f"{n}=", v) for n, v in by_name.items()], ")"
+        return f"{called}(", [(f"{name}=", part) for name, part in by_name.items()], ")"
     if isinstance(value, tuple):
         return "(", [("", part) for part in value], ")"
     if isinstance(value, str):

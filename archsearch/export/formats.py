@@ -1,13 +1,20 @@
-"""A network in each of its forms: made and checked in memory, and written only if all of them are right."""
+"""The formats of a network, in one table: rendered and checked in memory, and written only if all of them are right.
+
+yaml        NAME.yaml         the architecture
+weights     NAME.safetensors  the state dict
+program     NAME.pt2          a program of torch.export, for batches of any size
+onnx        NAME.onnx         the same in ONNX's operators
+standalone  MODULE.py         code that needs torch alone, beside its state dict MODULE.pt
+"""
 
 import io
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +24,7 @@ import yaml
 from torch import Tensor, nn
 
 from archsearch.architecture import Architecture, Network
-from archsearch.errors import ArchsearchError
-from archsearch.export.format_names import ExportedFile, Format
+from archsearch.errors import ArchsearchError, InputError, Problem, one_of, shown
 from archsearch.export.standalone import run_source, standalone_source
 from archsearch.files import write_atomically
 
@@ -31,7 +37,8 @@ ONNX_OPSET = 18
 # A file of protocol buffers ends at 2 GiB; a part of that is for the graph.
 MOST_ONNX_BYTES = 2**31 - 2**24
 
-LEAVE_OUT = "nothing was written: leave this form out with --form"
+LEAVE_OUT = "nothing was written: choose other formats with --format"
+EXTRA = "pip install 'archsearch[onnx]'"
 
 ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 
@@ -40,24 +47,27 @@ Outputs = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is written.
+    """What is exported.
 
     Attributes:
-        network: with its weights, on the CPU, in evaluation mode.
-        name: what the files are called.
+        network: with its weights, on the CPU, in evaluation mode; files bear the name of its architecture.
         about: where it comes from and what was measured, line by line.
         file: the architecture file as it was written, where there is one.
     """
 
     network: Network
-    name: str
-    about: tuple[str, ...]
+    about: Sequence[str]
     file: str | None = None
 
     @property
     def architecture(self) -> Architecture:
-        """What the network was built of, under the name of the files."""
-        return self.network.architecture.model_copy(update={"name": self.name})
+        """What the network was built from."""
+        return self.network.architecture
+
+    @property
+    def name(self) -> str:
+        """The name of the files, without their ending."""
+        return self.architecture.name
 
     @property
     def module(self) -> str:
@@ -67,60 +77,66 @@ class Subject:
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
-        """The network as a program for batches of any size."""
+        """The network as a program of ``torch.export``, for batches of any size."""
         any_batch = {0: torch.export.Dim("batch")}
         return torch.export.export(self.network, (random_images(self, EXAMPLE),), dynamic_shapes=(any_batch,))
 
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """One form, ready to be written: its files by name, and how it was checked."""
+    """A network in one format, ready to be written: its files by name, and how they were checked."""
 
     files: Mapping[str, bytes]
     checked: str
 
 
-def write_formats(subject: Subject, out: Path, forms: Sequence[Format]) -> list[ExportedFile]:
-    """Write the network in each of the forms, once every one of them gives its outputs.
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file that was written, of ``standalone`` the code; and how it was checked, in words."""
 
-    The files are ``NAME.yaml``, ``.safetensors``, ``.pt2`` (a torch.export program) and ``.onnx``; and
-    ``MODULE.py`` beside ``MODULE.pt``, its state dict. Program and ONNX take batches of any size. Random
-    images are sent through each, one and three at a time; ``TOLERANCE`` is for the largest difference of a
-    logit.
+    path: Path
+    checked: str
+
+
+def write_formats(subject: Subject, out: Path, formats: Sequence[str]) -> dict[str, ExportedFile]:
+    """Write the network in some formats, once every one of them gives its outputs; the files by format.
+
+    Random images are run through each, one and three at a time; ``TOLERANCE`` is for the largest difference of
+    a logit. The global random generator is left as it was.
 
     Raises:
-        ArchsearchError: a form gives other outputs; nothing is written.
+        ArchsearchError: a format gives other outputs; nothing is written.
         OSError: the disk does not take it; each file is there whole, or not at all.
     """
-    with keep_generator():
-        made = {form: RENDERERS[form](subject) for form in forms}
-    out.mkdir(parents=True, exist_ok=True)
-    for one in made.values():
-        for name, content in one.files.items():
-            write_atomically(out / name, content)
-    return [ExportedFile(form, out / next(iter(one.files)), one.checked) for form, one in made.items()]
-
-
-@contextmanager
-def keep_generator() -> Iterator[None]:
-    """The global generator is afterwards as it was: building a network draws from it."""
+    # Building a network draws from the generator.
     with torch.random.fork_rng(devices=[]):
-        yield
+        rendered = {name: FORMATS[name].render(subject) for name in formats}
+    out.mkdir(parents=True, exist_ok=True)
+    for one in rendered.values():
+        for file, content in one.files.items():
+            write_atomically(out / file, content)
+    return {name: ExportedFile(out / next(iter(one.files)), one.checked) for name, one in rendered.items()}
+
+
+def yaml_text(architecture: Architecture, about: Iterable[str]) -> str:
+    """An architecture file that begins with the lines of ``about`` as comments."""
+    return "".join(f"# {line}\n" for line in about) + architecture.to_yaml()
 
 
 def render_yaml(subject: Subject) -> RenderedFile:
     """The architecture file: as it was written, or written here and read again."""
+    name = f"{subject.name}.yaml"
     if subject.file is not None:
-        return RenderedFile({f"{subject.name}.yaml": subject.file.encode()}, "the file as it was")
-    text = "".join(f"# {line}\n" for line in subject.about) + subject.architecture.to_yaml()
+        return RenderedFile({name: subject.file.encode()}, "the file as it was")
+    text = yaml_text(subject.architecture, subject.about)
     read = Architecture.model_validate_json(json.dumps(yaml.safe_load(text)))
     if read.id != subject.architecture.id:
-        raise ArchsearchError(f"{subject.name}.yaml: reads back as another architecture; nothing was written")
-    return RenderedFile({f"{subject.name}.yaml": text.encode()}, f"reads back as {read.id}")
+        raise ArchsearchError(f"{name}: reads back as another architecture; nothing was written")
+    return RenderedFile({name: text.encode()}, f"reads back as {read.id}")
 
 
 def render_weights(subject: Subject) -> RenderedFile:
-    """The state dict as safetensors, and a network that is built anew with it."""
+    """The state dict as safetensors, loaded into a second network."""
     name = f"{subject.name}.safetensors"
     content = safetensors.torch.save(contiguous(subject.network))
     again = subject.architecture.build()
@@ -129,7 +145,7 @@ def render_weights(subject: Subject) -> RenderedFile:
 
 
 def render_program(subject: Subject) -> RenderedFile:
-    """What ``torch.export`` makes of it."""
+    """The program as a file, read back."""
     name = f"{subject.name}.pt2"
     file = io.BytesIO()
     torch.export.save(subject.program, file)
@@ -139,7 +155,7 @@ def render_program(subject: Subject) -> RenderedFile:
 
 
 def render_onnx(subject: Subject) -> RenderedFile:
-    """What ``torch.onnx`` makes of the program, run by onnxruntime if that is installed."""
+    """The program in ONNX's operators, run by onnxruntime if that is installed."""
     name = f"{subject.name}.onnx"
     if sum(tensor.nbytes for tensor in subject.network.state_dict().values()) > MOST_ONNX_BYTES:
         raise ArchsearchError(f"{name}: an ONNX file holds less than 2 GiB; {LEAVE_OUT}")
@@ -169,7 +185,7 @@ def onnx_program(name: str, subject: Subject) -> torch.onnx.ONNXProgram:
 
 
 def attention_in_parts(*arguments: Any, scale: float | None = None) -> Any:
-    """Attention as products and a softmax, whose result lies in memory as ONNX has it.
+    """Attention as products and a softmax, whose result has the memory layout that ONNX expects.
 
     Left whole, it is taken apart only after what follows it was fixed to the order of a fused kernel.
     """
@@ -177,7 +193,7 @@ def attention_in_parts(*arguments: Any, scale: float | None = None) -> Any:
 
 
 def check_by_onnxruntime(name: str, content: bytes, subject: Subject) -> str:
-    """How the check came out; or that there was none."""
+    """How the file was checked; or that it was not."""
     try:
         import onnxruntime  # noqa: PLC0415 - it need not be there
     except ImportError:
@@ -194,10 +210,10 @@ def check_by_onnxruntime(name: str, content: bytes, subject: Subject) -> str:
 
 
 def render_standalone(subject: Subject) -> RenderedFile:
-    """The code and its state dict, the code run and the state dict read as its reader will."""
+    """The code and its state dict, run and read as a user will."""
     code, weights = f"{subject.module}.py", f"{subject.module}.pt"
     usage = (
-        "The weights lie beside this file; images are (B, C, H, W), each channel of mean 0 and deviation 1",
+        "The weights are beside this file; images are (B, C, H, W), each channel of mean 0 and deviation 1",
         "over the training images:",
         "",
         f'    network = build("{weights}")',
@@ -211,17 +227,54 @@ def render_standalone(subject: Subject) -> RenderedFile:
     return RenderedFile({code: source.encode(), weights: content}, compare_logits(code, network, subject))
 
 
-RENDERERS: Mapping[Format, Callable[[Subject], RenderedFile]] = {
-    "yaml": render_yaml,
-    "weights": render_weights,
-    "program": render_program,
-    "onnx": render_onnx,
-    "standalone": render_standalone,
+@dataclass(frozen=True)
+class Format:
+    """How a format is rendered and checked, and the packages that it needs beside our own."""
+
+    render: Callable[[Subject], RenderedFile]
+    packages: tuple[str, ...] = ()
+
+    def missing(self) -> str:
+        """Which of the packages cannot be imported, in words; empty if all can."""
+        lacking = [package for package in self.packages if find_spec(package) is None]
+        return f"{' and '.join(lacking)} cannot be imported" if lacking else ""
+
+
+FORMATS: Mapping[str, Format] = {
+    "yaml": Format(render_yaml),
+    "weights": Format(render_weights),
+    "program": Format(render_program),
+    "onnx": Format(render_onnx, ("onnx", "onnxscript")),
+    "standalone": Format(render_standalone),
 }
 
 
+def choose_formats(asked: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The formats to write, all that the installed packages allow if none is asked for; and why others are not.
+
+    Raises:
+        InputError: there is no such format, or a package of one that is asked for is not installed.
+    """
+    missing = {name: why for name, one in FORMATS.items() if (why := one.missing())}
+    if asked is None:
+        able = [name for name in FORMATS if name not in missing]
+        return able, [f"no {name}: {why}; {EXTRA}" for name, why in missing.items()]
+    known = tuple(FORMATS)
+    problems = [
+        Problem("--format", f"{shown(name)} is not a format", one_of(known, name))
+        for name in asked
+        if name not in known
+    ]
+    problems += [
+        Problem("--format", f"{name}: {why}", EXTRA) for name, why in missing.items() if name in asked
+    ]
+    if problems:
+        raise InputError("archsearch export", problems)
+    return [name for name in known if name in asked], []
+
+
 def contiguous(network: nn.Module) -> dict[str, Tensor]:
-    """The state dict as it is stored."""
+    """The state dict with every tensor contiguous, as files store it."""
     return {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
 
 

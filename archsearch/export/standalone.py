@@ -1,4 +1,4 @@
-"""An architecture as one file of PyTorch that needs torch alone: the source of its modules, and how they stand.
+"""An architecture as one file of PyTorch that needs torch alone: the source of its modules, and how they are combined.
 
 The classes are those that train here, so the file's network has the state dict of ours, name for name.
 """

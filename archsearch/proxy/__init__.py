@@ -2,15 +2,7 @@
 
 from archsearch.proxy.evaluate import evaluate
 from archsearch.proxy.recipe import Recipe
-from archsearch.proxy.train import ProxyScore, Training, train_proxy
-from archsearch.proxy.zero_cost import ZeroCostScores, zero_cost_scores
+from archsearch.proxy.train import ProxyScore, Training
+from archsearch.proxy.zero_cost import zero_cost_scores
 
-__all__ = [
-    "ProxyScore",
-    "Recipe",
-    "Training",
-    "ZeroCostScores",
-    "evaluate",
-    "train_proxy",
-    "zero_cost_scores",
-]
+__all__ = ["ProxyScore", "Recipe", "Training", "evaluate", "zero_cost_scores"]

@@ -1,10 +1,10 @@
-"""What every step of a proxy training shows: decided before the first step, from the seed alone.
+"""The images of every step of a proxy training: decided before the first step, from the seed alone.
 
 Shifts, flips and holes are drawn on the CPU, so that every device sees the same images, and applied to a
 whole batch at once on the device.
 """
 
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -14,8 +14,7 @@ from archsearch.proxy.recipe import Recipe
 HOLE_UNITS = 2**16
 
 
-@dataclass(frozen=True, eq=False)
-class BatchPlan:
+class BatchPlan(NamedTuple):
     """Row, shift, flip and hole of each image of each step; or of one step, without the first dimension.
 
     Attributes:
@@ -34,19 +33,15 @@ class BatchPlan:
 
     def to(self, device: torch.device) -> "BatchPlan":
         """The same plan on ``device``."""
-        return BatchPlan(*(tensor.to(device) for tensor in self.tensors()))
+        return BatchPlan(*(tensor.to(device) for tensor in self))
 
     def at(self, step: int) -> "BatchPlan":
-        """What one step shows."""
-        return BatchPlan(*(tensor[step] for tensor in self.tensors()))
-
-    def tensors(self) -> tuple[torch.Tensor, ...]:
-        """Its tensors, in the order of the fields."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        """The plan of one step."""
+        return BatchPlan(*(tensor[step] for tensor in self))
 
 
 def plan_batches(images: int, recipe: Recipe) -> BatchPlan:
-    """Whole batches, shuffled anew for each epoch; a last incomplete one is dropped."""
+    """Whole batches, shuffled again for each epoch; a last incomplete one is dropped."""
     generator = torch.Generator().manual_seed(recipe.seed)
     batch = min(recipe.batch_size, images)
     steps, per_epoch = recipe.samples // batch, images // batch
@@ -63,7 +58,7 @@ def plan_batches(images: int, recipe: Recipe) -> BatchPlan:
 class Augmenter:
     """The images of a split as the steps show them: shifted, mirrored, painted over.
 
-    They lie padded and channels last on ``device``, so that a step gathers its pixels in one go.
+    They are kept padded and channels last on ``device``, so that a step gathers its pixels in one go.
     """
 
     def __init__(
@@ -79,7 +74,7 @@ class Augmenter:
         self._recipe, self._grey = recipe, grey.to(device)
 
     def __call__(self, plan: BatchPlan) -> torch.Tensor:
-        """What one step shows: uint8 (B, C, H, W), channels last in memory."""
+        """The images of one step: uint8 (B, C, H, W), channels last in memory."""
         height, width = self._padded_size
         down, across = self._down, self._across
         mirrored = torch.where(plan.flips[:, None], across.flip(0), across)

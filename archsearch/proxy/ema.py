@@ -1,4 +1,4 @@
-"""The mean of a network's weights over its latest steps, by which a candidate may be judged.
+"""The mean of a network's weights over its latest steps, with which a candidate may be evaluated.
 
 The average of step t moves towards the weights by 1 / (share * t), so that it looks back over about
 ``share`` of all steps so far: the same recipe means the same at every rung and length of training. This is

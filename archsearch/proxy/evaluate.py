@@ -1,6 +1,4 @@
-"""How many images of a split a network classifies right."""
-
-from collections.abc import Iterator
+"""The accuracy and the loss of a network on a split."""
 
 import torch
 from torch import nn
@@ -22,18 +20,15 @@ def evaluate(
     network.to(device).eval()
     right = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    for images, labels in _batches(split, batch_size):
+    for start in range(0, len(split), batch_size):
+        batch = slice(start, start + batch_size)
+        images, labels = split.images[batch].to(device), split.labels[batch].to(device)
         with autocast(device):
-            logits = network(normalisation.apply(images.to(device))).float()
-        right += (logits.argmax(1) == labels.to(device)).sum()
-        loss += functional.cross_entropy(logits, labels.to(device), reduction="sum").double()
+            logits = network(normalisation.apply(images)).float()
+        right += (logits.argmax(1) == labels).sum()
+        loss += functional.cross_entropy(logits, labels, reduction="sum").double()
     network.train(training)
     return int(right) / len(split), float(loss) / len(split)
-
-
-def _batches(split: Split, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for start in range(0, len(split), size):
-        yield split.images[start : start + size], split.labels[start : start + size]
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -17,9 +17,8 @@ GRAIN = 2**15
 MEMORY_WORDS = ("could not create a primitive", "could not create a memory", "bad_alloc")
 
 
-@contextmanager
-def limited_memory(mib: int | None, device: torch.device) -> Iterator[None]:
-    """Allocations beyond ``mib`` MiB more than there are now fail, as if the memory were used up.
+def limited_memory(mib: int | None, device: torch.device) -> AbstractContextManager[None]:
+    """Within it, allocations beyond ``mib`` MiB more than there are now fail, as if the memory were used up.
 
     On a GPU it is torch's own allocator that refuses; on Linux the kernel, for this process as a whole.
     Elsewhere nothing is limited. None is no limit.
@@ -27,16 +26,11 @@ def limited_memory(mib: int | None, device: torch.device) -> Iterator[None]:
     Raises:
         FailedTrialError: oneDNN or the C++ library had no memory left, which they do not say in these words.
     """
-    if mib is None:
-        yield
-    elif device.type == "cuda":
-        with limited_gpu(mib, device):
-            yield
-    elif sys.platform == "linux":
-        with limited_process(mib):
-            yield
-    else:
-        yield
+    if mib is not None and device.type == "cuda":
+        return limited_gpu(mib, device)
+    if mib is not None and sys.platform == "linux":
+        return limited_process(mib)
+    return nullcontext()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from archsearch.proxy.recipe import Recipe
 def build_optimizer(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
     """AdamW with its moments in place, so that a checkpoint can be copied into them.
 
-    On a GPU the learning rate is a tensor: a captured graph reads it anew for each step.
+    On a GPU the learning rate is a tensor: a captured graph reads it at each step.
     """
     groups = decay_groups(network, recipe.weight_decay)
     on_gpu = device.type == "cuda"

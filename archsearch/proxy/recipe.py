@@ -15,10 +15,10 @@ class Recipe(BaseModel):
     same on ten thousand images as on a million.
 
     Attributes:
-        samples: training images shown in all, epochs together; images.
+        samples: training images of one training, repeats included; images.
         batch_size: images of one step; at least 2, because batch norm has no variance over one.
         learning_rate: peak of the schedule, reached at the end of the warm-up; per step.
-        schedule: how the rate goes on from its peak. ``cosine``: half a cosine down to 0 at the last step.
+        schedule: how the rate falls from its peak. ``cosine``: half a cosine down to 0 at the last step.
             ``wsd`` (warm-up, stable, decay): it stays, and falls in a line to 0 over the last steps.
         decay: share of the steps over which ``wsd`` falls; 0 to 1.
         weight_decay: AdamW's decoupled decay, for matrices and kernels only; per unit of learning rate.
@@ -28,9 +28,9 @@ class Recipe(BaseModel):
         crop: largest random shift in each direction, with black moving in; pixels, 0 for none.
         cutout: side of a square that is painted over with the mean colour at a random place, cut off at the
             edge (DeVries and Taylor 2017, https://arxiv.org/abs/1708.04552); pixels, 0 for none.
-        ema: the candidate is judged by the mean of its weights over about this share of the steps so far,
+        ema: the candidate is evaluated with the mean of its weights over about this share of the steps so far,
             0 for its last weights; 0 to 1. See ``proxy.ema``.
-        validation_images: images that a candidate is judged on, at most; images.
+        validation_images: images that a candidate is evaluated on, at most; images.
         seed: decides the order, the shifts, the flips and dropout. Not the initial weights.
     """
 

@@ -1,4 +1,4 @@
-"""One step of a training: a batch is augmented, shown, and learnt from; on a GPU as one CUDA graph."""
+"""One step of a training: augment a batch, and update the weights by its loss; on a GPU as one CUDA graph."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ Update = Callable[[BatchPlan], Tensor]
 
 
 class Step:
-    """What one batch does to ``network``; gives the smoothed cross-entropy in nats, not yet read."""
+    """Updates ``network`` by one batch; gives the smoothed cross-entropy in nats, still on the device."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class CapturedStep:
             self._capture(plan)
         if self._replay is None:
             return self._step(plan)
-        for place, tensor in zip(self._plan.tensors(), plan.tensors(), strict=True):
+        for place, tensor in zip(self._plan, plan, strict=True):
             place.copy_(tensor)
         return self._replay().clone()
 
     def _capture(self, plan: BatchPlan) -> None:
         """Nothing is learnt while a graph is captured: it only runs when it is replayed."""
-        self._plan = BatchPlan(*(tensor.clone() for tensor in plan.tensors()))
+        self._plan = BatchPlan(*(tensor.clone() for tensor in plan))
         try:
             self._replay = capture(lambda: self._step(self._plan))
         except torch.OutOfMemoryError:

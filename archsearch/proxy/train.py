@@ -1,6 +1,6 @@
 """The proxy: one short training of one candidate, and its score on the validation split.
 
-A training can stop at rungs, be judged there, be written down, and go on. Two trainings with the same
+A training can stop at rungs, be evaluated there, be saved, and continue. Two trainings with the same
 initial weights, recipe, data and number of threads give the same bits on a CPU, wherever they stopped.
 """
 
@@ -35,7 +35,7 @@ OnStep = Callable[[int, int, Tensor], None]
 
 @dataclass(frozen=True)
 class ProxyScore:
-    """What a short training says of a candidate.
+    """The result of a short training.
 
     Attributes:
         top1: share of validation images whose largest logit is the label; 0 to 1.
@@ -54,20 +54,6 @@ class ProxyScore:
     seconds: float
     curve: tuple[float, ...]
     captured: bool | None = None
-
-
-def train_proxy(
-    network: nn.Module,
-    data: ImageData,
-    recipe: Recipe,
-    device: torch.device,
-    on_step: OnStep | None = None,
-) -> ProxyScore:
-    """Trains ``network`` in place and scores it on the validation images; it stays on ``device``.
-
-    ``on_step`` is told the steps done, the steps in all and the loss, still on the device. What it raises ends the training.
-    """
-    return Training(network, data, recipe, device, on_step).finish()
 
 
 class Training:
@@ -90,14 +76,16 @@ class Training:
         *,
         capture: bool = True,
     ) -> None:
-        """With ``capture``, the steps on a GPU are one CUDA graph where they can be."""
+        """A training that has not begun; ``network`` is moved to ``device`` and stays there.
+
+        ``on_step`` is called with the steps done, the steps in all and the loss, still on the device; what it
+        raises ends the training. With ``capture``, the steps on a GPU are one CUDA graph where they can be.
+        """
         self.network, self._recipe, self._device, self._on_step = network.to(device), recipe, device, on_step
         # Kernels in the order of the images are 1.0 to 1.7 times as fast on a CPU.
         lay_out(network, torch.channels_last)
-        self._judged, self._normalisation = (
-            data.validation.first(recipe.validation_images),
-            data.normalisation,
-        )
+        self._validation = data.validation.first(recipe.validation_images)
+        self._normalisation = data.normalisation
         self._plan = plan_batches(len(data.train), recipe).to(device)
         self.steps, self.batch = self._plan.rows.shape
         self._optimizer = build_optimizer(network, recipe, device)
@@ -114,7 +102,7 @@ class Training:
         return len(self._losses.finite)
 
     def finish(self) -> ProxyScore:
-        """Train to the last step and judge; the network is then as it was judged, and contiguous in memory.
+        """Train to the last step and evaluate; the network then has the weights that were evaluated, contiguous in memory.
 
         Weights files refuse tensors that are not contiguous.
         """
@@ -125,10 +113,10 @@ class Training:
         return score
 
     def rung(self, share: float) -> ProxyScore:
-        """Judge the candidate in passing, at ``share`` of its whole training.
+        """Evaluate the candidate at ``share`` of its whole training, and leave it ready to continue.
 
         So candidates are compared at equal schedule position. Copies that were annealed before they were
-        judged cost a fifth more and ranked no better; their ``train_loss`` ranked better than their ``top1``
+        evaluated cost a fifth more and ranked no better; their ``train_loss`` ranked better than their ``top1``
         (studies/proxy_fairness).
         """
         self.advance(rung_end(share, self.steps))
@@ -158,16 +146,16 @@ class Training:
                 self._on_step(step + 1, self.steps, loss)
 
     def score(self) -> ProxyScore:
-        """What the network is worth now, by its average weights if the recipe keeps one."""
+        """Evaluate the network as it is now, by its average weights if the recipe keeps them."""
         start = time.monotonic()
         with self._average.apply():
             top1, loss = catch_out_of_memory(
                 "validate",
                 256,
-                lambda: evaluate(self.network, self._judged, self._normalisation, self._device, 256),
+                lambda: evaluate(self.network, self._validation, self._normalisation, self._device, 256),
             )
         if not math.isfinite(loss):
-            raise FailedTrialError("validate", f"loss is {loss} on {len(self._judged)} validation images")
+            raise FailedTrialError("validate", f"loss is {loss} on {len(self._validation)} validation images")
         self.seconds += time.monotonic() - start
         curve = tenths(self._losses.finite)
         captured = getattr(self._step, "captured", None)
@@ -183,7 +171,7 @@ class Training:
         return {name: tensor.clone() for name, tensor in state.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go back, or on, to what ``state`` said, of this network under this recipe.
+        """Restore a ``state`` of this network under this recipe.
 
         Raises:
             ValueError: the names or shapes are not those of this network.
@@ -226,13 +214,9 @@ class Training:
 
 
 def seeded_generators(seed: int, device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's generators after seeding; they themselves are left as they are."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        return generators(device)
+    """The states of new generators with this seed, by the type of their device."""
+    devices = {torch.device("cpu"), device}
+    return {one.type: torch.Generator(one).manual_seed(seed).get_state() for one in devices}
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:

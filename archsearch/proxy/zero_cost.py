@@ -1,4 +1,4 @@
-"""Zero-cost scores: what an untrained candidate says of itself, beside its parameters and MACs.
+"""Zero-cost scores of an untrained candidate, beside its parameters and MACs.
 
 Each is evidence of a rank and none is a verdict: nothing here rejects a candidate. They grow with size
 in one way or another, so report them beside ``count_params`` and ``count_macs``, compare them at equal
@@ -6,13 +6,13 @@ MACs, and trust none on a space before its scores were held against trainings of
 
 Blocks that start as their shortcut (the zero scale of their last norm, ``stages/residual.py``) would be
 invisible. The papers' code has no such start, so every norm's scale is set to one in the copy that is
-scored. All else is as the stages draw it, where AZ-NAS draws convolutions and linear layers anew.
+scored. All else is as the stages draw it, where AZ-NAS draws convolutions and linear layers itself.
 """
 
 import copy
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,11 @@ from torch import Tensor, nn
 from archsearch.architecture import Architecture, seeded_network
 from archsearch.errors import DataError, FailedTrialError, Problem
 from archsearch.shapes import FeatureShape
-from archsearch.stages.residual import Residual
-from archsearch.stages.tokens import TransformerBlock
+from archsearch.stages.mixer_paths import find_mixer_paths
 
 ACTIVATIONS = (nn.ReLU, nn.SiLU, nn.GELU)
 NORMS = (nn.BatchNorm2d, nn.LayerNorm)
 LAYERS = (nn.Conv2d, nn.Linear)
-BLOCKS = (Residual, TransformerBlock)
 # Layers that give query, key and value at once, the value last.
 PROJECTIONS = frozenset(["qkv", "kqv"])
 # Sums of this many signs are still exact in float32.
@@ -40,7 +38,7 @@ SMALLEST_STRETCH = 1e-6
 
 @dataclass(frozen=True)
 class ZeroCostScores:
-    """What an untrained candidate says of itself; more is meant to be better.
+    """Scores of an untrained candidate; more is meant to be better.
 
     Attributes:
         nwot: see the function of this name; nats. Grows with ``units`` and with the batch.
@@ -90,22 +88,22 @@ def zero_cost_scores(
 def refuse_unusable(images: Tensor, shape: FeatureShape) -> None:
     """Images must be what the network takes, and two at least: one alone agrees with itself."""
     wanted = (shape.channels, shape.height, shape.width)
+    problem = None
     if images.ndim != 4 or images.shape[1:] != wanted or len(images) < 2:
-        what = f"a tensor {tuple(images.shape)} is no batch of {shape} images"
-        raise DataError(
-            "images", [Problem("shape", what, "give (B, C, H, W) with B of 32 to 128, 2 at least")]
+        what = f"a tensor {tuple(images.shape)} is not a batch of {shape} images"
+        problem = Problem("shape", what, "give (B, C, H, W) with B of 32 to 128, 2 at least")
+    elif not images.is_floating_point():
+        problem = Problem(
+            "dtype", f"{images.dtype} pixels are not normalised", "give normalisation.apply(images)"
         )
-    if not images.is_floating_point():
-        what = f"{images.dtype} pixels are not normalised"
-        raise DataError("images", [Problem("dtype", what, "give normalisation.apply(images)")])
-    if not bool(images.isfinite().all()):
-        raise DataError(
-            "images", [Problem("values", "some are not finite", "normalise by a deviation above 0")]
-        )
+    elif not bool(images.isfinite().all()):
+        problem = Problem("values", "some are not finite", "normalise by a deviation above 0")
+    if problem is not None:
+        raise DataError("images", [problem])
 
 
 def copy_for_scoring(network: nn.Module) -> nn.Module:
-    """A copy in training mode that wants no gradients, with the scale of every norm at one."""
+    """A copy in training mode without gradients, with the scale of every norm at one."""
     copied = copy.deepcopy(network).train().requires_grad_(False)
     for module in copied.modules():
         if isinstance(module, NORMS):
@@ -202,9 +200,8 @@ def synflow(network: nn.Module, shape: FeatureShape) -> float:
         logarithms.append(float(largest.log()))
         return out / largest
 
-    for module in flow.modules():
-        if isinstance(module, BLOCKS):
-            module.register_forward_hook(rescale)
+    for block in residual_blocks(flow):
+        block.register_forward_hook(rescale)
     weights = [weight for weight in flow.parameters() if weight.requires_grad]
     ones = torch.ones(1, shape.channels, shape.height, shape.width).to(weights[0])
     with torch.enable_grad():
@@ -241,6 +238,8 @@ def trainability(stretches: Sequence[float]) -> float:
 
     ``s`` as ``block_stretches`` gives it; 1e-6 is added to it below the line, as the authors' code does.
 
+    A network without residual blocks has none: not a number.
+
     Traps: noise in s, see there; residual blocks whose branch is small have s near 1 and score well whatever
     the branch is, as token blocks do that are drawn with deviation 0.02; where a map of small values arrives
     (behind a T2T stem, which no norm closes), the batch norms of the first block enlarge gradients by as
@@ -248,7 +247,27 @@ def trainability(stretches: Sequence[float]) -> float:
 
     Source: AZ-NAS, Lee and Ham 2024, https://arxiv.org/abs/2403.19232, section 3.
     """
-    return statistics.fmean(2 - s - 1 / (s + SMALLEST_STRETCH) for s in stretches)
+    scores = [2 - s - 1 / (s + SMALLEST_STRETCH) for s in stretches]
+    return statistics.fmean(scores) if scores else math.nan
+
+
+def residual_blocks(network: nn.Module) -> list[nn.Module]:
+    """The modules of the stages that keep what arrives beside what they make of it; the stem's are none of them.
+
+    Their kinds say which they are, to ``find_mixer_paths``: a sum that is not registered there is not found.
+    """
+    return list(blocks_in(getattr(network, "stages", network)))
+
+
+def blocks_in(module: nn.Module) -> Iterator[nn.Module]:
+    """``module`` if it is a residual block, else the blocks inside of it."""
+    is_known = find_mixer_paths.dispatch(type(module)) is not find_mixer_paths.dispatch(nn.Module)
+    totals = [path.total for path in find_mixer_paths(module)] if is_known else []
+    if is_known and all(total is not None and total.entered is module for total in totals):
+        yield module
+    else:
+        for child in module.children():
+            yield from blocks_in(child)
 
 
 def block_stretches(network: nn.Module, images: Tensor, seed: int) -> list[float]:
@@ -283,10 +302,9 @@ def block_stretches(network: nn.Module, images: Tensor, seed: int) -> list[float
         found.append(stretch(arriving, signs))
         return out.detach()
 
-    for module in copied.modules():
-        if isinstance(module, BLOCKS):
-            module.register_forward_pre_hook(begin)
-            module.register_forward_hook(end)
+    for block in residual_blocks(copied):
+        block.register_forward_pre_hook(begin)
+        block.register_forward_hook(end)
     with torch.enable_grad():
         copied(images)
     return found

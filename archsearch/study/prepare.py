@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import Dataset
 
 from archsearch.data import DataSource, ImageData, load_data
-from archsearch.data.torch_dataset import OWN_DATA, source_of
+from archsearch.data.images import OWN_DATA
+from archsearch.data.torch_dataset import source_of
 from archsearch.errors import DataError, InputError, Problem, one_of
 from archsearch.objectives import COSTS, OBJECTIVES, objective_of
 from archsearch.profiling import pick_device

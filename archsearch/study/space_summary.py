@@ -13,7 +13,7 @@ from archsearch.architecture import Architecture, seeded_network
 from archsearch.counting import count_activations, count_macs, count_params, family
 from archsearch.data import ImageData, Normalisation, Split
 from archsearch.profiling import LatencyPredictor, profile_architecture
-from archsearch.proxy import train_proxy, zero_cost_scores
+from archsearch.proxy import Training, zero_cost_scores
 from archsearch.space import Space
 from archsearch.stats.intervals import wilson
 from archsearch.study.config import StudyConfig
@@ -136,7 +136,7 @@ def seconds_of(architecture: Architecture, config: StudyConfig, device: torch.de
     ticks: list[float] = []
     data = noise(architecture, batch)
     network = seeded_network(architecture, config.seed)
-    train_proxy(network, data, recipe, device, lambda *_: ticks.append(time.perf_counter()))
+    Training(network, data, recipe, device, lambda *_: ticks.append(time.perf_counter())).finish()
     per_image = statistics.median(later - earlier for earlier, later in pairwise(ticks)) / batch
     # A forward pass is a third of a training step.
     images = config.recipe.samples + config.recipe.validation_images / 3

@@ -20,7 +20,7 @@ import torch
 from archsearch import Recipe, count_macs, count_params, globality, load_architecture
 from archsearch.architecture import Architecture, seeded_network
 from archsearch.data import ImageData, load_data
-from archsearch.proxy import train_proxy
+from archsearch.proxy import Training as ProxyTraining
 from archsearch.shapes import FeatureShape
 from studies.procedural_tasks.report import report
 
@@ -87,7 +87,8 @@ class Training:
         """Trains, and gives the line of the record."""
         architecture = architecture_of(self.network)
         data = images_of(TASKS[self.task].source, architecture.image.shape, architecture.classes)
-        score = train_proxy(seeded_network(architecture, self.seed), data, self.recipe, torch.device("cpu"))
+        network = seeded_network(architecture, self.seed)
+        score = ProxyTraining(network, data, self.recipe, torch.device("cpu")).finish()
         return {
             **self.identity(),
             "layout": architecture.layout,

@@ -57,7 +57,7 @@ def test_each_run_is_summed_up_in_a_row(compared, comparison):
     assert [row[-3] for row in rows] == [f"{value:.3f}" for value in comparison.final["hypervolume"]]
 
 
-def test_what_each_needed_stands_in_a_second_table_and_in_words(compared, comparison):
+def test_a_second_table_and_sentences_have_what_each_run_needed(compared, comparison):
     rows = cells(compared.stdout, "Needed for the other's final hypervolume")
 
     assert [row[:2] for row in rows] == [["digits-seed0", "digits-seed1"], ["digits-seed1", "digits-seed0"]]
@@ -67,7 +67,7 @@ def test_what_each_needed_stands_in_a_second_table_and_in_words(compared, compar
         assert sum(line.startswith(goal) for line in compared.stdout.splitlines()) == 1
 
 
-def test_a_picture_lies_in_the_first_runs_folder(searched, compared):
+def test_a_picture_is_saved_in_the_first_runs_folder(searched, compared):
     assert f"picture: {ZERO}/against.png" in compared.stdout
     assert (searched.folder / ZERO / "against.png").read_bytes().startswith(b"\x89PNG")
     assert not (searched.folder / ONE / "against.png").exists()
@@ -129,7 +129,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_compared_is_told_in_one_line(searched, name):
+def test_what_cannot_be_compared_is_one_line_of_error(searched, name):
     arguments, message = REFUSED[name]
 
     done = searched.here("results", *arguments)

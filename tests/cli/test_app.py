@@ -54,6 +54,19 @@ def test_run_explains_every_flag(archsearch):
     assert flags >= {"--study", "--trials", "--data", "--samples", "--seed", "--device", "--out"}
 
 
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        ("run", "runs/SPACE/DATA-seedN"),
+        ("train", "trained/NAME/DATA-seedN"),
+        ("dashboard", "8080, or a free one"),
+    ],
+)
+def test_help_names_the_defaults_that_depend_on_something(archsearch, command, default):
+    """Square brackets are not printed: they are markup."""
+    assert default in " ".join(archsearch.here(command, "--help").stdout.replace("│", " ").split())
+
+
 def test_help_names_every_runtime_and_every_kind_of_source(archsearch):
     from archsearch.data.sources import SOURCES
     from archsearch.profiling.runtimes import RUNTIMES

@@ -10,7 +10,7 @@ RUN = "runs/tiny/digits-seed0"
 REFERENCE = Path(__file__).parents[2] / "spaces" / "reference"
 
 
-def test_check_as_json_tells_size_costs_and_time(searched):
+def test_check_as_json_has_size_costs_and_time(searched):
     data = json.loads(searched.here("check", "tiny.yaml", "--draws", 10, "--json").stdout)
 
     assert data["envelope"].keys() == {
@@ -22,7 +22,7 @@ def test_check_as_json_tells_size_costs_and_time(searched):
     assert data["forecast"]["seconds"] == pytest.approx(3 * data["forecast"]["seconds_per_trial"])
 
 
-def test_check_tells_it_in_words(searched):
+def test_check_prints_size_and_time_in_words(searched):
     done = searched.here("check", "tiny.yaml", "--draws", 10)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -31,7 +31,7 @@ def test_check_tells_it_in_words(searched):
     assert "forecast: about" in done.stdout
 
 
-def test_check_tells_the_references(searched):
+def test_check_prints_the_references(searched):
     known = "name: known\nimage: {channels: 1, height: 8, width: 8}\nclasses: 10\nstem: {kind: patch, channels: 6, size: 2}\n"
     known += "stages:\n  - {kind: conv, channels: 8, depth: 1, kernel: 3, expansion: 0.5}\n"
     (searched.folder / "known.yaml").write_text(known)
@@ -39,4 +39,4 @@ def test_check_tells_the_references(searched):
 
     done = searched.here("check", "with.yaml", "--draws", 10)
 
-    assert "references, points of it that are evaluated first: known" in done.stdout
+    assert "references in this space, which are evaluated first: known" in done.stdout

@@ -1,4 +1,4 @@
-"""``archsearch export``: of a trial, of an architecture file with its weights in every form, of published weights."""
+"""``archsearch export``: of a trial, of an architecture file with its weights in every format, of published weights."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from command_line import CommandLine
 from safetensors.torch import load_file
 
 from archsearch.architecture import seeded_network
-from archsearch.export import format_names as kinds
+from archsearch.export import formats as module
 from archsearch.published.dialects import DIALECTS
 from archsearch.results import load_run
 from archsearch.space import load_architecture
@@ -44,11 +44,11 @@ def command(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def taken(command):
-    """What is said when the network is taken in every form."""
+    """What is printed when the network is exported in every format."""
     return command.here("export", "small.yaml", "--weights", "small.safetensors", "--out", "taken")
 
 
-def test_a_network_is_written_in_every_form_and_each_is_checked(command, taken):
+def test_a_network_is_written_in_every_format_and_each_is_checked(command, taken):
     assert (taken.returncode, taken.stderr) == (0, "")
     files = [line.split()[0] for line in taken.stdout.splitlines()]
     assert files == [f"taken/small.{ending}" for ending in ("yaml", "safetensors", "pt2", "onnx", "py")]
@@ -66,9 +66,9 @@ def test_a_standalone_file_is_a_module_like_any_other(command, taken, monkeypatc
     assert "Made by hand." in module.__doc__
 
 
-def test_only_the_forms_that_are_asked_for_are_written(command):
-    forms = ("--form", "standalone", "--form", "yaml")
-    done = command.here("export", "small.yaml", "--weights", "small.safetensors", "--out", "two", *forms)
+def test_only_the_requested_formats_are_written(command):
+    formats = ("--format", "standalone", "--format", "yaml")
+    done = command.here("export", "small.yaml", "--weights", "small.safetensors", "--out", "two", *formats)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert {path.name for path in (command.folder / "two").iterdir()} == {
@@ -78,9 +78,10 @@ def test_only_the_forms_that_are_asked_for_are_written(command):
     }
 
 
-def test_what_is_left_out_is_said(command, monkeypatch):
-    monkeypatch.setattr(kinds, "FORMATS", ("yaml", "onnx"))
-    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
+def test_what_is_left_out_is_reported(command, monkeypatch):
+    two = {name: module.FORMATS[name] for name in ("yaml", "onnx")}
+    monkeypatch.setattr(module, "FORMATS", two)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
     done = command.here("export", "small.yaml", "--weights", "small.safetensors", "--out", "few")
 
     assert done.returncode == 0
@@ -91,11 +92,11 @@ def test_what_is_left_out_is_said(command, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
-            ("small.yaml", "--weights", "small.safetensors", "--form", "tar"),
-            "--form: tar is no form; use one of yaml, weights, program, onnx, standalone",
+            ("small.yaml", "--weights", "small.safetensors", "--format", "tar"),
+            "--format: tar is not a format; use one of yaml, weights, program, onnx, standalone",
         ),
         (("small.yaml", "--weights", "small.yaml"), "small.yaml: cannot be read as weights"),
         (("small.yaml", "--weights", "missing.pt"), "missing.pt: is not there"),
@@ -103,24 +104,24 @@ def test_what_is_left_out_is_said(command, monkeypatch):
         (("small.yaml", "--trial", 3), "no run lies here"),
         (
             (".", "--final-seed", 0),
-            "--final-seed: means something with a trial of a run; write RUN --trial N",
+            "--final-seed: only applies to a trial; write RUN --trial N",
         ),
-        (("small.yaml",), "what to export is not said; write RUN --trial N, or --weights FILE --as NAME"),
+        (("small.yaml",), "it is not clear what to export; write RUN --trial N, or --weights FILE --as NAME"),
     ],
 )
-def test_what_cannot_be_taken_is_refused(command, arguments, told):
+def test_what_cannot_be_exported_is_refused(command, arguments, message):
     done = command.here("export", *arguments, "--out", "refused")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr
     assert not (command.folder / "refused").exists()
 
 
 def test_an_export_can_be_profiled_again(searched):
     number = int(load_run(searched.folder / RUN).frontier["number"].iloc[0])
 
-    forms = ("--form", "yaml", "--form", "weights")
-    done = searched.here("export", RUN, "--trial", number, "--out", "winners", *forms)
+    formats = ("--format", "yaml", "--format", "weights")
+    done = searched.here("export", RUN, "--trial", number, "--out", "winners", *formats)
 
     assert (done.returncode, done.stderr) == (0, "")
     file, weights = (line.split()[0] for line in done.stdout.splitlines())
@@ -134,7 +135,7 @@ def test_an_export_of_an_unknown_trial_lists_the_frontier(searched):
     known = ", ".join(str(number) for number in load_run(searched.folder / RUN).frontier["number"])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"archsearch: error: {RUN}: --trial: 99 is no trained trial of this run; on the frontier are: {known}\n"
+        f"archsearch: error: {RUN}: --trial: 99 is not a trained trial of this run; on the frontier are: {known}\n"
     )
 
 
@@ -151,8 +152,8 @@ def test_an_export_below_a_file_is_a_fault_of_the_environment(searched):
 def test_published_weights_are_exported_as_a_network_of_ours(searched):
     source = torchvision_resnet18_weights(searched.folder / "resnet18.pth")
 
-    forms = ("--form", "yaml", "--form", "weights")
-    done = searched.here("export", "--weights", source, "--as", "resnet18", "--out", "taken", *forms)
+    formats = ("--format", "yaml", "--format", "weights")
+    done = searched.here("export", "--weights", source, "--as", "resnet18", "--out", "taken", *formats)
 
     assert (done.returncode, done.stderr) == (0, "")
     file, weights = (searched.folder / line.split()[0] for line in done.stdout.splitlines())
@@ -162,7 +163,7 @@ def test_published_weights_are_exported_as_a_network_of_ours(searched):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--weights", "x.pth"), (RUN, "--trial", 0, "--as", "resnet18")])
-def test_an_export_of_nothing_in_particular_says_what_to_write(searched, arguments):
+def test_an_unclear_export_command_is_refused_with_its_usage(searched, arguments):
     done = searched.here("export", *arguments)
 
     assert (done.returncode, done.stdout) == (2, "")

@@ -42,7 +42,7 @@ def spoilt(name):
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_space_is_told_with_its_line_and_nothing_is_written(archsearch, tmp_path_factory, name):
+def test_a_wrong_space_is_reported_with_its_line_and_nothing_is_written(archsearch, tmp_path_factory, name):
     path = tmp_path_factory.mktemp("spaces") / "wrong.yaml"
     path.write_text(spoilt(name))
     *_, line, key, words = WRONG[name]
@@ -66,7 +66,7 @@ def test_the_installed_command_refuses_alike(archsearch, tmp_path_factory):
     assert list(archsearch.folder.iterdir()) == []
 
 
-def test_all_problems_of_a_space_are_told_at_once(archsearch, tmp_path_factory):
+def test_all_problems_of_a_space_are_reported_at_once(archsearch, tmp_path_factory):
     path = tmp_path_factory.mktemp("spaces") / "wrong.yaml"
     path.write_text(spoilt("a typo in a stage").replace(MHSA, MHSA.replace("mhsa", "mamba")))
 
@@ -86,7 +86,7 @@ WITHOUT_FILE = {
 
 
 @pytest.mark.parametrize("name", WITHOUT_FILE)
-def test_what_is_not_there_is_told_in_one_line(archsearch, name):
+def test_a_missing_file_is_reported_in_one_line(archsearch, name):
     done = archsearch.here(*WITHOUT_FILE[name])
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -95,7 +95,9 @@ def test_what_is_not_there_is_told_in_one_line(archsearch, name):
     assert list(archsearch.folder.iterdir()) == []
 
 
-def test_a_study_that_the_device_cannot_measure_is_told_and_nothing_is_written(archsearch, tmp_path_factory):
+def test_a_study_that_the_device_cannot_measure_is_refused_and_nothing_is_written(
+    archsearch, tmp_path_factory
+):
     path = tmp_path_factory.mktemp("spaces") / "tiny.yaml"
     path.write_text(TINY + "  latency_mode: cuda_graph\n")
 
@@ -118,7 +120,7 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize("name", BAD_SETTINGS)
-def test_a_bad_flag_is_told_and_nothing_is_written(archsearch, tmp_path_factory, name):
+def test_a_bad_flag_is_refused_and_nothing_is_written(archsearch, tmp_path_factory, name):
     flags, message = BAD_SETTINGS[name]
     path = tmp_path_factory.mktemp("spaces") / "tiny.yaml"
     path.write_text(TINY)

@@ -12,7 +12,7 @@ RUN = "runs/tiny/digits-seed0"
 REFERENCE = Path(__file__).parents[2] / "spaces" / "reference"
 
 
-def test_profile_as_json_tells_every_cost(searched):
+def test_profile_as_json_has_every_cost(searched):
     data = json.loads(searched.here("profile", "tiny.yaml", "--seed", 3, *QUICK, "--json").stdout)
 
     assert data.keys() >= {"architecture", "layout", "family", "globality", "params", "macs", "latency_ms"}
@@ -68,14 +68,14 @@ def test_profile_at_another_image_size(searched):
 
 
 @pytest.mark.parametrize("size", ["0", "16x", "axb", "5000"])
-def test_profile_refuses_what_is_no_size(searched, size):
+def test_profile_refuses_an_image_size_that_it_cannot_read(searched, size):
     done = searched.here("profile", REFERENCE / "resnet18.yaml", "--image", size)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no size; write 160, or 224x160 for height x width" in done.stderr
+    assert "is not a size; write 160, or 224x160 for height x width" in done.stderr
 
 
-def test_profile_says_at_which_size_a_network_cannot_be(searched):
+def test_profile_names_the_part_that_an_image_size_does_not_fit(searched):
     done = searched.here("profile", REFERENCE / "vit_tiny_patch16_224.yaml", "--image", "17x9")
 
     assert (done.returncode, done.stdout) == (2, "")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from command_line import QUICK, TINY, CommandLine
 
-from archsearch.cli.profile_space import Measured, fitted_line, flags_line, rank_correlation
+from archsearch.cli.profile_space import Measured, describe_predictor, rank_correlation, show_flags
+from archsearch.cli.tables import console
 from archsearch.counting import count_macs
 from archsearch.profiling import Accuracy, Latency, LatencyPredictor, conditions_of
 from archsearch.profiling.operator_times import OperatorTable
@@ -52,7 +53,7 @@ def fitted(tmp_path_factory):
         yield command
 
 
-def test_a_fit_tells_how_well_it_predicts_what_it_has_not_seen(fitted):
+def test_a_fit_prints_how_well_it_predicts_candidates_it_has_not_seen(fitted):
     text = sentences(fitted.fit)
 
     assert re.match(r"\[ 10/10\] P-[CM] +[0-9.]+ ms", text)
@@ -62,7 +63,7 @@ def test_a_fit_tells_how_well_it_predicts_what_it_has_not_seen(fitted):
     )
 
 
-def test_a_fit_tells_the_file_in_which_it_is_kept(fitted):
+def test_a_fit_prints_the_file_that_it_is_saved_in(fitted):
     file = re.search(r"kept in (\S+); archsearch check and run use it", sentences(fitted.fit))[1]
 
     assert Path(file).parent == fitted.folder / "cache"
@@ -74,7 +75,7 @@ def test_check_predicts_latency_once_it_is_fitted(fitted):
 
     assert " ms min median max" in text
     assert "latency is predicted for batch 1, float32, contiguous, eager, " in text
-    assert "not fitted" not in text
+    assert "no predictor is fitted" not in text
 
 
 def test_check_as_json_has_latency_by_family_once_it_is_fitted(fitted):
@@ -93,10 +94,10 @@ def test_run_records_predictions_once_they_are_fitted(fitted):
     assert (load_run(fitted.folder / "out").trials["predicted_latency_ms"] > 0).all()
 
 
-def test_a_summary_tells_the_accuracy_of_the_predictor_that_is_fitted(fitted):
+def test_a_summary_prints_the_accuracy_of_the_fitted_predictor(fitted):
     text = sentences(fitted.here("profile", "tiny.yaml", "--draws", 10, *QUICK))
 
-    assert "the table's latency is predicted; on candidates unseen by the fit: Spearman" in text
+    assert "the latencies by family are predicted; on candidates unseen by the fit: Spearman" in text
     assert " ms min median max" in text
 
 
@@ -113,7 +114,9 @@ def check_of_unfitted(tmp_path_factory):
 def test_check_says_how_to_fit_where_nothing_is_fitted(check_of_unfitted):
     text = sentences(check_of_unfitted)
 
-    assert "latency: not fitted here; archsearch profile tiny.yaml --fit 60 measures and fits it" in text
+    assert (
+        "latency: no predictor is fitted; archsearch profile tiny.yaml --fit 60 measures and fits it" in text
+    )
     assert " ms min" not in text
 
 
@@ -136,7 +139,7 @@ def test_a_fit_as_json_has_all_that_was_measured(unfitted):
     assert Path(found["file"]).is_file()
 
 
-def test_a_fit_without_a_cache_is_told_and_not_kept(unfitted, monkeypatch):
+def test_a_fit_without_a_cache_is_not_saved_and_the_output_says_so(unfitted, monkeypatch):
     monkeypatch.setenv("ARCHSEARCH_CACHE", "")
 
     done = unfitted.here("profile", "tiny.yaml", "--fit", 10, *QUICK)
@@ -158,12 +161,12 @@ REFUSED = {
     "a fit to few": (
         ("tiny.yaml", "--fit", 5),
         2,
-        "archsearch profile: --fit: 5 candidates are too few; use 10 or more; 60 do well",
+        "archsearch profile: --fit: 5 candidates are too few; use 10 or more, best 60",
     ),
     "a fit of one network": (
         (RESNET, "--fit", 10),
         2,
-        f"{RESNET}: --fit: nothing is open in this file; give a space, such as spaces/hybrid.yaml",
+        f"{RESNET}: --fit: this file leaves nothing open; give a space, such as spaces/hybrid.yaml",
     ),
     "a fit to more than there are": (
         ("two.yaml", "--fit", 10),
@@ -192,7 +195,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_profiled_is_told_in_one_line(unfitted, name):
+def test_what_cannot_be_profiled_is_one_line_of_error(unfitted, name):
     arguments, code, message = REFUSED[name]
     (unfitted.folder / "two.yaml").write_text(TWO)
 
@@ -206,7 +209,7 @@ def test_a_space_is_summarised_by_what_it_counts_and_measures(unfitted):
 
     text = sentences(done)
     assert text.startswith("tiny: 36 architectures, 4 open fields feasible: 10 of 10 drawn")
-    assert "Latency of 16 random feasible ones architecture layout MACs ms quartiles" in text
+    assert "Latency of 16 random feasible points architecture layout MACs ms quartiles" in text
     ms = [
         float(found)
         for found in re.findall(r"^[0-9a-f]{12} .* ([0-9.]+) +[0-9.]+ to", done.stdout, re.MULTILINE)
@@ -255,7 +258,7 @@ def test_conditions_are_those_of_the_flags(unfitted):
     assert point["conditions"].items() >= {**asked, "mode": "eager"}.items()
 
 
-def test_the_source_of_published_figures_stands_in_brackets(unfitted):
+def test_the_source_of_published_figures_is_printed_in_brackets(unfitted):
     done = unfitted.here("profile", RESNET, "--image", 32, *QUICK)
 
     assert load_space(RESNET).published.source in sentences(done)
@@ -263,17 +266,20 @@ def test_the_source_of_published_figures_stands_in_brackets(unfitted):
 
 
 def flagged(*flags):
-    return Latency(3.0, 2.5, 3.75, 11, flags=flags)
+    return Measured(None, Latency(3.0, 2.5, 3.75, 11, flags=flags))
 
 
-def test_flags_are_counted_by_measurement_and_the_commonest_is_told():
-    latencies = [flagged("hot"), flagged(), flagged("crowded", "hot"), flagged("late")]
+def test_flags_are_counted_by_measurement_and_the_commonest_is_named(capsys):
+    show_flags(console(), [flagged("hot"), flagged(), flagged("crowded", "hot"), flagged("late")])
 
-    assert flags_line(latencies) == "flagged: 3 of 4 measurements, most often because hot\n"
+    assert capsys.readouterr().out == "flagged: 3 of 4 measurements, most often because hot\n"
 
 
-def test_nothing_is_said_where_nothing_was_flagged():
-    assert flags_line([flagged(), flagged()]) == flags_line([]) == ""
+def test_nothing_is_printed_where_nothing_was_flagged(capsys):
+    show_flags(console(), [flagged(), flagged()])
+    show_flags(console(), [])
+
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture
@@ -299,7 +305,7 @@ def test_macs_and_latency_are_correlated_by_rank(measured):
     assert rank_correlation(measured(1.0, 9.0, 2.0)) == pytest.approx(0.5)
 
 
-def test_there_is_no_correlation_of_what_does_not_differ(measured):
+def test_equal_points_have_no_correlation(measured):
     one, two = measured(1.0, 2.0)
 
     assert rank_correlation([]) is None
@@ -312,10 +318,12 @@ def test_a_summary_says_whether_latency_is_predicted():
     usual, wanted = conditions_of("cpu"), conditions_of("cpu", batch_size=8, dtype="bfloat16", threads=2)
     predictor = LatencyPredictor(OperatorTable(usual), {}, ACCURACY)
 
-    assert fitted_line(predictor, Path("a.yaml"), usual).endswith(f"unseen by the fit: {ACCURACY_IN_WORDS}")
-    assert fitted_line(None, Path("a.yaml"), usual) == (
+    assert describe_predictor(predictor, Path("a.yaml"), usual).endswith(
+        f"unseen by the fit: {ACCURACY_IN_WORDS}"
+    )
+    assert describe_predictor(None, Path("a.yaml"), usual) == (
         "no predictor is fitted for this: archsearch profile a.yaml --fit 60"
     )
-    assert fitted_line(None, Path("a.yaml"), wanted).endswith(
+    assert describe_predictor(None, Path("a.yaml"), wanted).endswith(
         "--fit 60 --batch 8 --dtype bfloat16 --threads 2"
     )

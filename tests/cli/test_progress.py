@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from archsearch.cli.progress import BAR, Progress
+from archsearch.storage.trial_record import TrialRecord
 
 LOSS = torch.zeros(())
 
@@ -19,7 +20,7 @@ def progress():
     return progress
 
 
-def test_what_is_done_before_is_said(progress):
+def test_a_resumed_run_prints_what_is_done_already(progress):
     assert progress.console.file.getvalue() == "resuming: 1 of 4 trials are done\n"
 
 
@@ -41,7 +42,7 @@ def test_the_line_counts_the_trial_at_work_by_the_share_of_its_training(progress
     )
 
 
-def test_the_rest_is_told_when_half_a_trial_is_done_here(progress, monkeypatch):
+def test_the_time_left_is_printed_once_half_a_trial_is_done_here(progress, monkeypatch):
     monkeypatch.setattr("archsearch.cli.progress.time.monotonic", lambda: progress.start + 30)
     progress.on_step(1, 4, LOSS)
 
@@ -54,6 +55,15 @@ def test_the_rest_is_told_when_half_a_trial_is_done_here(progress, monkeypatch):
     assert progress.remaining() == "60 s left"
 
 
-def test_nothing_lives_where_there_is_no_terminal(progress):
-    with progress.shown():
+def test_an_error_is_printed_as_it_is(progress):
+    costs = {"globality": 0.5, "global_depth": None, "global_tokens": None, "params": 10, "macs": 1000}
+    network = {"architecture": "0" * 12, "description": "{}", "layout": "C-T", "family": "mixed"}
+    record = TrialRecord(slot=3, outcome="failed", error="build: no [red] ones", **network, **costs)
+    progress.on_trial_end(3, record)
+
+    assert progress.console.file.getvalue().endswith("1k MACs  failed: build: no [red] ones\n")
+
+
+def test_there_is_no_live_line_without_a_terminal(progress):
+    with progress.show_live():
         assert progress.live is None

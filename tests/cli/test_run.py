@@ -33,7 +33,7 @@ def test_run_ends_with_the_frontier(searched):
     assert shown == list(run.frontier["architecture"])
 
 
-def test_run_says_first_what_it_will_do(searched):
+def test_run_prints_first_what_it_will_do(searched):
     assert without_terminal(searched.first.stdout)[0] == f"tiny: 36 architectures; 3 trials on digits; {RUN}"
 
 
@@ -45,7 +45,7 @@ def test_run_prints_a_line_for_every_trial(searched):
     ]
 
 
-def test_run_says_where_everything_lies(searched):
+def test_run_prints_where_everything_is(searched):
     assert f"tables, picture and winners: {RUN}" in searched.first.stdout
     assert f"dashboard: archsearch dashboard {RUN}" in searched.first.stdout
 

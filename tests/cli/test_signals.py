@@ -55,7 +55,7 @@ def story(tmp_path_factory):
 
 
 @pytest.mark.parametrize("stop", list(STOPS), ids=lambda stop: stop.name)
-def test_the_code_tells_the_signal(story, stop):
+def test_the_exit_code_is_that_of_the_signal(story, stop):
     assert story[0][stop].code == STOPS[stop]
 
 
@@ -89,7 +89,7 @@ def test_a_killed_trial_is_marked_by_the_next_passage(story):
     assert trials.set_index("number")["outcome"][killed["number"]] == "interrupted"
 
 
-def test_every_passage_says_what_is_done_already(story):
+def test_every_resumed_run_prints_what_is_done_already(story):
     told = [passage.lines[1] for passage in list(story[0].values())[1:]]
 
     assert told == [f"resuming: {done} of {BUDGET} trials are done" for done in (1, 2, 3)]

@@ -25,7 +25,7 @@ def swapped(tmp_path_factory):
     return command
 
 
-def test_the_trainings_are_told_one_by_one_and_then_what_they_came_to(swapped):
+def test_trainings_are_printed_one_by_one_and_then_their_results(swapped):
     swaps = load_run(swapped.folder / "run").swaps
     trained = swaps[swaps["architecture_to"].notna()]
     printed = swapped.first.stdout
@@ -39,7 +39,7 @@ def test_the_trainings_are_told_one_by_one_and_then_what_they_came_to(swapped):
         assert f"{row['difference']:+.4f}" in printed
 
 
-def test_table_and_picture_lie_in_the_run_folder(swapped):
+def test_table_and_picture_are_saved_in_the_run_folder(swapped):
     text = (swapped.folder / "run" / "swaps.csv").read_text()
 
     assert text.startswith("number,place,kind_from,kind_to")
@@ -100,7 +100,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_cannot_be_asked_for_is_one_line_and_code_two(swapped, message):
+def test_an_option_that_cannot_be_used_is_one_line_and_code_two(swapped, message):
     flags = REFUSED[message]
     arguments = flags if flags[0] == "run" else ("run", "--trial", swapped.number, *flags)
     done = swapped.here("swap", *arguments)

@@ -37,7 +37,7 @@ def done(command):
     return command.here("train", "small.yaml", "--study", "quick.yaml", "--seed", 2, "--threads", 1)
 
 
-def test_a_training_shows_its_curve_and_says_what_it_came_to(command, done):
+def test_a_training_prints_its_curve_and_its_result(command, done):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("small (")
     assert [int(share) for share, _ in POINT.findall(done.stdout)] == list(range(5, 105, 5))
@@ -48,8 +48,8 @@ def test_a_training_shows_its_curve_and_says_what_it_came_to(command, done):
 
 
 def test_the_last_line_is_a_command_that_takes_the_network_away(command, done):
-    line = done.stdout.splitlines()[-1].removeprefix("to take it away: archsearch ")
-    exported = command.here(*line.split(), "--form", "standalone")
+    line = done.stdout.splitlines()[-1].removeprefix("to export it: archsearch ")
+    exported = command.here(*line.split(), "--format", "standalone")
 
     assert (exported.returncode, exported.stderr) == (0, "")
     assert (command.folder / "exported" / "architecture.py").is_file()
@@ -61,7 +61,7 @@ def test_a_finished_training_says_so_and_changes_nothing(command, done):
     again = command.here("train", "small.yaml", "--study", "quick.yaml", "--seed", 2, "--threads", 1)
 
     assert (again.returncode, again.stderr) == (0, "")
-    assert "finished before: nothing was trained, nothing was changed" in again.stdout
+    assert "this training had finished before: nothing was changed" in again.stdout
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_trained_is_refused_and_nothing_is_written(command, argum
 LONG = RECIPE.replace("640", "32000")
 
 
-def test_a_stopped_training_keeps_what_was_judged(tmp_path):
+def test_a_stopped_training_keeps_its_evaluations(tmp_path):
     command = with_files(CommandLine(tmp_path))
     (tmp_path / "quick.yaml").write_text(LONG)
     process = command.start_preloaded("train", "small.yaml", "--study", "quick.yaml", "--out", "out")
@@ -105,9 +105,9 @@ def test_a_stopped_training_keeps_what_was_judged(tmp_path):
     rest, complaint = process.communicate(timeout=60)
 
     assert (process.returncode, complaint) == (128 + signal.SIGTERM, "")
-    assert re.search(r"stopped behind \d+%; the same command resumes\n$", rest)
+    assert re.search(r"stopped at \d+%; the same command resumes\n$", rest)
     assert (tmp_path / "out" / "checkpoint.safetensors").is_file()
     again = command.here("train", "small.yaml", "--study", "quick.yaml", "--out", "out")
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.splitlines()[1] == "resuming behind the last point that was written down"
+    assert again.stdout.splitlines()[1] == "resuming from the last saved point of the curve"
     assert len(POINT.findall(again.stdout)) < 20

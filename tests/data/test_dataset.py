@@ -61,7 +61,7 @@ def test_the_splits_of_an_image_folder_are_disjoint(folder):
     assert_disjoint(open_source(str(folder), 10), 300)
 
 
-def test_no_picture_is_both_trained_on_and_judged_by(digits):
+def test_no_picture_is_in_both_training_and_validation(digits):
     splits = (digits.train, digits.validation, load_test("digits", GREY, 10))
     contents = [{image.numpy().tobytes() for image in split.images} for split in splits]
 
@@ -200,7 +200,9 @@ def test_an_unreadable_row_is_named(tmp_path, handwriting):
     images, labels = handwriting
     cells = [b"none" if row == 7 else png(image) for row, image in enumerate(images)]
     path = write_parquet(tmp_path / "a.parquet", cells, label=labels)
-    with pytest.raises(DataError, match=r"train\[7\]: the image cannot be read: no image that Pillow knows"):
+    with pytest.raises(
+        DataError, match=r"train\[7\]: the image cannot be read: not an image that Pillow can read"
+    ):
         [load(str(path), GREY, 10) for load in (load_data, load_test)]
 
 

@@ -93,7 +93,7 @@ def test_a_label_outside_the_named_classes_is_refused(tmp_path, handwriting):
     )
 
 
-def test_splits_of_a_parquet_folder_are_told_by_file_name(tmp_path, handwriting):
+def test_splits_of_a_parquet_folder_are_recognised_by_file_name(tmp_path, handwriting):
     images, labels = handwriting
     for split, rows in {"train": slice(0, 200), "valid": slice(200, 250), "test": slice(250, 300)}.items():
         write_parquet(tmp_path / f"{split}.parquet", map(png, images[rows]), label=labels[rows])
@@ -140,7 +140,7 @@ def test_a_hub_that_cannot_be_reached_is_the_environment(monkeypatch):
     )
 
 
-def test_a_hub_that_is_switched_off_is_not_asked(monkeypatch):
+def test_a_hub_that_is_switched_off_is_not_called(monkeypatch):
     def asked(self, name, timeout):
         raise AssertionError("the hub was asked")
 

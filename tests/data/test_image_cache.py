@@ -246,7 +246,7 @@ def test_an_unreadable_image_in_one_split_keeps_nothing_of_the_other(tmp_path, h
     write_folder(source / "val", images[200:], labels[200:])
     next((source / "val").rglob("*.png")).write_bytes(b"none")
     for _ in range(2):
-        with pytest.raises(DataError, match="the image cannot be read: no image that Pillow knows"):
+        with pytest.raises(DataError, match="the image cannot be read: not an image that Pillow can read"):
             load_data(str(source), GREY, 10)
 
     assert not cache.exists()

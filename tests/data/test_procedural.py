@@ -35,7 +35,7 @@ from archsearch.data.procedural import (
 )
 from archsearch.data.sources import open_source
 from archsearch.errors import DataError
-from archsearch.proxy import Recipe, evaluate, train_proxy
+from archsearch.proxy import Recipe, Training, evaluate
 from archsearch.shapes import FeatureShape
 
 CPU = torch.device("cpu")
@@ -331,7 +331,7 @@ def accuracy(name, classes, network, samples):
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         built = network(classes)
-    train_proxy(built, data, Recipe(samples=samples, crop=0), CPU)
+    Training(built, data, Recipe(samples=samples, crop=0), CPU).finish()
     return evaluate(built, test, data.normalisation, CPU)[0]
 
 
@@ -366,7 +366,10 @@ def test_large_windows_learn_what_small_ones_cannot(task, classes, samples):
     [
         ("procedural", "task: the task is missing; use one of texture, layout, xor, matching"),
         ("procedural:", "task: the task is missing; use one of texture, layout, xor, matching"),
-        ("procedural:layuot", "task: layuot is no task; did you mean layout? (known: texture, layout, xor,"),
+        (
+            "procedural:layuot",
+            "task: layuot is not a task; did you mean layout? (known: texture, layout, xor,",
+        ),
         (
             "procedural:xor,sed=1",
             "sed: xor has no such option; did you mean seed? (known: images, size, seed,",
@@ -419,11 +422,11 @@ def test_many_glyphs_need_a_large_picture():
     assert open_drawing("procedural:matching,size=40,distance=4", 10).class_names[9] == "matching9"
 
 
-def test_all_that_is_wrong_is_said_at_once():
+def test_all_problems_are_reported_at_once():
     assert len(refused("procedural:xor,size=1,seed=x,hue=2").splitlines()) == 3
 
 
-def test_both_misfits_are_said_at_once():
+def test_both_misfits_are_reported_at_once():
     assert len(refused("procedural:xor,distance=20,images=50").splitlines()) == 2
 
 

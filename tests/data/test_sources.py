@@ -43,13 +43,13 @@ def test_a_missing_folder_inside_one_that_exists_is_a_path(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a\0b"])
 def test_an_unprintable_name_is_refused(name):
-    assert "is no name of a source" in refused(name)
+    assert "is not the name of a source" in refused(name)
 
 
 def test_a_file_that_is_no_parquet_file_is_refused(tmp_path):
     (tmp_path / "images.zip").write_bytes(b"")
 
-    assert "the file is no Parquet file" in refused(tmp_path / "images.zip")
+    assert "the file is not a Parquet file" in refused(tmp_path / "images.zip")
 
 
 def test_an_empty_folder_is_refused(tmp_path):
@@ -92,7 +92,7 @@ def test_the_digits_need_no_extra(monkeypatch):
     assert len(open_source("digits", 10).tables["train"].labels) == 1797
 
 
-def test_a_new_entry_of_the_table_is_a_source_and_stands_in_every_remedy(monkeypatch):
+def test_a_new_entry_of_the_table_is_a_source_and_is_in_every_remedy(monkeypatch):
     opened = []
     kind = SourceKind("noise:N", lambda name: name == "noise:4", lambda *asked: opened.append(asked), True)
     monkeypatch.setattr(sources, "SOURCES", (kind, *sources.SOURCES))

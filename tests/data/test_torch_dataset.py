@@ -51,7 +51,7 @@ def test_one_data_set_is_split_sixty_twenty_twenty_and_every_image_is_in_one_par
     assert len({image.numpy().tobytes() for part in parts for image in part}) == 40
 
 
-def test_splits_of_ones_own_stay_as_they_are():
+def test_splits_that_are_given_stay_as_they_are():
     source = source_of({"train": grey(), "test": grey(100)[:10]}, 2)
 
     assert [len(load_data(source, GREY, 2).train), len(load_test(source, GREY, 2))] == [36, 10]
@@ -89,7 +89,7 @@ def test_an_item_that_is_no_image_with_a_label_is_refused(item, what):
 
 
 def test_splits_have_known_names_and_one_to_train_on():
-    with pytest.raises(DataError, match="tset: is no split; did you mean test"):
+    with pytest.raises(DataError, match="tset: is not a split; did you mean test"):
         source_of({"train": grey(), "tset": grey()}, 2)
     with pytest.raises(DataError, match="train: is missing"):
         source_of({"test": grey()}, 2)

@@ -1,4 +1,4 @@
-"""A network in each form gives what it gives here: programs, ONNX, and files that need torch alone."""
+"""A network in each format gives what it gives here: programs, ONNX, and files that need torch alone."""
 
 import ast
 import importlib.util
@@ -11,7 +11,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
-from export_examples import IN_EVERY_FORM, NETWORKS, awake, images, subject_of
+from export_examples import IN_EVERY_FORMAT, NETWORKS, awake, images, subject_of
 from safetensors.torch import load_file
 
 from archsearch.errors import ArchsearchError, WeightsError
@@ -29,7 +29,7 @@ CLOSE = 1e-4
 RUFF = Path(sys.executable).with_name("ruff")
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
-in_every_form = pytest.mark.parametrize("name", IN_EVERY_FORM)
+in_every_format = pytest.mark.parametrize("name", IN_EVERY_FORMAT)
 
 
 def standalone(architecture):
@@ -148,14 +148,14 @@ def test_standalone_files_have_no_name_undefined_and_none_unused(taken):
     assert done.returncode == 0, done.stdout
 
 
-def test_a_standalone_file_is_laid_out_by_hand(taken):
+def test_a_standalone_file_is_formatted(taken):
     lines = taken["softmax stem"]["standalone"].path.read_text().splitlines()
 
     assert max(map(len, lines)) <= 120
     assert '        self.head = Classifier(pool="distilled", channels=16, classes=5)' in lines
 
 
-def test_the_docstring_says_what_it_is_told(taken):
+def test_the_docstring_of_a_standalone_file_says_what_it_is(taken):
     lines = taken["relu stem"]["standalone"].path.read_text().splitlines()
 
     assert lines[:3] == ['"""relu', "", "The network with a relu stem."]
@@ -166,7 +166,7 @@ def test_the_docstring_says_what_it_is_told(taken):
     "line",
     ['"""\nimport os\n"""', '""" + x + """', "ends on \\", 'ends on "', "\\N{dog} \0 \u2028", '""""""'],
 )
-def test_nothing_that_is_told_can_end_the_docstring(line):
+def test_no_description_can_end_the_docstring(line):
     tree = ast.parse(standalone_source(NETWORKS["relu stem"], ("first", line)))
 
     assert ast.get_docstring(tree, clean=False) == f"first\n{line}\n"
@@ -306,7 +306,7 @@ def test_an_argument_that_is_no_plain_value_is_refused():
 # --- the other forms ------------------------------------------------------------------------------
 
 
-@in_every_form
+@in_every_format
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 def test_a_program_gives_the_logits_of_any_batch(taken, name, batch):
     program, pixels = torch.export.load(taken[name]["program"].path).module(), images(batch)
@@ -315,12 +315,12 @@ def test_a_program_gives_the_logits_of_any_batch(taken, name, batch):
         assert (program(pixels) - subject_of(name).network(pixels)).abs().max().item() < CLOSE
 
 
-@in_every_form
+@in_every_format
 def test_a_program_gives_the_logits_where_only_torch_can_be_imported(alone, name):
     assert alone[0][name, "program"] < CLOSE
 
 
-@in_every_form
+@in_every_format
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 def test_onnx_gives_the_logits_of_any_batch(taken, name, batch):
     onnxruntime = pytest.importorskip("onnxruntime", reason="archsearch[onnx] is not installed")
@@ -343,7 +343,7 @@ def test_an_architecture_file_and_its_weights_are_the_network(taken, name):
     assert all(torch.equal(tensor, own[key]) for key, tensor in network.state_dict().items())
 
 
-def test_each_form_says_how_it_was_checked(taken):
+def test_each_format_says_how_it_was_checked(taken):
     said = {form: one.checked for form, one in taken["softmax stem"].items()}
 
     assert said.pop("yaml") == f"reads back as {NETWORKS['softmax stem'].id}"
@@ -353,7 +353,7 @@ def test_each_form_says_how_it_was_checked(taken):
         assert float(line.split()[-3]) < CLOSE
 
 
-def test_files_are_named_by_network_and_form_and_nothing_else_is_left(tmp_path):
+def test_files_are_named_by_network_and_format_and_nothing_else_is_left(tmp_path):
     subject = subject_of("relu stem")
     write.write_formats(subject, tmp_path, ("yaml", "weights", "standalone"))
 
@@ -375,7 +375,7 @@ def test_writing_draws_nothing_from_the_global_generator(tmp_path):
 # --- what is refused ------------------------------------------------------------------------------
 
 
-def test_a_form_with_other_logits_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
+def test_a_format_with_other_logits_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
     def off_by_a_little(source):
         def build():
             network = run_source(source)()
@@ -390,7 +390,7 @@ def test_a_form_with_other_logits_is_refused_and_nothing_is_written(tmp_path, mo
 
     assert str(caught.value) == (
         "relu.py: its logits differ from the network's by up to 0.0002 on 1 random images, and 0.0001 is the "
-        "most; nothing was written: leave this form out with --form"
+        "most; nothing was written: choose other formats with --format"
     )
     assert not (tmp_path / "new").exists()
 
@@ -401,7 +401,7 @@ def test_a_network_that_no_onnx_file_can_hold_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ArchsearchError) as caught:
         write.write_formats(subject_of("relu stem"), tmp_path / "new", ("yaml", "onnx"))
     assert str(caught.value) == (
-        "relu.onnx: an ONNX file holds less than 2 GiB; nothing was written: leave this form out with --form"
+        "relu.onnx: an ONNX file holds less than 2 GiB; nothing was written: choose other formats with --format"
     )
     assert not (tmp_path / "new").exists()
 
@@ -415,14 +415,14 @@ def test_what_torch_cannot_translate_is_refused_in_a_line(tmp_path, monkeypatch)
         write.write_formats(subject_of("relu stem"), tmp_path, ("onnx",))
 
 
-def test_without_onnxruntime_an_onnx_file_is_written_and_said_to_be_unchecked(tmp_path, monkeypatch):
+def test_without_onnxruntime_an_onnx_file_is_reported_as_unchecked(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
 
     said = write.check_by_onnxruntime("some.onnx", b"", subject_of("relu stem"))
     assert said == "not run: onnxruntime is not installed"
 
 
-def test_logits_that_are_no_numbers_are_refused(tmp_path):
+def test_logits_that_are_not_numbers_are_refused(tmp_path):
     subject = subject_of("relu stem")
     torch.nn.init.constant_(subject.network.head.linear.bias, math.nan)
 

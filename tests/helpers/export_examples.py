@@ -1,4 +1,4 @@
-"""Networks that hold every kind of part and every option of each, small enough to be written in every form."""
+"""Networks that hold every kind of part and every option of each, small enough to be written in every format."""
 
 from typing import Literal, get_args, get_origin
 
@@ -78,7 +78,7 @@ NETWORKS = {
     "gelu stem": network("gelu", ConvStem(channels=8, activation="gelu"), ConvStage(channels=8, depth=1)),
     "relu stem": network("relu", ConvStem(channels=8, kernel=5), ConvStage(channels=8, depth=1)),
 }
-IN_EVERY_FORM = list(NETWORKS)[:4]
+IN_EVERY_FORMAT = list(NETWORKS)[:4]
 
 
 def with_options(part):
@@ -95,10 +95,10 @@ def with_options(part):
 
 
 def add_kind(title, networks):
-    """A kind that none of the networks above holds: as it is in every form, its options in the quick ones."""
+    """A kind that none of the networks above holds: as it is in every format, its options in the quick ones."""
     for number, one in enumerate(networks):
         NETWORKS[f"{title} {number}"] = one.model_copy(update={"name": f"{one.name}-{number}"})
-    IN_EVERY_FORM.append(f"{title} 0")
+    IN_EVERY_FORMAT.append(f"{title} 0")
 
 
 HELD = {type(part) for one in tuple(NETWORKS.values()) for _, part in one.parts}
@@ -128,11 +128,10 @@ def awake(architecture, seed=0):
 
 
 def subject_of(name, *about):
-    architecture = NETWORKS[name]
-    return Subject(awake(architecture), architecture.name, about)
+    return Subject(awake(NETWORKS[name]), about)
 
 
 def images(batch):
-    """Not those that the forms were checked with when they were written."""
+    """Not those that the files were checked with when they were written."""
     generator = torch.Generator().manual_seed(100 + batch)
     return torch.randn(batch, IMAGE.channels, IMAGE.height, IMAGE.width, generator=generator)

@@ -49,11 +49,11 @@ def test_shifts_reach_the_crop_in_every_direction_and_no_further():
     assert set(shifts[..., 1].flatten().tolist()) == {0, 1, 2, 3, 4}
 
 
-def test_nothing_is_mirrored_unless_asked():
+def test_nothing_is_mirrored_by_default():
     assert not plan_batches(100, Recipe()).flips.any()
 
 
-def test_about_half_of_the_images_are_mirrored_when_asked():
+def test_flip_mirrors_about_half_of_the_images():
     share = plan_batches(100, Recipe(flip=True)).flips.float().mean().item()
 
     assert 0.45 < share < 0.55  # 8192 throws of a coin
@@ -141,11 +141,11 @@ def test_a_hole_is_cut_off_at_the_edge():
     assert (cut(3, 0, 4) == 7).sum() == 4  # two rows and two columns of it lie inside
 
 
-def test_a_hole_lies_where_it_does_whatever_the_shift():
+def test_a_hole_does_not_depend_on_the_shift():
     assert torch.equal(cut(3, 2, 1), cut(3, 2, 1, unmoved=2))
 
 
-def test_holes_lie_everywhere():
+def test_holes_are_everywhere():
     holes = plan_batches(100, Recipe(cutout=4)).holes * 8 // HOLE_UNITS
 
     assert set(holes.flatten().tolist()) == set(range(8))

@@ -60,7 +60,7 @@ def test_stopping_at_rungs_changes_no_bit(digits, recipe):
     assert same_bits(weights(stopped), weights(straight))
 
 
-def test_going_on_from_a_file_changes_no_bit(digits, recipe, tmp_path):
+def test_continuing_from_a_file_changes_no_bit(digits, recipe, tmp_path):
     straight, first, second = (training(digits, recipe) for _ in range(3))
     first.rung(1 / 3)
     save_file({name: tensor.contiguous() for name, tensor in first.state().items()}, tmp_path / "state")
@@ -80,7 +80,7 @@ def test_a_state_is_left_behind_by_the_training_it_was_taken_of(digits, recipe):
     assert same_bits(state, kept)
 
 
-def test_dropout_goes_on_where_it_was(digits):
+def test_dropout_continues_where_it_stopped(digits):
     straight, stopped = (training(digits, RECIPES["cosine"]) for _ in range(2))
     stopped.advance(10)
     torch.rand(1000)  # somebody else draws in between
@@ -98,7 +98,7 @@ def test_a_copy_that_is_annealed_is_the_training_of_that_length(digits):
     assert what_counts(copy.score()) == what_counts(training(digits, short).finish())
 
 
-def test_annealing_a_copy_changes_no_bit_of_what_goes_on(digits):
+def test_annealing_a_copy_changes_no_bit_of_the_rest(digits):
     straight, running = (training(digits, RECIPES["average"]) for _ in range(2))
     running.advance(16)
     before = running.state()
@@ -124,7 +124,7 @@ def test_a_rung_says_what_was_spent_on_it(digits):
     assert score.seconds > 0
 
 
-def test_a_candidate_is_judged_by_its_average_and_goes_on_from_its_own_weights(digits):
+def test_a_candidate_is_evaluated_with_its_average_and_continues_from_its_own_weights(digits):
     running = training(digits, RECIPES["average"])
     running.advance(40)
     state, mean = running.state(), network()
@@ -135,7 +135,7 @@ def test_a_candidate_is_judged_by_its_average_and_goes_on_from_its_own_weights(d
     assert running.score().top1 != pytest.approx(top1_by_hand(running.network, digits))
 
 
-def test_the_finished_network_has_the_weights_it_was_judged_by(digits):
+def test_the_finished_network_has_the_weights_it_was_evaluated_with(digits):
     finished = training(digits, RECIPES["average"])
     score = finished.finish()
 
@@ -175,7 +175,7 @@ def test_a_failure_at_a_rung_says_so_as_one_in_between_does(digits):
         broken.rung(0.4)
 
 
-def test_steps_are_told_through_rungs(digits):
+def test_on_step_is_called_through_rungs(digits):
     told = []
     running = training(digits, RECIPES["wsd"], lambda done, steps, _: told.append((done, steps)))
     running.rung(0.4)

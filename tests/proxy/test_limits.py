@@ -154,7 +154,7 @@ def test_a_limit_of_the_machine_is_never_raised(monkeypatch):
 
 @linux
 @pytest.mark.parametrize("words", ["could not create a primitive", "std::bad_alloc"])
-def test_a_library_that_says_it_otherwise_is_understood(words):
+def test_other_words_of_a_library_for_the_same_are_understood(words):
     message = f"out of memory .{words}.; candidate_memory_mib is 4096"
     with pytest.raises(FailedTrialError, match=message), limited_memory(4096, CPU):
         raise RuntimeError(words)

@@ -79,7 +79,7 @@ def test_what_cannot_be_captured_runs_eagerly(monkeypatch):
     assert step.captured is False
 
 
-def test_a_capture_without_memory_is_no_reason_to_go_on_eagerly(monkeypatch):
+def test_memory_that_runs_out_while_capturing_is_an_error(monkeypatch):
     step = CapturedStep(Trace(monkeypatch, torch.OutOfMemoryError("CUDA out of memory")).step)
     for number in range(WARM_UP_RUNS):
         step(plan(number))

@@ -6,7 +6,7 @@ from tiny_network import tiny
 from torch import nn
 
 from archsearch.errors import FailedTrialError
-from archsearch.proxy import Recipe, Training, evaluate, train_proxy
+from archsearch.proxy import Recipe, Training, evaluate
 from archsearch.proxy.train import tenths
 
 CPU = torch.device("cpu")
@@ -27,19 +27,21 @@ class Spoilt(nn.Module):
 
 def lost(spoil, digits, step=5) -> FailedTrialError:
     with pytest.raises(FailedTrialError) as failure:
-        train_proxy(Spoilt(step, spoil), digits, SHORT, CPU)
+        Training(Spoilt(step, spoil), digits, SHORT, CPU).finish()
     return failure.value
 
 
 def test_a_few_hundred_samples_teach_the_digits_well_above_chance(digits):
-    score = train_proxy(tiny(), digits, Recipe(samples=640, batch_size=16, learning_rate=5e-3, crop=0), CPU)
+    score = Training(
+        tiny(), digits, Recipe(samples=640, batch_size=16, learning_rate=5e-3, crop=0), CPU
+    ).finish()
 
     assert score.top1 > 0.8  # chance is 0.1
     assert score.loss < 0.8  # chance is ln 10 = 2.3
 
 
 def test_a_score_says_what_was_spent(digits):
-    score = train_proxy(tiny(), digits, Recipe(samples=100, batch_size=32), CPU)
+    score = Training(tiny(), digits, Recipe(samples=100, batch_size=32), CPU).finish()
 
     assert score.samples == 96  # three whole batches
     assert score.seconds > 0
@@ -48,7 +50,7 @@ def test_a_score_says_what_was_spent(digits):
 
 
 def test_the_same_weights_and_recipe_give_the_same_bits(digits):
-    scores = [train_proxy(tiny(dropout=0.2), digits, SHORT, CPU) for _ in range(2)]
+    scores = [Training(tiny(dropout=0.2), digits, SHORT, CPU).finish() for _ in range(2)]
 
     assert (scores[0].top1, scores[0].loss, scores[0].curve) == (
         scores[1].top1,
@@ -59,7 +61,7 @@ def test_the_same_weights_and_recipe_give_the_same_bits(digits):
 
 def test_another_seed_gives_another_training(digits):
     recipes = [SHORT, SHORT.model_copy(update={"seed": 1})]
-    scores = [train_proxy(tiny(), digits, recipe, CPU) for recipe in recipes]
+    scores = [Training(tiny(), digits, recipe, CPU).finish() for recipe in recipes]
 
     assert scores[0].loss != scores[1].loss
 
@@ -72,7 +74,7 @@ def test_torch_is_left_as_it_was_found(digits):
         torch.get_default_dtype(),
         torch.is_grad_enabled(),
     )
-    train_proxy(tiny(dropout=0.2), digits, Recipe(samples=64), CPU)
+    Training(tiny(dropout=0.2), digits, Recipe(samples=64), CPU).finish()
     after = (
         torch.get_rng_state(),
         torch.get_num_threads(),
@@ -93,24 +95,24 @@ def test_torch_is_left_as_it_was_found_after_a_failure(digits):
 
 def test_the_trained_network_can_be_saved_as_it_is(digits):
     network = tiny()
-    train_proxy(network, digits, Recipe(samples=64), CPU)
+    Training(network, digits, Recipe(samples=64), CPU).finish()
 
     assert all(tensor.is_contiguous() for tensor in network.state_dict().values())
 
 
-def test_only_so_many_validation_images_are_judged(digits):
+def test_only_so_many_validation_images_are_evaluated(digits):
     network = tiny()
-    score = train_proxy(network, digits, Recipe(samples=64, validation_images=50), CPU)
+    score = Training(network, digits, Recipe(samples=64, validation_images=50), CPU).finish()
 
     assert (score.top1, score.loss) == evaluate(
         network, digits.validation.first(50), digits.normalisation, CPU
     )
 
 
-def test_every_step_is_told(digits):
+def test_on_step_is_called_after_every_step(digits):
     told = []
     recipe = Recipe(samples=96, batch_size=32)
-    score = train_proxy(tiny(), digits, recipe, CPU, lambda *step: told.append(step))
+    score = Training(tiny(), digits, recipe, CPU, lambda *step: told.append(step)).finish()
 
     assert [(done, steps) for done, steps, _ in told] == [(1, 3), (2, 3), (3, 3)]
     # The last tenth of three steps is the last one.
@@ -122,11 +124,11 @@ def test_what_the_listener_raises_ends_the_training(digits):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_proxy(tiny(), digits, SHORT, CPU, interrupt)
+        Training(tiny(), digits, SHORT, CPU, interrupt).finish()
 
 
 @pytest.mark.parametrize(("factor", "said"), [(math.nan, "nan"), (math.inf, "nan|inf")])
-def test_a_loss_that_is_no_number_loses_the_candidate(digits, factor, said):
+def test_a_loss_that_is_not_a_number_fails_the_trial(digits, factor, said):
     failure = lost(lambda logits: logits * factor, digits)
 
     assert failure.phase == "train"
@@ -134,7 +136,7 @@ def test_a_loss_that_is_no_number_loses_the_candidate(digits, factor, said):
     assert failure.reason.endswith("at step 5 of 20, learning rate 0.002")
 
 
-def test_a_validation_loss_that_is_no_number_loses_the_candidate(digits):
+def test_a_validation_loss_that_is_not_a_number_fails_the_trial(digits):
     failure = lost(lambda logits: logits * math.nan, digits, step=21)  # 20 steps, then validation
 
     assert failure.phase == "validate"
@@ -163,7 +165,7 @@ def test_another_error_of_the_network_is_not_hidden(digits):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        train_proxy(Spoilt(1, broken), digits, SHORT, CPU)
+        Training(Spoilt(1, broken), digits, SHORT, CPU).finish()
 
 
 def test_a_wrong_shape_of_logits_loses_the_candidate_with_both_shapes(digits):
@@ -197,7 +199,7 @@ def test_a_curve_has_ten_points_for_any_number_of_steps(steps):
 def test_a_gpu_learns_the_digits_too(digits):
     before = torch.cuda.get_rng_state()
     recipe = Recipe(samples=640, batch_size=16, learning_rate=5e-3, crop=0)
-    score = train_proxy(tiny(dropout=0.1), digits, recipe, torch.device("cuda"))
+    score = Training(tiny(dropout=0.1), digits, recipe, torch.device("cuda")).finish()
 
     assert score.top1 > 0.8
     assert torch.equal(before, torch.cuda.get_rng_state())
@@ -231,7 +233,7 @@ def test_a_network_that_cannot_be_captured_is_trained_eagerly(digits):
             scale = 1.0 if images.mean().item() < 100 else 2.0  # the host waits for the device
             return self.network(images) * scale
 
-    score = train_proxy(Asking(), digits, SHORT, torch.device("cuda"))
+    score = Training(Asking(), digits, SHORT, torch.device("cuda")).finish()
 
     assert score.captured is False
     assert math.isfinite(score.loss)

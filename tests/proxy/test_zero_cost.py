@@ -13,18 +13,19 @@ from torch import nn
 from archsearch import load_space
 from archsearch.architecture import Architecture, Image, seeded_network
 from archsearch.errors import DataError, FailedTrialError
-from archsearch.proxy import ZeroCostScores, zero_cost_scores
 from archsearch.proxy.zero_cost import (
-    BLOCKS,
+    ZeroCostScores,
     agreement_kernel,
     block_stretches,
     by_place,
     linear_flow,
     nwot,
     nwot_per_image,
+    residual_blocks,
     stretch,
     synflow,
     trainability,
+    zero_cost_scores,
 )
 from archsearch.shapes import FeatureShape
 from archsearch.stages import (
@@ -38,6 +39,7 @@ from archsearch.stages import (
     T2TStem,
     TokenTransformerStage,
 )
+from archsearch.stages.mixer_paths import find_mixer_paths, paths_in_sum
 from archsearch.stages.residual import Residual
 
 CPU = torch.device("cpu")
@@ -180,7 +182,7 @@ def test_nwot_knows_no_positive_scale_of_the_images_where_nothing_has_a_bias():
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_images_that_stand_twice_in_a_batch_make_nwot_drop(stem):
+def test_images_that_are_in_a_batch_twice_make_nwot_drop(stem):
     of, images = architecture(stem, "token_transformer"), noise(16)
     once, twice = scores(of, images), scores(of, torch.cat([images[:8], images[:8]]))
 
@@ -206,7 +208,7 @@ def test_nwot_per_image_does_not_rise_where_the_units_are_merely_repeated():
     assert nwot_per_image(many) == pytest.approx(nwot_per_image(few), abs=0.05)
 
 
-def test_a_network_without_activations_has_no_code_and_says_so():
+def test_a_network_without_activations_is_refused():
     with pytest.raises(FailedTrialError, match="score: the network has no ReLU, SiLU or GELU"):
         agreement_kernel(nn.Sequential(nn.Flatten(), linear([1, 0])), points([1, 1], [1, 2]))
 
@@ -317,7 +319,7 @@ def test_s_is_the_top_singular_value_of_a_known_block_but_for_the_noise_of_the_s
     assert found == pytest.approx(2.0, abs=0.05)  # of 1.5, 2 and 0.5; samples: 64 * 16 * 16
 
 
-def test_the_places_that_one_place_stands_for_are_stacked():
+def test_the_places_behind_one_strided_place_are_stacked():
     leaving = torch.tensor([[1.0, -1.0]]).reshape(1, 1, 1, 2)
     arriving = torch.tensor([[1.0, 2.0, -1.0, -2.0], [3.0, 0.0, -3.0, 0.0]]).reshape(1, 1, 2, 4)
 
@@ -357,11 +359,46 @@ def test_a_block_that_would_start_as_its_shortcut_is_scored_with_its_branch_open
 
 
 @pytest.mark.parametrize("kind", STAGE_KINDS)
-def test_every_kind_of_stage_is_made_of_blocks_that_are_known_here(kind):
+def test_every_kind_of_stage_is_made_of_residual_blocks(kind):
     stage = STAGES[kind]
     built = stage.build(FeatureShape(16, 8, 8))
 
-    assert sum(isinstance(module, BLOCKS) for module in built.modules()) == stage.depth
+    assert len(residual_blocks(built)) == stage.depth
+
+
+class Twice(nn.Module):
+    """A kind's own block, which says that it is a sum, and holds a second one."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixed = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), scaled(0.5, 0.5, 0.5))
+
+    def forward(self, x):
+        return x + self.mixed(x)
+
+
+@find_mixer_paths.register
+def paths_in_twice(block: Twice):
+    yield from paths_in_sum(block, mixed=block.mixed, kept=nn.Identity())
+
+
+def test_a_block_of_a_users_kind_is_found_by_its_registered_sum():
+    network = nn.Sequential(scaled(1.0, 1.0, 1.0), nn.Conv2d(3, 3, 1), Twice())
+
+    assert residual_blocks(network) == [network[0], network[2]]
+    assert len(block_stretches(network, noise(), 0)) == 2
+
+
+def test_layers_of_a_stem_are_no_blocks():
+    for stem in STEMS.values():
+        network = seeded_network(architecture("patch").model_copy(update={"stem": stem}), 0)
+
+        assert len(residual_blocks(network)) == sum(stage.depth for stage in network.architecture.stages)
+
+
+def test_a_network_without_blocks_has_no_trainability():
+    assert residual_blocks(nn.Sequential(nn.Conv2d(3, 3, 1))) == []
+    assert math.isnan(trainability([]))
 
 
 def test_every_kind_of_stem_and_of_stage_is_among_the_examples():
@@ -460,7 +497,7 @@ def test_scores_are_the_same_inside_no_grad():
 @pytest.mark.parametrize(
     ("images", "what"),
     [
-        (noise(1), r"images: shape: a tensor \(1, 3, 32, 32\) is no batch of 3x32x32 images"),
+        (noise(1), r"images: shape: a tensor \(1, 3, 32, 32\) is not a batch of 3x32x32 images"),
         (noise(4, 1), r"shape: a tensor \(4, 1, 32, 32\)"),
         (noise(4)[0], r"shape: a tensor \(3, 32, 32\)"),
         (noise(4).byte(), r"dtype: torch.uint8 pixels are not normalised; give normalisation.apply"),
