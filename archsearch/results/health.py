@@ -12,6 +12,7 @@ from scipy.stats import mannwhitneyu
 from archsearch.results.frames import RunFrames
 from archsearch.results.proxies import useful
 from archsearch.results.trials import trained_trials
+from archsearch.search.samplers import STARTUP
 from archsearch.stats.hypervolume import Indicators
 
 Status = Literal["ok", "warn", "unknown"]
@@ -134,8 +135,6 @@ def proxies_rank(run: RunFrames, _trained: pd.DataFrame) -> Iterator[Finding]:
 
 def search_beats_chance(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
     """What the sampler proposed has to lie nearer to the final front than the first candidates, which chance drew."""
-    from archsearch.search.samplers import STARTUP  # noqa: PLC0415 - samplers need torch
-
     sampler = run.manifest["identity"].get("sampler", "auto")
     slots = trained["slot"]
     drawn, proposed = trained[slots < STARTUP], trained[slots >= STARTUP]

@@ -139,7 +139,8 @@ def test_an_objective_of_the_users_own_has_a_column_and_is_minimised():
         study.set_metric_names(["top1", "energy_mj"])
     for top1, energy in ((0.5, 2.0), (0.6, 3.0), (0.4, 4.0)):
         trial = study.ask()
-        for name, value in {"outcome": "trained", "top1": top1, "architecture": f"a{energy}"}.items():
+        record = {"outcome": "trained", "top1": top1, "architecture": f"a{energy}", "energy_mj": energy}
+        for name, value in record.items():
             trial.set_user_attr(name, value)
         study.tell(trial, [top1, energy])
 
