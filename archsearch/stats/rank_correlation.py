@@ -38,9 +38,7 @@ class Estimate:
     high: float
 
 
-def rank_correlation(
-    x: ArrayLike, y: ArrayLike, *, method: Method = "kendall", seed: int = 0
-) -> Estimate:
+def rank_correlation(x: ArrayLike, y: ArrayLike, *, method: Method = "kendall", seed: int = 0) -> Estimate:
     """Tau-b or rho of two columns (n,), over 2,000 resamples of the candidates.
 
     NaN below five candidates, or where a column does not vary. The same columns and seed give the same interval.

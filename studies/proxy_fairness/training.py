@@ -97,7 +97,7 @@ def spread(pool: list[Architecture]) -> list[Architecture]:
     """Those at equal distances in the order of globality, ends included."""
     ordered = sorted(pool, key=lambda a: (globality(a), a.id))
     last = len(ordered) - 1
-    return [ordered[round(place * last / (IN_EACH_GROUP - 1))] for place in range(IN_EACH_FAMILY)]
+    return [ordered[round(place * last / (IN_EACH_GROUP - 1))] for place in range(IN_EACH_GROUP)]
 
 
 def load_images(train: Path) -> None:
