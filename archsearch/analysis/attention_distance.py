@@ -5,8 +5,8 @@ https://arxiv.org/abs/2108.08810, section 4 and figure 3; after Dosovitskiy et a
 https://arxiv.org/abs/2010.11929, appendix D.7.
 """
 
-import math
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -73,11 +73,10 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
         layer(site, total / len(images), network.architecture.image.shape)
         for (site, _), total in zip(found, summed, strict=True)
     )
-    return (
-        AttentionDistance(mean([one.pixels for one in layers]), mean([one.share for one in layers]), layers)
-        if layers
-        else None
-    )
+    if not layers:
+        return None
+    pixels, share = fmean(one.pixels for one in layers), fmean(one.share for one in layers)
+    return AttentionDistance(pixels, share, layers)
 
 
 def layer(site: MixerSite, heads: Tensor, image: FeatureShape) -> AttentionLayer:
@@ -88,11 +87,6 @@ def layer(site: MixerSite, heads: Tensor, image: FeatureShape) -> AttentionLayer
     return AttentionLayer(
         site.place, site.mixer.height, site.mixer.width, tuple(heads.tolist()), pixels, share
     )
-
-
-def mean(values: list[float]) -> float:
-    """The plain mean."""
-    return math.fsum(values) / len(values)
 
 
 def pixel_distances(site: MixerSite, image: FeatureShape) -> Tensor:

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from archsearch.architecture import Architecture, Network, seeded_network
-from archsearch.counting import count_activations, count_macs, count_params, family, globality
+from archsearch.counting import count_activations, count_macs, count_params, family
+from archsearch.counting.globality import reach
 from archsearch.data import ImageData, load_data
 from archsearch.proxy import Recipe, Training, evaluate, zero_cost_scores
 from archsearch.proxy.schedule import rung_end, stable_until
@@ -83,6 +84,12 @@ def group_of(layout: str) -> str:
     if set(stages) == {"T"}:
         return "all-token"
     return "mixed" if "C" in stages.lstrip("C") else "global-from"
+
+
+def globality(architecture: Architecture) -> float:
+    """Globality as the recorded tables have it: an attention over a single place counts as global, which it no longer does."""
+    reaches = [1.0 if mixer.window is None else reach(mixer) for _, mixer in architecture.mixers()]
+    return sum(reaches) / len(reaches)
 
 
 def draws(space: Space) -> Iterator[Architecture]:
