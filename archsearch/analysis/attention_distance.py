@@ -59,7 +59,7 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
 
     Raises:
         DataError: there are no images, or others than the network takes.
-        TypeError: the modules mix otherwise than their parts promise, or in a way that nobody described.
+        TypeError: the modules mix otherwise than their parts promise, or in a way that is not registered.
     """
     found = [(site, site.attention) for site in mixer_sites(network) if site.attention is not None]
     summed: list[Tensor] = [torch.zeros(()) for _ in found]
@@ -80,7 +80,7 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
 
 
 def layer(site: MixerSite, heads: Tensor, image: FeatureShape) -> AttentionLayer:
-    """What one attention came to, of the distances (heads,) of its heads."""
+    """One attention, from the mean distances (heads,) of its heads."""
     pixels = float(heads.mean())
     everywhere = float(pixel_distances(site, image).mean())
     share = pixels / everywhere if everywhere else 0.0

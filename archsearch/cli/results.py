@@ -25,8 +25,10 @@ from archsearch.files import disk_faults
 from archsearch.formatting import amount, duration
 from archsearch.plots.comparison import comparison_figure
 from archsearch.plots.style import save_figure
-from archsearch.results import Comparison, compare, comparison_lines, load_run, proxy_lines
+from archsearch.results import compare, load_run
 from archsearch.results.answer import explain_codes
+from archsearch.results.compare import Comparison, comparison_lines
+from archsearch.results.proxies import proxy_lines
 from archsearch.results.trials import trained_trials
 
 

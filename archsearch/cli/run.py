@@ -13,7 +13,8 @@ from archsearch.cli.report import save_report
 from archsearch.cli.tables import console, finalists_table, frontier_table, outcomes, show_answer
 from archsearch.errors import InputError, Problem, shown
 from archsearch.formatting import duration
-from archsearch.results import Run, proxy_lines
+from archsearch.results import Run
+from archsearch.results.proxies import proxy_lines
 from archsearch.space import load_space
 from archsearch.storage.trial_record import USED
 from archsearch.study.config import StudyConfig, load_study

@@ -18,7 +18,7 @@ from archsearch.cli.tables import console, grid, number
 from archsearch.counting import globality
 from archsearch.formatting import amount, duration
 from archsearch.objectives import objective_of
-from archsearch.results import swap_lines
+from archsearch.results.swaps import swap_lines
 from archsearch.space.swap import Swap
 from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder

@@ -47,7 +47,7 @@ class Dialect:
 
 
 def blocks(architecture: Architecture) -> Iterator[Block]:
-    """The residual blocks in order. A ResNet's stage goes on as long as its width stays."""
+    """The residual blocks in order. A ResNet's stage ends where the width changes."""
     layer, number, width = -1, 0, None
     for index, stage in enumerate(architecture.stages):
         if not isinstance(stage, ConvStage | MHSAStage):
@@ -59,7 +59,7 @@ def blocks(architecture: Architecture) -> Iterator[Block]:
 
 
 def links(part: Part, place: str) -> Iterator[tuple[str, str]]:
-    """Each convolution of a chain and its norm, by our names: an activation stands behind every norm."""
+    """Each convolution of a chain and its norm, by our names: an activation follows every norm."""
     count = 2 if isinstance(part, ConvStage) and part.block == "basic" else 3
     if isinstance(part, ConvStem):
         count = 1 + len(part.hidden_channels)
@@ -67,7 +67,7 @@ def links(part: Part, place: str) -> Iterator[tuple[str, str]]:
 
 
 def kept(block: Block) -> tuple[str, str]:
-    """Convolution and norm of a block's shortcut; behind a pooling, if one stands there."""
+    """Convolution and norm of a block's shortcut; behind a pooling, if there is one."""
     pooled = block.part.shortcut == "avgpool_conv1x1" and block.number == 0 and block.part.stride > 1
     return f"{block.ours}.shortcut.{int(pooled)}", f"{block.ours}.shortcut.{int(pooled) + 1}"
 

@@ -146,7 +146,7 @@ def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 
 def price_frame(trials: pd.DataFrame, cost: str, spread: SeedSpread | None = None) -> pd.DataFrame:
-    """What going global buys and costs, one row for each family with global stages; empty without any network of the local family.
+    """What global stages gain and cost, one row for each family that has any; empty without a network of the local family.
 
     The family's most accurate network, ``number``, against the local family's, ``against``: ``gain`` in top-1 for
     ``extra_cost`` (in the unit of ``cost``; below zero where global is cheaper), and ``gain_per_cost`` where it is dearer. ``gain_at_equal_cost``
@@ -224,11 +224,11 @@ def disagreement_frame(trials: pd.DataFrame) -> pd.DataFrame:
     as long this one takes: what choosing by MACs would cost. Latencies within the distance between each other's
     quartiles are not told apart.
     """
-    trained = trained_trials(trials).dropna(subset="latency_ms")
-    noise = trained["latency_iqr_ms"].fillna(0.0)
+    trained = trained_trials(trials).dropna(subset="latency_ms").fillna({"latency_iqr_ms": 0.0})
     rows = []
-    for index, row in own_front(trained, "macs").iterrows() if len(trained) else ():
-        faster = trained["latency_ms"] + (noise + noise[index]) < row["latency_ms"]
+    for _, row in own_front(trained, "macs").iterrows() if len(trained) else ():
+        noise = trained["latency_iqr_ms"] + row["latency_iqr_ms"]
+        faster = trained["latency_ms"] + noise < row["latency_ms"]
         as_good = trained[(trained["top1"] >= row["top1"]) & faster]
         if as_good.empty:
             continue

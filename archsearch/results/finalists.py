@@ -1,4 +1,4 @@
-"""The finalists: what they came to when they were trained anew, with the spread over seeds."""
+"""The finalists: their accuracy after retraining, with its deviation over seeds."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def finalists_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.D
 
     ``search_top1`` is what the search saw. ``val_top1_mean``, ``test_top1_mean`` and their ``_sd`` (n - 1; NA
     for one seed) are over ``seeds`` trainings of ``samples`` images each. ``latency_ms`` is the median of the
-    medians that were measured anew, ``latency_low_ms`` and ``latency_high_ms`` their range, and
+    medians that were measured after retraining, ``latency_low_ms`` and ``latency_high_ms`` their range, and
     ``latency_tie`` says whether that range meets another finalist's. ``errors`` are trainings that broke.
     """
     done: dict[str, list[Mapping[str, Any]]] = {}

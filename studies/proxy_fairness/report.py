@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from archsearch.results import proxy_lines, proxy_report
+from archsearch.results.proxies import proxy_lines, proxy_report
 from archsearch.stats.rank_correlation import (
     Estimate,
     correlations,

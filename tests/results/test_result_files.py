@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 
 from archsearch.api import run_study, write_all
 from archsearch.errors import EnvironmentFaultError, InputError
-from archsearch.results import load_run, write_tables
+from archsearch.results import load_run
+from archsearch.results.run import write_tables
 from archsearch.space import load_space
 from archsearch.storage.open import open_for_work
 from archsearch.study.config import StudyConfig
