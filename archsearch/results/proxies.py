@@ -19,7 +19,7 @@ confounder.
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -186,9 +186,21 @@ def baseline_rows(proxy: str, known: pd.DataFrame) -> list[ProxyRow]:
 
 def row(proxy: str, within: str, members: pd.DataFrame, draws: Sequence[Floats]) -> ProxyRow:
     """One row, from what each of METHODS found in every resample."""
-    tau, rho = (astuple(estimate(values)) for values in draws)
+    tau, rho = (estimate(values) for values in draws)
     reach = members["globality"] if "globality" in members else pd.Series([math.nan])
-    return ProxyRow(proxy, within, len(members), *tau, *rho, float(reach.min()), float(reach.max()))
+    return ProxyRow(
+        proxy=proxy,
+        within=within,
+        candidates=len(members),
+        kendall=tau.value,
+        kendall_low=tau.low,
+        kendall_high=tau.high,
+        spearman=rho.value,
+        spearman_low=rho.low,
+        spearman_high=rho.high,
+        globality_from=float(reach.min()),
+        globality_to=float(reach.max()),
+    )
 
 
 def useful(report: pd.DataFrame) -> frozenset[str]:

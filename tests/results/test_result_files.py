@@ -215,7 +215,7 @@ def test_a_notebook_asks_a_run_for_its_answer_and_its_health(run):
 
 def test_a_run_is_read_without_torch(searched):
     code = (
-        "import sys; from archsearch.results import load_run, write_tables\n"
+        "import sys; from archsearch.results.run import load_run, write_tables\n"
         f"print(len(load_run({str(searched)!r}).frontier) > 0, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
