@@ -9,7 +9,7 @@ from archsearch.errors import ArchsearchError, RunFolderError
 from archsearch.export.export import export_frontier
 from archsearch.files import disk_faults, file_lock
 from archsearch.plots.pictures import write_pictures
-from archsearch.results import Run, load_run, write_tables
+from archsearch.results.run import Run, load_run, write_tables
 from archsearch.search import Sampler
 from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder

@@ -5,8 +5,8 @@ https://arxiv.org/abs/2108.08810, section 4 and figure 3; after Dosovitskiy et a
 https://arxiv.org/abs/2010.11929, appendix D.7.
 """
 
-import math
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
 
     Raises:
         DataError: there are no images, or others than the network takes.
-        TypeError: the modules mix otherwise than their parts promise, or in a way that nobody described.
+        TypeError: the modules mix otherwise than their parts promise, or in a way that is not registered.
     """
     found = [(site, site.attention) for site in mixer_sites(network) if site.attention is not None]
     summed: list[Tensor] = [torch.zeros(()) for _ in found]
@@ -73,26 +73,20 @@ def mean_attention_distance(network: Network, images: Tensor) -> AttentionDistan
         layer(site, total / len(images), network.architecture.image.shape)
         for (site, _), total in zip(found, summed, strict=True)
     )
-    return (
-        AttentionDistance(mean([one.pixels for one in layers]), mean([one.share for one in layers]), layers)
-        if layers
-        else None
-    )
+    if not layers:
+        return None
+    pixels, share = fmean(one.pixels for one in layers), fmean(one.share for one in layers)
+    return AttentionDistance(pixels, share, layers)
 
 
 def layer(site: MixerSite, heads: Tensor, image: FeatureShape) -> AttentionLayer:
-    """What one attention came to, of the distances (heads,) of its heads."""
+    """One attention, from the mean distances (heads,) of its heads."""
     pixels = float(heads.mean())
     everywhere = float(pixel_distances(site, image).mean())
     share = pixels / everywhere if everywhere else 0.0
     return AttentionLayer(
         site.place, site.mixer.height, site.mixer.width, tuple(heads.tolist()), pixels, share
     )
-
-
-def mean(values: list[float]) -> float:
-    """The plain mean."""
-    return math.fsum(values) / len(values)
 
 
 def pixel_distances(site: MixerSite, image: FeatureShape) -> Tensor:

@@ -85,14 +85,14 @@ def measured_globality(
 ) -> MeasuredGlobality:
     """How far the mixers of ``network`` reach on ``images`` (B, C, H, W), normalised as for training.
 
-    Each mixer's map is cut into at most ``positions`` rectangles, and each image is asked at one random place of
-    each: at all places where the map has no more. ``probes`` random signs estimate each norm; one is enough, as
+    Each mixer's map is cut into at most ``positions`` rectangles, and influence is measured at one random place
+    of each for every image: at all places where the map has no more. ``probes`` random signs estimate each norm; one is enough, as
     places and images average its noise. Costs one pass and ``positions * probes`` backward passes, each through one
     block. The same seed gives the same places and signs; the network is left as it was.
 
     Raises:
         DataError: there are no images, or others than the network takes.
-        TypeError: the modules mix otherwise than their parts promise, or in a way that nobody described.
+        TypeError: the modules mix otherwise than their parts promise, or in a way that is not registered.
     """
     found = mixer_sites(network)
     sampling = Sampling(positions, probes, torch.Generator().manual_seed(seed))
@@ -136,7 +136,7 @@ def shares(total: ResidualSum, x: Tensor) -> Tensor:
 
 
 def reaches(site: MixerSite, arriving: Tensor, sampling: Sampling) -> Tensor:
-    """Reach of a mixer on each image, float64 ``(B,)``; 0 where nothing reaches the places that were asked."""
+    """Reach of a mixer on each image, float64 ``(B,)``; 0 where nothing reaches the drawn places."""
     mixer, axes = site.mixer, site.axes
     summed = torch.zeros(2, len(arriving), dtype=torch.float64)
     if mixer.height == mixer.width == 1:
@@ -167,9 +167,9 @@ def influence(out: Tensor, x: Tensor, rows: Tensor, columns: Tensor, sampling: S
     squares = torch.zeros(())
     for _ in range(sampling.probes):
         signs = torch.randint(0, 2, (len(out), out.shape[1]), generator=sampling.generator) * 2 - 1
-        asked = torch.zeros_like(out)
-        asked[batch, :, rows, columns] = signs.to(out)
-        (gradient,) = torch.autograd.grad(out, x, asked, retain_graph=True)
+        weights = torch.zeros_like(out)
+        weights[batch, :, rows, columns] = signs.to(out)
+        (gradient,) = torch.autograd.grad(out, x, weights, retain_graph=True)
         squares = squares + gradient.square().sum(dim=1 if x.ndim == 4 else 2).flatten(1)
     return (squares / sampling.probes).sqrt()
 

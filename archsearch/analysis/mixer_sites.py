@@ -1,7 +1,7 @@
 """Where the spatial mixers of a built network sit, and how to run each of them by itself.
 
 There is one site for each mixer of ``Architecture.mixers()``, in the same order. What is found in the modules is held
-against what their parts promise and against the maps that pass: where they differ, nothing is measured.
+against what their parts declare and against the maps that pass: where they differ, nothing is measured.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,7 +147,7 @@ def arrivals(network: nn.Module, images: Tensor, modules: Iterable[nn.Module]) -
     """What arrives at each of ``modules`` when ``images`` pass.
 
     Raises:
-        TypeError: one of them is called twice; asked of the result, one is not called at all.
+        TypeError: one of them is called twice; or, when it is looked up in the result, was not called at all.
     """
     found = Arrivals()
 

@@ -16,7 +16,7 @@ from archsearch.cli.tables import console, plan_table, swaps_table
 from archsearch.counting import globality
 from archsearch.formatting import duration
 from archsearch.objectives import objective_of
-from archsearch.results import swap_lines
+from archsearch.results.swaps import swap_lines
 from archsearch.space.swap import Swap
 from archsearch.storage.open import close, load_for_work, open_read_only
 from archsearch.storage.run_folder import RunFolder

@@ -12,9 +12,11 @@ from rich.table import Table
 
 from archsearch.formatting import amount, duration
 from archsearch.objectives import objective_of
-from archsearch.results import Comparison, Run, comparison_lines, proxy_lines
+from archsearch.results import Run
 from archsearch.results.answer import explain_codes
+from archsearch.results.compare import Comparison, comparison_lines
 from archsearch.results.health import health_lines
+from archsearch.results.proxies import proxy_lines
 from archsearch.results.trials import trained_trials
 
 # A heading, and the text of a row under it.

@@ -11,7 +11,7 @@ from archsearch.errors import ArchsearchError
 from archsearch.formatting import amount
 from archsearch.objectives import OBJECTIVES
 from archsearch.results.parts import architecture_table, markdown_rows
-from archsearch.storage.trial_record import COUNTED
+from archsearch.storage.trial_record import ALWAYS_RECORDED
 
 # ``COMPLETE``, ``PRUNED`` and ``FAIL`` are Optuna's words; these are ours, and what they mean.
 MEANINGS = {
@@ -33,7 +33,7 @@ FIGURES = tuple(name for name, objective in OBJECTIVES.items() if not objective.
 
 def trial_note(study_id: int, trial: FrozenTrial) -> str:
     """What one trial is: what became of it, its drawing, its parts, and how far it is from each limit."""
-    if any(name not in trial.user_attrs for name in COUNTED):
+    if any(name not in trial.user_attrs for name in ALWAYS_RECORDED):
         return "no architecture is recorded"
     return "\n\n".join(
         [*facts(trial), *picture(study_id, trial), table(trial.user_attrs["description"]), *limits(trial)]

@@ -47,7 +47,7 @@ class Dialect:
 
 
 def blocks(architecture: Architecture) -> Iterator[Block]:
-    """The residual blocks in order. A ResNet's stage goes on as long as its width stays."""
+    """The residual blocks in order. A ResNet's stage ends where the width changes."""
     layer, number, width = -1, 0, None
     for index, stage in enumerate(architecture.stages):
         if not isinstance(stage, ConvStage | MHSAStage):
@@ -59,7 +59,7 @@ def blocks(architecture: Architecture) -> Iterator[Block]:
 
 
 def links(part: Part, place: str) -> Iterator[tuple[str, str]]:
-    """Each convolution of a chain and its norm, by our names: an activation stands behind every norm."""
+    """Each convolution of a chain and its norm, by our names: an activation follows every norm."""
     count = 2 if isinstance(part, ConvStage) and part.block == "basic" else 3
     if isinstance(part, ConvStem):
         count = 1 + len(part.hidden_channels)
@@ -67,7 +67,7 @@ def links(part: Part, place: str) -> Iterator[tuple[str, str]]:
 
 
 def kept(block: Block) -> tuple[str, str]:
-    """Convolution and norm of a block's shortcut; behind a pooling, if one stands there."""
+    """Convolution and norm of a block's shortcut; behind a pooling, if there is one."""
     pooled = block.part.shortcut == "avgpool_conv1x1" and block.number == 0 and block.part.stride > 1
     return f"{block.ours}.shortcut.{int(pooled)}", f"{block.ours}.shortcut.{int(pooled) + 1}"
 
@@ -142,31 +142,30 @@ BASIC = ("conv1_kxk", "conv2_kxk")
 BOTTLENECK = ("conv1_1x1", "conv2_kxk", "conv3_1x1")
 
 
-def tokens(architecture: Architecture) -> tuple[str, TokenTransformerStage] | None:
-    """The transformer at the end of a network, with its place."""
+def transformer(
+    architecture: Architecture, names: Mapping[str, str], block: Mapping[str, str], blocks_at: str
+) -> Names:
+    """The transformer at the end of a network: ``names`` in it, ``block`` in each of its blocks; none if it has none."""
     last = architecture.stages[-1]
-    return (
-        (f"stages.{len(architecture.stages) - 1}", last) if isinstance(last, TokenTransformerStage) else None
-    )
-
-
-def transformer(architecture: Architecture) -> Names:
-    """Tokens, positions, blocks, norm and head as timm, DeiT and the official T2T-ViT name them."""
-    found = tokens(architecture)
-    if found is None:
+    if not isinstance(last, TokenTransformerStage):
         return
-    place, stage = found
-    yield f"{place}.class_token", "cls_token"
-    yield f"{place}.distillation_token", "dist_token"
-    yield f"{place}.position.table", "pos_embed"
-    for index in range(stage.depth):
-        for ours, theirs in TRANSFORMER_BLOCK.items():
-            yield f"{place}.blocks.{index}.{ours}", f"blocks.{index}.{theirs}"
-    yield f"{place}.norm", "norm"
-    yield "head.linear", "head"
-    yield "head.distilled", "head_dist"
+    place = f"stages.{len(architecture.stages) - 1}"
+    for ours, theirs in names.items():
+        yield ours if ours.startswith("head.") else f"{place}.{ours}", theirs
+    for index in range(last.depth):
+        for ours, theirs in block.items():
+            yield f"{place}.blocks.{index}.{ours}", f"{blocks_at}{index}.{theirs}"
 
 
+# As timm, DeiT and the official T2T-ViT name them.
+TRANSFORMER = {
+    "class_token": "cls_token",
+    "distillation_token": "dist_token",
+    "position.table": "pos_embed",
+    "norm": "norm",
+    "head.linear": "head",
+    "head.distilled": "head_dist",
+}
 TRANSFORMER_BLOCK = {
     "attention_norm": "norm1",
     "attention.qkv": "attn.qkv",
@@ -179,31 +178,25 @@ TRANSFORMER_BLOCK = {
 
 def vit(architecture: Architecture) -> Names:
     """Vision transformers as timm and DeiT name them, on patches or on a ResNet."""
-    yield from transformer(architecture)
+    split = {"split.1": "patch_embed.proj"}
+    yield from transformer(architecture, TRANSFORMER | split, TRANSFORMER_BLOCK, "blocks.")
     yield "stem.project", "patch_embed.proj"
     for ours, theirs in resnet_trunk(architecture):
         yield ours, f"patch_embed.backbone.{theirs}"
-    found = tokens(architecture)
-    if found is not None:
-        yield f"{found[0]}.split.1", "patch_embed.proj"
 
 
 def torchvision_vit(architecture: Architecture) -> Names:
     """Vision transformers as torchvision names them."""
-    found = tokens(architecture)
-    if found is None:
-        return
-    place, stage = found
+    yield from transformer(architecture, TORCHVISION, TORCHVISION_BLOCK, "encoder.layers.encoder_layer_")
     yield "stem.project", "conv_proj"
-    yield f"{place}.class_token", "class_token"
-    yield f"{place}.position.table", "encoder.pos_embedding"
-    for index in range(stage.depth):
-        for ours, theirs in TORCHVISION_BLOCK.items():
-            yield f"{place}.blocks.{index}.{ours}", f"encoder.layers.encoder_layer_{index}.{theirs}"
-    yield f"{place}.norm", "encoder.ln"
-    yield "head.linear", "heads.head"
 
 
+TORCHVISION = {
+    "class_token": "class_token",
+    "position.table": "encoder.pos_embedding",
+    "norm": "encoder.ln",
+    "head.linear": "heads.head",
+}
 TORCHVISION_BLOCK = {
     "attention_norm": "ln_1",
     "attention.qkv.weight": "self_attention.in_proj_weight",
@@ -217,7 +210,7 @@ TORCHVISION_BLOCK = {
 
 def t2t_vit(architecture: Architecture) -> Names:
     """T2T-ViTs as the official implementation names them."""
-    yield from transformer(architecture)
+    yield from transformer(architecture, TRANSFORMER, TRANSFORMER_BLOCK, "blocks.")
     layers = len(getattr(architecture.stem, "kernels", ())) - 1
     for index in range(layers):
         ours, theirs = f"stem.layers.{index}", f"tokens_to_token.attention{index + 1}"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from archsearch.objectives import COSTS, objective_of
 from archsearch.report.blocks import Format, as_count, as_top1, as_unit_share, as_word
-from archsearch.results.trials import SHOWN
+from archsearch.results.trials import TABLE_FIELDS
 
 FACTS = {
     "layout": ("layout", as_word),
@@ -20,7 +20,7 @@ FACTS = {
     "global_tokens": ("tokens of the first global grid", as_count),
     "architecture": ("architecture", as_word),
 }
-FIXED = {*SHOWN, "number", "state", "on_frontier", "test_top1", "started"}
+FIXED = {*TABLE_FIELDS, "number", "state", "on_frontier", "test_top1", "started"}
 
 
 def choices(trials: pd.DataFrame, objectives: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The answer in words: where to be local and where to be global, what it costs, and how sure that is.
 
-Every difference stands beside what seeds alone make of it. Where that hides the difference, the sentence
-says so; where no architecture was trained from several seeds, it says that nobody knows.
+Every difference is given with the differences that seeds alone make. Where those hide it, the sentence says so;
+where no architecture was trained from several seeds, it says that this is not known.
 """
 
 import json
@@ -37,7 +37,7 @@ def answer_lines(run: RunFrames) -> list[str]:
 
 
 def best_lines(run: RunFrames) -> Iterator[str]:
-    """The most accurate network, what it is made of, and what it was found to be."""
+    """The most accurate network, its parts, its cost and its accuracy."""
     best, cost = most_accurate(run.frontier), objective_of(run.cost)
     yield (
         f"Most accurate: trial {best['number']} ({best['layout']}, {best['family']}) with top-1 "
@@ -53,7 +53,7 @@ def best_lines(run: RunFrames) -> Iterator[str]:
 
 
 def describe_standing(row: "pd.Series[Any]") -> str:
-    """Where a network stands between local and global, and what it spends on being global."""
+    """How global a network is, and what it spends on attention."""
     text = f"globality {row['globality']:.2f}"
     if pd.notna(row["global_macs_share"]) and row["global_macs_share"] > 0:
         text += f", {row['global_macs_share']:.0%} of its MACs in attention"
@@ -99,7 +99,7 @@ def is_separated(low: float, high: float) -> bool:
 
 
 def map_lines(run: RunFrames) -> Iterator[str]:
-    """Where on the axis the best cell lies, and which the seeds do not tell from it."""
+    """The globality of the best cell, and of the cells whose difference to it the seeds explain."""
     best = best_globality(run.map, run.spread)
     if best is None:
         return

@@ -1,7 +1,7 @@
 """Runs against each other: which found more, and what each needed to find as much as another one.
 
 The cost of a search is what it spent, not how many trials it had: training images shown and seconds, summed over
-its trials, also over those that failed, were stopped or came to nothing.
+its trials, also over those that failed, were stopped or were infeasible.
 """
 
 from collections.abc import Iterator, Mapping
@@ -116,7 +116,7 @@ def add_spent(trials: pd.DataFrame) -> pd.DataFrame:
 
     Replaces ``seconds`` and ``samples`` by these sums and adds ``trials``, their number. A trial without ``seconds``
     counts its known parts; one without ``samples`` those of its last rung, or none if it was never trained. If
-    something stood in for the training of a candidate, nobody knows its samples, and from there on they are NA.
+    ``evaluate`` replaced the training of a candidate, its samples are unknown, and from there on they are NA.
     """
     ended = trials[trials["state"].isin(ENDED)].copy()
     ended["seconds"] = ended["seconds"].fillna(ended[PARTS].sum(axis=1)).astype("Float64")
@@ -150,7 +150,7 @@ def progress_curve(ended: pd.DataFrame, indicators: Indicators) -> pd.DataFrame:
 def final_row(
     name: str, trained: pd.DataFrame, curves: pd.DataFrame, indicators: Indicators
 ) -> dict[str, object]:
-    """What a run came to in the end."""
+    """A run at its end."""
     mine, end = trained[trained["run"] == name], curves[curves["run"] == name].iloc[-1]
     return {
         "run": name,

@@ -34,15 +34,7 @@ FAMILY_COLUMNS = {
     "hypervolume_high": "Float64",
     "hypervolume_added": "Float64",
 }
-FRONT_COLUMNS = {
-    "family": "string",
-    "number": "Int64",
-    "architecture": "string",
-    "layout": "string",
-    "globality": "Float64",
-    "cost": "Float64",
-    "top1": "Float64",
-}
+FRONT_COLUMNS = ["family", "number", "architecture", "layout", "globality", "cost", "top1"]
 PRICE_COLUMNS = {
     "family": "string",
     "number": "Int64",
@@ -99,11 +91,11 @@ def families_frame(
     indicators = Indicators.of(union, objectives)
     front = on_frontier(union, objectives)
     whole = indicators.hypervolume(union)
+    margin = math.nan if spread is None else spread.margin()
     budget = min((len(group) for group in groups.values() if len(group) >= FEWEST), default=0)
     rows = []
     for family, group in groups.items():
-        first = group.sort_values(["top1", "number"], ascending=[False, True]).iloc[0]
-        margin = None if spread is None else spread.margin()
+        first = most_accurate(group)
         rest = union[union["family"] != family]
         rows.append(
             {
@@ -113,8 +105,8 @@ def families_frame(
                 "on_frontier": int(front.loc[group.index].sum()),
                 "number": first["number"],
                 "top1": first["top1"],
-                "top1_low": None if margin is None else first["top1"] - margin,
-                "top1_high": None if margin is None else first["top1"] + margin,
+                "top1_low": first["top1"] - margin,
+                "top1_high": first["top1"] + margin,
                 **at_budget(group, indicators, budget),
                 "hypervolume_added": whole - (indicators.hypervolume(rest) if len(rest) else 0.0),
             }
@@ -142,12 +134,9 @@ def at_budget(group: pd.DataFrame, indicators: Indicators, budget: int) -> dict[
 
 def fronts_frame(trials: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Each family's own front of accuracy and ``cost``, cheapest first: one row a point."""
-    rows = [
-        {name: row[name] for name in FRONT_COLUMNS if name != "cost"} | {"cost": row[cost]}
-        for _, group in members(trials)
-        for _, row in own_front(group, cost).iterrows()
-    ]
-    return pd.DataFrame(rows, columns=list(FRONT_COLUMNS)).astype(FRONT_COLUMNS)
+    fronts = [own_front(group, cost) for _, group in members(trials)]
+    points = pd.concat(fronts) if fronts else trials.iloc[:0]
+    return points.assign(cost=points[cost].astype("Float64"))[FRONT_COLUMNS].reset_index(drop=True)
 
 
 def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
@@ -157,7 +146,7 @@ def own_front(group: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 
 def price_frame(trials: pd.DataFrame, cost: str, spread: SeedSpread | None = None) -> pd.DataFrame:
-    """What going global buys and costs, one row for each family with global stages; empty without any network of the local family.
+    """What global stages gain and cost, one row for each family that has any; empty without a network of the local family.
 
     The family's most accurate network, ``number``, against the local family's, ``against``: ``gain`` in top-1 for
     ``extra_cost`` (in the unit of ``cost``; below zero where global is cheaper), and ``gain_per_cost`` where it is dearer. ``gain_at_equal_cost``
@@ -204,20 +193,22 @@ def price(one: "pd.Series[Any]", anchor: "pd.Series[Any]", cost: str) -> dict[st
 
 def at_equal_cost(
     front: pd.DataFrame, local: pd.DataFrame, cost: str, spread: SeedSpread | None
-) -> dict[str, float | None]:
+) -> dict[str, float]:
     """The mean height of one front over another, where both have a point of that cost or less."""
-    names = ("gain_at_equal_cost", "gain_at_equal_cost_low", "gain_at_equal_cost_high")
     low = max(front[cost].min(), local[cost].min())
     high = max(front[cost].max(), local[cost].max())
     costs = np.geomspace(low, high, STEPS)
     here, there = heights(front, cost, costs), heights(local, cost, costs)
     mean = float((here["top1"].to_numpy() - there["top1"].to_numpy()).mean())
-    if spread is None:
-        return dict(zip(names, (mean, None, None), strict=True))
     # Each network's reading errs once, wherever it stands for its front.
     shares = [side["number"].value_counts(normalize=True) for side in (here, there)]
-    margin = spread.margin() * math.sqrt(sum(float((share**2).sum()) for share in shares))
-    return dict(zip(names, (mean, mean - margin, mean + margin), strict=True))
+    deviation = math.nan if spread is None else spread.margin()
+    margin = deviation * math.sqrt(sum(float((share**2).sum()) for share in shares))
+    return {
+        "gain_at_equal_cost": mean,
+        "gain_at_equal_cost_low": mean - margin,
+        "gain_at_equal_cost_high": mean + margin,
+    }
 
 
 def heights(front: pd.DataFrame, cost: str, costs: NDArray[np.float64]) -> pd.DataFrame:
@@ -233,19 +224,15 @@ def disagreement_frame(trials: pd.DataFrame) -> pd.DataFrame:
     as long this one takes: what choosing by MACs would cost. Latencies within the distance between each other's
     quartiles are not told apart.
     """
-    trained = trained_trials(trials).dropna(subset="latency_ms")
+    trained = trained_trials(trials).dropna(subset="latency_ms").fillna({"latency_iqr_ms": 0.0})
     rows = []
     for _, row in own_front(trained, "macs").iterrows() if len(trained) else ():
-        noise = trained["latency_iqr_ms"].fillna(0.0) + (
-            0.0 if pd.isna(row["latency_iqr_ms"]) else row["latency_iqr_ms"]
-        )
+        noise = trained["latency_iqr_ms"] + row["latency_iqr_ms"]
         faster = trained["latency_ms"] + noise < row["latency_ms"]
         as_good = trained[(trained["top1"] >= row["top1"]) & faster]
         if as_good.empty:
             continue
         other = as_good.sort_values(["latency_ms", "number"]).iloc[0]
-        rows.append(
-            {name: row[name] for name in ("number", "family", "layout", "macs", "latency_ms", "top1")}
-            | {"beaten_by": other["number"], "latency_factor": row["latency_ms"] / other["latency_ms"]}
-        )
+        factor = row["latency_ms"] / other["latency_ms"]
+        rows.append({**row, "beaten_by": other["number"], "latency_factor": factor})
     return pd.DataFrame(rows, columns=list(DISAGREEMENT_COLUMNS)).astype(DISAGREEMENT_COLUMNS)

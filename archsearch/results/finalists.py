@@ -1,4 +1,4 @@
-"""The finalists: what they came to when they were trained anew, with the spread over seeds."""
+"""The finalists: their accuracy after retraining, with its deviation over seeds."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from archsearch.results.trials import trained_trials
+from archsearch.stats.intervals import mean_and_deviation
 from archsearch.storage.trial_record import FINAL, TIMED
 
 COLUMNS = {
@@ -34,7 +35,7 @@ def finalists_frame(attributes: Mapping[str, Any], trials: pd.DataFrame) -> pd.D
 
     ``search_top1`` is what the search saw. ``val_top1_mean``, ``test_top1_mean`` and their ``_sd`` (n - 1; NA
     for one seed) are over ``seeds`` trainings of ``samples`` images each. ``latency_ms`` is the median of the
-    medians that were measured anew, ``latency_low_ms`` and ``latency_high_ms`` their range, and
+    medians that were measured after retraining, ``latency_low_ms`` and ``latency_high_ms`` their range, and
     ``latency_tie`` says whether that range meets another finalist's. ``errors`` are trainings that broke.
     """
     done: dict[str, list[Mapping[str, Any]]] = {}
@@ -59,32 +60,23 @@ def finalist_row(
     identity = trial["architecture"]
     medians = timed.get(identity)
     whole = [entry for entry in done if "error" not in entry]
-    spreads = {
-        f"{name}_{what}": value
-        for name, key in (("val_top1", "top1"), ("test_top1", "test_top1"))
-        for what, value in mean_and_deviation([entry[key] for entry in whole]).items()
-    }
+    val_mean, val_sd = mean_and_deviation([entry["top1"] for entry in whole])
+    test_mean, test_sd = mean_and_deviation([entry["test_top1"] for entry in whole])
     return {
-        "architecture": identity,
-        "number": trial["number"],
-        "layout": trial["layout"],
-        "family": trial["family"],
+        **trial,
         "search_top1": trial["top1"],
         "seeds": len(whole),
         "samples": whole[0]["samples"] if whole else None,
-        **spreads,
+        "val_top1_mean": val_mean,
+        "val_top1_sd": val_sd,
+        "test_top1_mean": test_mean,
+        "test_top1_sd": test_sd,
         "latency_ms": statistics.median(medians) if medians else None,
         "latency_low_ms": min(medians) if medians else None,
         "latency_high_ms": max(medians) if medians else None,
         "latency_tie": is_tied(identity, timed),
         "errors": "; ".join(sorted({entry["error"] for entry in done if "error" in entry})) or None,
     }
-
-
-def mean_and_deviation(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and standard deviation (n - 1), as far as they exist."""
-    mean = statistics.fmean(values) if values else None
-    return {"mean": mean, "sd": statistics.stdev(values) if len(values) > 1 else None}
 
 
 def is_tied(identity: str, timed: Mapping[str, Sequence[float]]) -> bool | None:

@@ -26,7 +26,7 @@ class RunFrames:
     """A run folder, read. All but ``folder``, ``objectives`` and ``descriptions`` are DataFrames.
 
     Attributes:
-        folder: where it lies.
+        folder: its path.
         objectives: what was optimised, accuracy first.
         trials: one row a trial; see ``results.trials.trials_frame`` for the columns.
         stages: one row for each part of each trial; see ``results.trials.stages_frame``.
@@ -59,7 +59,7 @@ class RunFrames:
 
     @cached_property
     def importance(self) -> pd.DataFrame:
-        """What each choice decides, read from the record anew; see ``results.importance.importance_frame``."""
+        """How much each choice decides, from the storage; see ``results.importance.importance_frame``."""
         study = open_read_only(*RunFolder(self.folder).record())
         try:
             return importance_frame(study)
@@ -79,7 +79,7 @@ class RunFrames:
 
     @cached_property
     def families(self) -> pd.DataFrame:
-        """What each family came to at equal budget, and adds; see ``results.families.families_frame``."""
+        """What each family reaches at equal budget, and what it adds to the front; see ``results.families.families_frame``."""
         return families_frame(self.trials, self.objectives, self.spread)
 
     @cached_property

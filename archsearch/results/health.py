@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.stats import mannwhitneyu
 from archsearch.results.frames import RunFrames
 from archsearch.results.proxies import useful
 from archsearch.results.trials import trained_trials
+from archsearch.search.samplers import STARTUP
 from archsearch.stats.hypervolume import Indicators
 
 Status = Literal["ok", "warn", "unknown"]
@@ -28,7 +29,7 @@ GUESS = 1.1
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check came to, in a sentence with its numbers."""
+    """The result of a check, in a sentence with its numbers."""
 
     status: Status
     text: str
@@ -37,44 +38,36 @@ class Finding:
 def health_frame(run: RunFrames) -> pd.DataFrame:
     """One row a check: ``check``, ``status`` (ok, warn, or unknown where the run has too little to tell), ``text``."""
     trained = trained_trials(run.trials)
-    rows = [
-        {"check": name, "status": finding.status, "text": finding.text}
-        for name, check in CHECKS.items()
-        for finding in check(run, trained)
-    ]
+    rows = [{"check": name, **asdict(check(run, trained))} for name, check in CHECKS.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def front_is_no_noise(run: RunFrames, _trained: pd.DataFrame) -> Iterator[Finding]:
+def front_is_no_noise(run: RunFrames, _trained: pd.DataFrame) -> Finding:
     """Accuracy along the front has to differ by more than the seeds do."""
     top1 = run.frontier["top1"].to_numpy(dtype=float)
     if len(top1) < 2:
-        yield Finding("unknown", "the front has fewer than two points")
-        return
+        return Finding("unknown", "the front has fewer than two points")
     rise = float(np.ptp(top1))
     if run.spread is None:
         text = f"top-1 rises by {rise:.3f} along the front; no seed was repeated, so nobody knows how much of it is chance"
-        yield Finding("unknown", f"{text} (finalists: 4, or archsearch swap)")
-        return
+        return Finding("unknown", f"{text} (finalists: 4, or archsearch swap)")
     margin = run.spread.margin_between()
     text = (
         f"top-1 rises by {rise:.3f} along the {len(top1)} points of the front; two trainings are told apart "
         f"from {margin:.3f} on"
     )
-    yield Finding("ok" if rise > margin else "warn", text)
+    return Finding("ok" if rise > margin else "warn", text)
 
 
-def bounds_are_not_hit(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
+def bounds_are_not_hit(run: RunFrames, trained: pd.DataFrame) -> Finding:
     """A front that always takes the largest option, or lies at a limit, says that the space ends too early."""
     front = run.frontier
     if len(front) < FEWEST_AT_A_BOUND:
-        yield Finding("unknown", f"the front has {len(front)} points, too few to tell")
-        return
+        return Finding("unknown", f"the front has {len(front)} points, too few to tell")
     hit = list(options_at_an_end(front, trained)) + list(limits_reached(front))
     if hit:
-        yield Finding("warn", f"every point of the front has {'; '.join(hit)}: the space may end too early")
-    else:
-        yield Finding("ok", "no option and no limit holds the whole front at its end")
+        return Finding("warn", f"every point of the front has {'; '.join(hit)}: the space may end too early")
+    return Finding("ok", "no option and no limit holds the whole front at its end")
 
 
 def options_at_an_end(front: pd.DataFrame, trained: pd.DataFrame) -> Iterator[str]:
@@ -101,7 +94,7 @@ def limits_reached(front: pd.DataFrame) -> Iterator[str]:
             yield f"{cost} within 5 % of its limit"
 
 
-def every_kind_had_its_chance(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
+def every_kind_had_its_chance(run: RunFrames, trained: pd.DataFrame) -> Finding:
     """A kind that was proposed at a place and never trained there cannot win there."""
     kinds = [c for c in run.trials.columns if c.endswith(".kind")]
     lost = [
@@ -111,40 +104,33 @@ def every_kind_had_its_chance(run: RunFrames, trained: pd.DataFrame) -> Iterator
     ]
     families = sorted(set(run.trials["family"].dropna()) - set(trained["family"].dropna()))
     if lost or families:
-        yield Finding("warn", f"proposed and never trained: {', '.join([*families, *lost])}")
-    else:
-        yield Finding("ok", "every family and every kind that was proposed was trained")
+        return Finding("warn", f"proposed and never trained: {', '.join([*families, *lost])}")
+    return Finding("ok", "every family and every kind that was proposed was trained")
 
 
-def proxies_rank(run: RunFrames, _trained: pd.DataFrame) -> Iterator[Finding]:
+def proxies_rank(run: RunFrames, _trained: pd.DataFrame) -> Finding:
     """Rungs that stop candidates have to rank them as the end does."""
     if not set(run.proxies["status"].dropna()) & {"on", "off"}:
-        yield Finding("unknown", "too few trainings to tell how well rungs and scores rank them")
-        return
+        return Finding("unknown", "too few trainings to tell how well rungs and scores rank them")
     good = useful(run.proxies)
     stops = run.trials["outcome"].eq("stopped").any()
     rungs = sorted({name for name in run.proxies["proxy"] if str(name).startswith("rung_")})
     on = [name for name in good if name.startswith("rung_")]
-    said = f"say more than size does: {', '.join(good) or 'none'}"
+    said = f"say more than size does: {', '.join(sorted(good)) or 'none'}"
     if stops and rungs and not on:
-        yield Finding("warn", f"candidates are stopped at rungs that do not rank them; {said}")
-    else:
-        yield Finding("ok" if good else "warn", said)
+        return Finding("warn", f"candidates are stopped at rungs that do not rank them; {said}")
+    return Finding("ok" if good else "warn", said)
 
 
-def search_beats_chance(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
+def search_beats_chance(run: RunFrames, trained: pd.DataFrame) -> Finding:
     """What the sampler proposed has to lie nearer to the final front than the first candidates, which chance drew."""
-    from archsearch.search.samplers import STARTUP  # noqa: PLC0415 - samplers need torch
-
     sampler = run.manifest["identity"].get("sampler", "auto")
     slots = trained["slot"]
     drawn, proposed = trained[slots < STARTUP], trained[slots >= STARTUP]
     if sampler == "random":
-        yield Finding("unknown", "the sampler is chance itself")
-        return
+        return Finding("unknown", "the sampler is chance itself")
     if len(drawn) < STARTUP // 2 or len(proposed) < STARTUP:
-        yield Finding("unknown", f"{len(proposed)} candidates behind the first ten are too few to tell")
-        return
+        return Finding("unknown", f"{len(proposed)} candidates behind the first ten are too few to tell")
     indicators = Indicators.of(trained, run.objectives)
     far, near = indicators.lags(drawn), indicators.lags(proposed)
     p = float(mannwhitneyu(near, far, alternative="less").pvalue)
@@ -152,39 +138,37 @@ def search_beats_chance(run: RunFrames, trained: pd.DataFrame) -> Iterator[Findi
         f"candidates of {sampler} lie {np.median(near):.3f} behind the final front at the median, those drawn by chance "
         f"{np.median(far):.3f} (p = {p:.2g}, one-sided rank test)"
     )
-    yield Finding("ok" if p < SURELY else "warn", text)
+    return Finding("ok" if p < SURELY else "warn", text)
 
 
-def latencies_are_clean(_run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
+def latencies_are_clean(_run: RunFrames, trained: pd.DataFrame) -> Finding:
     """Measurements that were disturbed say so themselves."""
     measured = trained[trained["latency_ms"].notna()]
     if measured.empty:
-        yield Finding("unknown", "no latency was measured")
-        return
+        return Finding("unknown", "no latency was measured")
     flagged = measured["latency_flags"].notna()
     share = float(flagged.mean())
     text = f"{int(flagged.sum())} of {len(measured)} latencies were measured while the machine was disturbed"
-    yield Finding("warn" if share > MANY else "ok", text)
+    return Finding("warn" if share > MANY else "ok", text)
 
 
-def candidates_came_through(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
+def candidates_came_through(run: RunFrames, trained: pd.DataFrame) -> Finding:
     """Candidates that broke leave holes in the map."""
     failed = run.trials[run.trials["outcome"] == "failed"]
     share = len(failed) / max(1, len(failed) + len(trained))
     reasons = failed["error"].value_counts()
     most = f"; most often: {reasons.index[0]}" if len(reasons) else ""
     text = f"{len(failed)} of {len(failed) + len(trained)} candidates failed{most}"
-    yield Finding("warn" if share > FEW else "ok", text)
+    return Finding("warn" if share > FEW else "ok", text)
 
 
-def networks_learned(run: RunFrames, trained: pd.DataFrame) -> Iterator[Finding]:
+def networks_learned(run: RunFrames, trained: pd.DataFrame) -> Finding:
     """Networks that are no better than a guess say nothing of their structure."""
     if trained.empty:
-        yield Finding("unknown", "nothing was trained")
-        return
+        return Finding("unknown", "nothing was trained")
     asleep = int((trained["top1"] <= GUESS / classes_of(run)).sum())
     text = f"{asleep} of {len(trained)} trained networks are no better than a guess"
-    yield Finding("warn" if asleep > MANY * len(trained) else "ok", text)
+    return Finding("warn" if asleep > MANY * len(trained) else "ok", text)
 
 
 def classes_of(run: RunFrames) -> int:
@@ -192,7 +176,7 @@ def classes_of(run: RunFrames) -> int:
     return int(json.loads(next(iter(run.descriptions.values())))["classes"])
 
 
-Check = Callable[[RunFrames, pd.DataFrame], Iterator[Finding]]
+Check = Callable[[RunFrames, pd.DataFrame], Finding]
 CHECKS: dict[str, Check] = {
     "the front is more than noise": front_is_no_noise,
     "no bound is always hit": bounds_are_not_hit,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from archsearch.results.trials import trained_trials
 from archsearch.stats.cells import Grid
 from archsearch.stats.seeds import SeedSpread
 
@@ -44,28 +45,23 @@ def map_frame(
     around its single one; empty where no seed was ever repeated. The best of many single trainings is
     flattered by its seed, which no interval around it knows.
     """
-    trained = trials[trials["outcome"] == "trained"]
+    trained = trained_trials(trials)
     grid = Grid.of(trained[cost])
     cells: dict[tuple[int, int], list[int]] = {}
     for index, row in trained.iterrows():
         cells.setdefault(grid.place(row["globality"], row[cost]), []).append(int(str(index)))
     own = means_of(repeats, spread)
     rows = [
-        {**edges(grid, place), **best(trained.loc[members], cost, spread, own)}
-        for place, members in sorted(cells.items())
+        {
+            "globality_low": grid.globality[row],
+            "globality_high": grid.globality[row + 1],
+            "cost_low": grid.cost[column],
+            "cost_high": grid.cost[column + 1],
+            **best(trained.loc[members], cost, spread, own),
+        }
+        for (row, column), members in sorted(cells.items())
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-
-
-def edges(grid: Grid, place: tuple[int, int]) -> dict[str, float]:
-    """Where a cell begins and ends."""
-    row, column = place
-    return {
-        "globality_low": grid.globality[row],
-        "globality_high": grid.globality[row + 1],
-        "cost_low": grid.cost[column],
-        "cost_high": grid.cost[column + 1],
-    }
 
 
 def best(
@@ -76,11 +72,11 @@ def best(
     middle, seeds = own.get(str(first["architecture"]), (float(first["top1"]), 1))
     margin = math.nan if spread is None else spread.margin(seeds)
     return {
+        **first,
         "trials": len(members),
-        **{name: first[name] for name in ("number", "architecture", "layout", "family", "globality", "top1")},
         "cost": first[cost],
-        "top1_low": None if spread is None else middle - margin,
-        "top1_high": None if spread is None else middle + margin,
+        "top1_low": middle - margin,
+        "top1_high": middle + margin,
         "seeds": seeds,
     }
 
@@ -96,7 +92,7 @@ def means_of(repeats: pd.DataFrame | None, spread: SeedSpread | None) -> dict[st
 
 def coverage(frame: pd.DataFrame, trials: pd.DataFrame, cost: str) -> tuple[int, int]:
     """How many cells hold a trained candidate, and how many there are."""
-    return len(frame), Grid.of(trials.loc[trials["outcome"] == "trained", cost]).cells
+    return len(frame), Grid.of(trained_trials(trials)[cost]).cells
 
 
 def best_globality(frame: pd.DataFrame, spread: SeedSpread | None) -> tuple[float, float, float] | None:

@@ -1,4 +1,4 @@
-"""How far the trained winners really mix, against what their structure says."""
+"""The measured globality of the trained winners beside the globality of their structure."""
 
 import math
 import statistics
@@ -37,24 +37,24 @@ def measured_globality_frame(attributes: Mapping[str, Any], trials: pd.DataFrame
     images each: their mean over seeds, with its 95 % interval ``measured_low`` to ``measured_high`` (Student's t; NA
     for one network). ``attention_distance`` is a share of the mean distance on the grid, 1 for uniform attention, NA
     without attention. ``erf_side`` is the side of what the middle of the last map sees, as a share of the image's.
-    ``source`` is ``finals`` where networks were trained anew, else ``search``. See ``archsearch.analysis``.
+    ``source`` is ``finals`` where networks were retrained, else ``search``. See ``archsearch.analysis``.
     """
-    asked = {
+    measured = {
         key.split(":")[1]: value
         for key, value in attributes.items()
         if key.startswith(f"{REALISED}:") and "realised_globality" in value
     }
     trained = trained_trials(trials).drop_duplicates("architecture")
     rows = [
-        winner_row(trial, asked[trial["architecture"]])
+        winner_row(trial, measured[trial["architecture"]])
         for _, trial in trained.iterrows()
-        if trial["architecture"] in asked
+        if trial["architecture"] in measured
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def no_measured_globality() -> pd.DataFrame:
-    """The frame of a run in which nothing was asked."""
+    """The frame of a run in which nothing was measured."""
     return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
 
 

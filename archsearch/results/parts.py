@@ -23,7 +23,7 @@ class PartRow:
     """One part of an architecture, or its head.
 
     Attributes:
-        place: where it stands in the file: ``stem``, ``stages.0``, ..., ``head``.
+        place: its name in the file: ``stem``, ``stages.0``, ..., ``head``.
         kind: what it is; of a head, how it pools.
         mixing: ``local`` or ``global``; None for a head.
         depth: its blocks, one behind the other.

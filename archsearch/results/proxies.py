@@ -4,7 +4,7 @@ A proxy is judged by tau-b with the final accuracy, in each family and at each g
 known to hold across families; and at fixed MACs, since most are counts of size in disguise. One that at fixed MACs
 does not surely rank in its own direction is switched off. Below 30 final trainings nothing is said.
 
-At fixed MACs rho is asked as well as tau. A noisy copy of MACs, which adds nothing to them, has a partial tau above
+At fixed MACs both tau and rho have to be above 0. A noisy copy of MACs, which adds nothing to them, has a partial tau above
 0 all the same (Korn 1984, The American Statistician 38, 61), and a partial rho near 0. Simulated on normal
 columns, its tau was 0.1 to 0.2: tau alone let 7 to 38 % of such copies pass at 30 candidates and all of them at 500,
 both together 2 to 6 %.

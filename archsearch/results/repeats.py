@@ -31,7 +31,7 @@ def repeats_frame(attributes: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def repeats(attributes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The trainings that came to an accuracy."""
+    """The trainings that have an accuracy; others failed or are running."""
     for key, entry in attributes.items():
         kind, *names = key.split(":")
         if kind not in SOURCES or "top1" not in entry:

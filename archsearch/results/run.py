@@ -1,4 +1,4 @@
-"""A run that lies in a folder: read from its record, with its answer, and written as tables."""
+"""A run folder: read from its record, with its answer, and written as tables."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +39,7 @@ class Run(RunFrames):
 
 
 def load_run(folder: str | Path) -> Run:
-    """The run in ``folder``, finished, stopped or going on.
+    """The run in ``folder``, which may be finished, stopped or still running.
 
     Raises:
         InputError: there is no run in this folder.

@@ -77,7 +77,7 @@ def stage_of(place: str) -> int:
 
 
 def swap_row(swap: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """One swap, and what its trainings came to."""
+    """One swap, with the accuracies of its trainings."""
     before, now = (trainings_of(swap, f"architecture_{end}", attributes) for end in ("from", "to"))
     both = sorted(
         seed for seed in before.keys() & now.keys() if "top1" in before[seed] and "top1" in now[seed]
@@ -106,7 +106,7 @@ def swap_row(swap: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str
 
 
 def trainings_of(swap: Mapping[str, Any], which: str, attributes: Mapping[str, Any]) -> Entries:
-    """What the trainings of one of the two networks came to, by seed; those that somebody is at are left out."""
+    """The recorded trainings of one of the two networks, by seed; those that are still running are left out."""
     start = f"{SWAP_TRAINING}:{swap[which]}:{swap['samples']}:"
     return {
         key.removeprefix(start): entry
@@ -146,12 +146,12 @@ def describe_swap(row: "pd.Series[Any]") -> str:
 
 
 def describe_difference(row: "pd.Series[Any]") -> str:
-    """What came of a swap: the difference, with its interval if there is one."""
+    """The difference that a swap makes, with its interval if there is one."""
     if pd.isna(row["difference"]):
         return "not trained to the end"
     change = f"{row['difference']:+.3f}"
     if pd.isna(row["difference_low"]):
         return f"{change} from one seed, whose spread nobody knows"
     low, high = row["difference_low"], row["difference_high"]
-    told = f"{change} ({low:.3f} to {high:.3f}), {row['seeds']} seeds"
-    return f"{told}: not separated by the seeds" if low <= 0 <= high else told
+    text = f"{change} ({low:.3f} to {high:.3f}), {row['seeds']} seeds"
+    return f"{text}: not separated by the seeds" if low <= 0 <= high else text

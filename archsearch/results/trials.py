@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import optuna
 import pandas as pd
@@ -11,32 +11,11 @@ from optuna.trial import FrozenTrial
 
 from archsearch.families import read_family
 from archsearch.results.frontier import on_frontier
-from archsearch.storage.trial_record import FIELDS, own_values
+from archsearch.storage.trial_record import FIELDS, TrialRecord, own_values
 
-WHOLE_NUMBERS = (
-    "number",
-    "slot",
-    "global_tokens",
-    "params",
-    "macs",
-    "activations",
-    "latency_repeats",
-    "latency_batch",
-    "samples",
-)
-WORDS = (
-    "state",
-    "outcome",
-    "architecture",
-    "reference",
-    "layout",
-    "family",
-    "latency_flags",
-    "device",
-    "error",
-)
+DTYPES = {int: "Int64", float: "Float64", bool: "boolean"}
 # The description travels in the storage and in the YAML files; a table is no place for it. Rungs get columns.
-SHOWN = tuple(name for name in FIELDS if name not in ("description", "rungs"))
+TABLE_FIELDS = tuple(name for name in FIELDS if name not in ("description", "rungs"))
 READINGS = ("samples", "top1", "train_loss")
 
 
@@ -45,7 +24,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
 
     ``number``, ``state``, then the fields of ``storage.trial_record.TrialRecord``, then ``on_frontier``,
     ``test_top1`` (Pareto front only), ``started``, values that ``evaluate`` returned under names of its own, ``rung_N_samples``, ``rung_N_top1`` and ``rung_N_train_loss``
-    of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where it was not asked).
+    of the rungs on the way, ``excess.LIMIT`` (cost minus limit) and one column for each choice, named by its place in the file (``stages.0.conv.kernel``; empty where the choice did not arise).
     """
     tested = study.user_attrs.get("test_top1", {})
     trials = study.get_trials(deepcopy=False)
@@ -63,30 +42,31 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
 def own_names(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
     """The objectives of the user's own, then what else ``evaluate`` returned under names of its own."""
     named = {name for trial in trials for name in own_values(trial.user_attrs)}
-    objectives = [name for name in study.metric_names or () if name not in SHOWN]
+    objectives = [name for name in study.metric_names or () if name not in TABLE_FIELDS]
     return [*objectives, *sorted(named - {*objectives})]
 
 
 def dtypes() -> dict[str, str]:
     """The type of every fixed column, whatever the rows hold: missing values are NA, never a float's nan in a count."""
-    numbers = dict.fromkeys((*SHOWN, "test_top1"), "Float64")
-    whole = dict.fromkeys(WHOLE_NUMBERS, "Int64")
-    words = dict.fromkeys(WORDS, "string")
-    return {
-        **numbers,
-        **whole,
-        **words,
-        "on_frontier": "boolean",
-        "audit": "boolean",
-        "started": "datetime64[us]",
+    annotations = get_type_hints(TrialRecord)
+    recorded = {
+        name: next((DTYPES[kind] for kind in kinds_of(annotations[name]) if kind in DTYPES), "string")
+        for name in TABLE_FIELDS
     }
+    added = {"on_frontier": "boolean", "test_top1": "Float64", "started": "datetime64[us]"}
+    return {"number": "Int64", "state": "string", **recorded, **added}
+
+
+def kinds_of(annotation: Any) -> tuple[Any, ...]:
+    """The types that a field may have: those of ``int | None``, or the only one."""
+    return get_args(annotation) or (annotation,)
 
 
 def trial_row(trial: FrozenTrial) -> dict[str, Any]:
     """One trial, flat."""
-    attributes = {name: trial.user_attrs.get(name) for name in SHOWN}
+    attributes = {name: trial.user_attrs.get(name) for name in TABLE_FIELDS}
     if not trial.state.is_finished():
-        # Attributes are written before the trial is told: until then it has come to nothing yet.
+        # Attributes are written before the trial is finished: until then its outcome does not count.
         attributes["outcome"] = "paused" if attributes["outcome"] == "paused" else None
     attributes["family"] = attributes["family"] and read_family(attributes["family"])
     return {
@@ -110,7 +90,7 @@ def rung_columns(rungs: Sequence[Mapping[str, float]]) -> dict[str, float | None
 
 def columns(rows: list[dict[str, Any]], own: Iterable[str] = ()) -> list[str]:
     """The fixed columns first and the user's ``own`` objectives, then rungs, limits and choices in the order of their names."""
-    fixed = ["number", "state", *SHOWN, "on_frontier", "test_top1", "started", *own]
+    fixed = ["number", "state", *TABLE_FIELDS, "on_frontier", "test_top1", "started", *own]
     rest = {name for row in rows for name in row} - set(fixed)
     return fixed + sorted(rest, key=column_order)
 
@@ -136,7 +116,7 @@ def stages_frame(study: optuna.Study) -> pd.DataFrame:
 
 
 def part_rows(trial: FrozenTrial) -> Iterator[dict[str, Any]]:
-    """Stem and stages of one trial; none if it never came to have an architecture."""
+    """Stem and stages of one trial; none if it has no architecture."""
     if "description" not in trial.user_attrs:
         return
     description = json.loads(trial.user_attrs["description"])

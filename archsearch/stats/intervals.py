@@ -16,11 +16,17 @@ def half_interval(deviation: float, degrees: int, count: int) -> float:
 
 def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
     """The mean and the ends of its 95 % interval, as far as they exist: no mean of nothing, no ends below two values."""
-    if len(values) < 2:
-        return (statistics.fmean(values) if values else None), None, None
-    mean = statistics.fmean(values)
-    half = half_interval(statistics.stdev(values), len(values) - 1, len(values))
+    mean, deviation = mean_and_deviation(values)
+    if mean is None or deviation is None:
+        return mean, None, None
+    half = half_interval(deviation, len(values) - 1, len(values))
     return mean, mean - half, mean + half
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (n - 1), as far as they exist."""
+    mean = statistics.fmean(values) if values else None
+    return mean, statistics.stdev(values) if len(values) > 1 else None
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

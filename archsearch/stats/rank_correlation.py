@@ -1,8 +1,8 @@
-"""How alike two columns rank the same candidates, and how sure that is: tau-b, rho, both given a third column.
+"""How alike two columns rank the same candidates, and how sure that is: tau-b, rho, and either at a fixed third column.
 
 A statistic is an array: its first entry is that of the candidates as they are, each other one that of a
-resample of them. So statistics of the same ``resamples`` may be subtracted or made partial entry by entry, and
-``estimate`` tells the value and its interval.
+resample of them. So statistics of the same ``resamples`` may be subtracted, or combined by ``partial``, entry by
+entry; ``estimate`` gives the value and its interval.
 
 Sources: Kendall 1945, doi:10.1093/biomet/33.3.239 (tau-b); Spearman 1904, doi:10.2307/1412159 (rho);
 Kendall 1942, doi:10.1093/biomet/32.3-4.277 (partial tau); Efron 1979, doi:10.1214/aos/1176344552 (bootstrap).
@@ -38,19 +38,16 @@ class Estimate:
     high: float
 
 
-def rank_correlation(
-    x: ArrayLike, y: ArrayLike, *, given: ArrayLike | None = None, method: Method = "kendall", seed: int = 0
-) -> Estimate:
-    """Tau-b or rho of two columns (n,), at a fixed third one if ``given``, over 2,000 resamples of the candidates.
+def rank_correlation(x: ArrayLike, y: ArrayLike, *, method: Method = "kendall", seed: int = 0) -> Estimate:
+    """Tau-b or rho of two columns (n,), over 2,000 resamples of the candidates.
 
-    NaN below five candidates, or where a column does not vary, or where ``given`` ranks exactly as x or y.
-    The same columns and seed give the same interval.
+    NaN below five candidates, or where a column does not vary. The same columns and seed give the same interval.
 
     Raises:
         ValueError: columns of different lengths, or values that are not finite.
     """
     weights = resamples(np.size(x), seed=seed)
-    return estimate(correlations(x, y, weights, given=given, method=method))
+    return estimate(correlations(x, y, weights, method=method))
 
 
 def rho(x: ArrayLike, y: ArrayLike) -> float:
@@ -61,17 +58,6 @@ def rho(x: ArrayLike, y: ArrayLike) -> float:
     """
     everyone = resamples(np.size(x), times=0)
     return float(spearman(ranked(x, everyone), ranked(y, everyone), everyone)[0])
-
-
-def difference(
-    a: ArrayLike, b: ArrayLike, y: ArrayLike, *, method: Method = "kendall", seed: int = 0
-) -> Estimate:
-    """By how much more like y does a rank than b: both on the same resamples, so that what they share cancels.
-
-    Columns are (n,); undefined and refused as in ``rank_correlation``.
-    """
-    weights = resamples(np.size(y), seed=seed)
-    return estimate(correlations(a, y, weights, method=method) - correlations(b, y, weights, method=method))
 
 
 def resamples(candidates: int, *, times: int = RESAMPLES, seed: int = 0) -> Weights:
@@ -95,23 +81,12 @@ def estimate(values: Floats) -> Estimate:
     return Estimate(float(values[0]), float(low), float(high))
 
 
-def correlations(
-    x: ArrayLike,
-    y: ArrayLike,
-    weights: Weights,
-    *,
-    given: ArrayLike | None = None,
-    method: Method = "kendall",
-) -> Floats:
+def correlations(x: ArrayLike, y: ArrayLike, weights: Weights, *, method: Method = "kendall") -> Floats:
     """Tau-b or rho of columns (n,) in every resample of ``weights`` (n, R); NaN where it is not defined."""
     a, b = ranked(x, weights), ranked(y, weights)
     if len(weights) < FEWEST:
         return np.full(weights.shape[1], math.nan)
-    statistic = kendall if method == "kendall" else spearman
-    if given is None:
-        return statistic(a, b, weights)
-    c = ranked(given, weights)
-    return partial(statistic(a, b, weights), statistic(a, c, weights), statistic(b, c, weights))
+    return kendall(a, b, weights) if method == "kendall" else spearman(a, b, weights)
 
 
 def partial(xy: Floats, xz: Floats, yz: Floats) -> Floats:

@@ -110,7 +110,7 @@ class TrialRecord:
     def of(cls, attributes: Mapping[str, Any]) -> "TrialRecord":
         """What ``attributes`` gave, read back from the storage."""
         known: dict[str, Any] = {name: attributes.get(name) for name in FIELDS}
-        lacking = [name for name in COUNTED if known[name] is None]
+        lacking = [name for name in ALWAYS_RECORDED if known[name] is None]
         if lacking:
             raise ValueError(f"a recorded candidate has no {', '.join(lacking)}")
         known["family"] = read_family(known["family"])
@@ -145,7 +145,7 @@ USED = ("trained", "stopped", "failed")
 ENDED = (*USED, "infeasible")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
 # What is known of every candidate from the moment it is claimed.
-COUNTED = (
+ALWAYS_RECORDED = (
     "slot",
     "outcome",
     "architecture",

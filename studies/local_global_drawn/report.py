@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from archsearch import Run, load_run
+from archsearch.families import ALL_LOCAL
 from archsearch.stats.seeds import SeedSpread, seed_spread
 
 # Differences below this are no matter on 1,600 validation images: their standard error at 98 % is 0.0035.
@@ -63,7 +64,7 @@ def needed_frame(trials: pd.DataFrame) -> pd.DataFrame:
                 "margin": margin,
                 "needed_globality": least["globality"],
                 "needed_layout": least["layout"],
-                "all_conv_top1": found.loc[found["family"] == "all-conv", "top1"].max(),
+                "all_conv_top1": found.loc[found["family"] == ALL_LOCAL, "top1"].max(),
             }
         )
     return pd.DataFrame(rows)

@@ -12,16 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from archsearch.results import proxy_lines, proxy_report
+from archsearch.results.proxies import proxy_lines, proxy_report
 from archsearch.stats.rank_correlation import (
     Estimate,
     correlations,
-    difference,
     estimate,
     rank_correlation,
     resamples,
 )
-from studies.proxy_fairness.training import FAMILIES, RUNGS
+from studies.proxy_fairness.training import GROUPS, RUNGS, group_of
 
 COLOURS = {"all-conv": "#3b6fb6", "all-token": "#c0392b", "global-from": "#7d5ba6", "mixed": "#8a8a8a"}
 WAYS = {
@@ -68,8 +67,7 @@ def candidates(trainings: pd.DataFrame) -> pd.DataFrame:
     first = trainings[trainings["seed"] == 0].set_index("architecture")
     final = trainings.groupby("architecture")["top1"].mean()
     second = trainings[trainings["seed"] == 1].set_index("architecture")["top1"]
-    group = first["family"].map(lambda family: next(name for name in FAMILIES if family.startswith(name)))
-    return first.assign(final=final, second=second, group=group).reset_index()
+    return first.assign(final=final, second=second, group=first["layout"].map(group_of)).reset_index()
 
 
 def as_trials(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,9 +78,9 @@ def as_trials(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def groups(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """All candidates, families, and thirds by globality."""
+    """All candidates, the groups of the study, and thirds by globality."""
     yield "all", table
-    yield from ((name, table[table["group"] == name]) for name in FAMILIES)
+    yield from ((name, table[table["group"] == name]) for name in GROUPS)
     third = pd.qcut(table["globality"], 3, labels=["low", "middle", "high"])
     yield from ((f"globality {name}", table[third == name]) for name in ("low", "middle", "high"))
 
@@ -135,6 +133,12 @@ def worst(table: pd.DataFrame, way: str) -> Estimate:
     return estimate(np.min(least, axis=0))
 
 
+def difference(a: "pd.Series[float]", b: "pd.Series[float]", y: "pd.Series[float]") -> Estimate:
+    """By how much more like y a ranks than b: both on the same resamples, so that what they share cancels."""
+    weights = resamples(len(y))
+    return estimate(correlations(a, y, weights) - correlations(b, y, weights))
+
+
 def promotion(table: pd.DataFrame) -> None:
     """Whom a ladder keeps that goes on with the best third at the third of the budget: overall, and in strata."""
     stratum = pd.qcut(table["globality"], 3, labels=False)
@@ -144,7 +148,7 @@ def promotion(table: pd.DataFrame) -> None:
         overall = table.loc[score.nlargest(len(table) // 3).index]
         strata = table[score.groupby(stratum).rank(ascending=False) <= len(table) / 9]
         for name, kept in (("overall", overall), ("in thirds by globality", strata)):
-            counts = kept["group"].value_counts().reindex(list(FAMILIES), fill_value=0).to_dict()
+            counts = kept["group"].value_counts().reindex(list(GROUPS), fill_value=0).to_dict()
             lost = best - kept["final"].max()
             print(f"kept by {way} {name}: {counts}; the best one kept is {lost:.4f} below the best of all")
 

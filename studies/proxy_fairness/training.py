@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from archsearch.architecture import Architecture, Network, seeded_network
-from archsearch.counting import count_activations, count_macs, count_params, family, globality
+from archsearch.counting import count_activations, count_macs, count_params, family
+from archsearch.counting.globality import reach
 from archsearch.data import ImageData, load_data
 from archsearch.proxy import Recipe, Training, evaluate, zero_cost_scores
 from archsearch.proxy.schedule import rung_end, stable_until
@@ -18,9 +19,9 @@ from archsearch.space import Space, load_space
 
 HERE = Path(__file__).parent
 RUNGS = (1 / 9, 1 / 3)
-FAMILIES = ("all-conv", "all-token", "global-from", "mixed")
-IN_EACH_FAMILY = 16
-POOL = 3 * IN_EACH_FAMILY
+GROUPS = ("all-conv", "all-token", "global-from", "mixed")
+IN_EACH_GROUP = 16
+POOL = 3 * IN_EACH_GROUP
 SECOND_SEED_EVERY = 3
 LEAST_MACS = 1_500_000
 SCORED_IMAGES = 64
@@ -53,25 +54,42 @@ class Job:
 
 
 def jobs() -> list[Job]:
-    """Every candidate once, families in turn; then every third of them again with another seed."""
+    """Every candidate once, groups in turn; then every third of them again with another seed."""
     found = candidates(load_space(HERE / "space.yaml"))
     return [Job(a, 0) for a in found] + [Job(a, 1) for a in found[::SECOND_SEED_EVERY]]
 
 
 def candidates(space: Space) -> list[Architecture]:
-    """Sixteen of each family, spread evenly over the globality of those that random draws find."""
+    """Sixteen of each group, spread evenly over the globality of those that random draws find."""
     pools: dict[str, dict[str, Architecture]] = defaultdict(dict)
     for draw in draws(space):
-        name = next(name for name in FAMILIES if family(draw).startswith(name))
+        name = group_of(draw.layout)
         if len(pools[name]) < POOL and count_macs(draw).total >= LEAST_MACS:
             pools[name][draw.id] = draw
-        if all(len(pools[name]) == POOL for name in FAMILIES):
+        if all(len(pools[name]) == POOL for name in GROUPS):
             break
-    chosen = [spread(list(pools[name].values())) for name in FAMILIES]
-    # 5 and 16 have no common factor: the second seeds fall on all globalities of all families.
-    return [
-        chosen[f][5 * place % IN_EACH_FAMILY] for place in range(IN_EACH_FAMILY) for f in range(len(FAMILIES))
-    ]
+    chosen = [spread(list(pools[name].values())) for name in GROUPS]
+    # 5 and 16 have no common factor: the second seeds fall on all globalities of all groups.
+    return [group[5 * place % IN_EACH_GROUP] for place in range(IN_EACH_GROUP) for group in chosen]
+
+
+def group_of(layout: str) -> str:
+    """The group of a layout such as ``P-CCT``, in the words of the recorded tables; of a stage, C alone is local.
+
+    Families have other names today, and all-global ones were not a family when the study was run.
+    """
+    stages = layout.partition("-")[2]
+    if set(stages) == {"C"}:
+        return "all-conv"
+    if set(stages) == {"T"}:
+        return "all-token"
+    return "mixed" if "C" in stages.lstrip("C") else "global-from"
+
+
+def globality(architecture: Architecture) -> float:
+    """Globality as the recorded tables have it: an attention over a single place counts as global, which it no longer does."""
+    reaches = [1.0 if mixer.window is None else reach(mixer) for _, mixer in architecture.mixers()]
+    return sum(reaches) / len(reaches)
 
 
 def draws(space: Space) -> Iterator[Architecture]:
@@ -86,7 +104,7 @@ def spread(pool: list[Architecture]) -> list[Architecture]:
     """Those at equal distances in the order of globality, ends included."""
     ordered = sorted(pool, key=lambda a: (globality(a), a.id))
     last = len(ordered) - 1
-    return [ordered[round(place * last / (IN_EACH_FAMILY - 1))] for place in range(IN_EACH_FAMILY)]
+    return [ordered[round(place * last / (IN_EACH_GROUP - 1))] for place in range(IN_EACH_GROUP)]
 
 
 def load_images(train: Path) -> None:

@@ -19,17 +19,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 
 from archsearch.architecture import Architecture
-from archsearch.counting import (
-    count_activations,
-    count_macs,
-    count_params,
-    family,
-    global_depth,
-    globality,
-)
+from archsearch.counting import count_activations, count_macs, count_params, global_depth
 from archsearch.space import Space, load_space
 from archsearch.trial import Trial
-from studies.proxy_fairness.training import FAMILIES, LEAST_MACS, RUNGS, candidates
+from studies.proxy_fairness.training import GROUPS, LEAST_MACS, RUNGS, candidates, globality, group_of
 from studies.proxy_fairness.training import HERE as TRAININGS
 from studies.search_tables.tables import Point, Reading, feasible_draws
 
@@ -68,13 +61,8 @@ class FairSpace:
 
 
 def point(architecture: Architecture) -> Point:
-    """An architecture with its identity and family."""
-    return Point(architecture.id, family_of(architecture), architecture)
-
-
-def family_of(architecture: Architecture) -> str:
-    """One of the study's four; a stage kind that cannot be built has none."""
-    return next(name for name in FAMILIES if family(architecture).startswith(name))
+    """An architecture with its identity and its group."""
+    return Point(architecture.id, group_of(architecture.layout), architecture)
 
 
 class Cifar10:
@@ -161,7 +149,10 @@ class Curves:
     def __init__(self, candidates: Sequence[Architecture], table: pd.DataFrame) -> None:
         finals = measured_finals(candidates, table)
         inputs = np.array(
-            [causes(f, family_of(a), count_macs(a).total) for f, a in zip(finals, candidates, strict=True)]
+            [
+                causes(f, group_of(a.layout), count_macs(a).total)
+                for f, a in zip(finals, candidates, strict=True)
+            ]
         )
         shown = table.loc[0].loc[[a.id for a in candidates], list(LATER)].to_numpy()
         self.weights = np.linalg.lstsq(inputs, shown, rcond=None)[0]
@@ -176,7 +167,7 @@ class Curves:
 
 def causes(final: float, family: str, macs: int) -> Array:
     """What a reading on the way depends on."""
-    return np.array([final, np.log(macs), *(family == name for name in FAMILIES)], dtype=np.float64)
+    return np.array([final, np.log(macs), *(family == name for name in GROUPS)], dtype=np.float64)
 
 
 def features(architecture: Architecture) -> Array:
@@ -189,7 +180,7 @@ def features(architecture: Architecture) -> Array:
         globality(architecture),
         1.5 if depth is None else depth,
         *(architecture.stem.kind == kind for kind in STEMS),
-        *(family_of(architecture) == name for name in FAMILIES),
+        *(group_of(architecture.layout) == name for name in GROUPS),
     ]
     for stage in architecture.stages:
         numbers += [*(stage.kind == kind for kind in KINDS), *shape_of(stage)]

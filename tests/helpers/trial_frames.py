@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from archsearch.results.trials import SHOWN, dtypes
+from archsearch.results.trials import TABLE_FIELDS, dtypes
 
 DEFAULTS = {
     "state": "COMPLETE",
@@ -23,7 +23,7 @@ DEFAULTS = {
 def trials_of(*rows):
     """One trial for each mapping; what it leaves out is as in ``DEFAULTS``."""
     whole = [
-        {**dict.fromkeys(SHOWN), **DEFAULTS, "number": n, "slot": n, "architecture": f"a{n}", **row}
+        {**dict.fromkeys(TABLE_FIELDS), **DEFAULTS, "number": n, "slot": n, "architecture": f"a{n}", **row}
         for n, row in enumerate(rows)
     ]
     frame = pd.DataFrame([{"on_frontier": False, "test_top1": None, "started": None, **row} for row in whole])

@@ -14,8 +14,8 @@ from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.plots.comparison import comparison_figure
 from archsearch.plots.style import save_figure
-from archsearch.results import Run, compare, comparison_lines, load_run
-from archsearch.results.compare import SAME, SAME_MEASURED, add_spent
+from archsearch.results import Run, compare, load_run
+from archsearch.results.compare import SAME, SAME_MEASURED, add_spent, comparison_lines
 from archsearch.results.trials import columns, dtypes
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig

@@ -26,7 +26,8 @@ def checked(name, *rows, folder=Path("nowhere"), repeats=None, extra=None, sampl
     )
     run.__dict__["manifest"] = {"identity": {"sampler": sampler}}
     trained = trials[trials["outcome"] == "trained"]
-    return [(finding.status, finding.text) for finding in CHECKS[name](run, trained)]
+    finding = CHECKS[name](run, trained)
+    return [(finding.status, finding.text)]
 
 
 def halving(count, **more):

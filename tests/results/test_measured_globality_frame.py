@@ -6,8 +6,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from archsearch.results import load_run, measured_globality_frame, measured_globality_lines, write_tables
-from archsearch.results.measured_globality import COLUMNS, no_measured_globality
+from archsearch.results import load_run
+from archsearch.results.measured_globality import (
+    COLUMNS,
+    measured_globality_frame,
+    measured_globality_lines,
+    no_measured_globality,
+)
+from archsearch.results.run import write_tables
 
 
 def entry(*values, distance=None, source="search"):

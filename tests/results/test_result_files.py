@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 
 from archsearch.api import run_study, write_all
 from archsearch.errors import EnvironmentFaultError, InputError
-from archsearch.results import load_run, write_tables
+from archsearch.results import load_run
+from archsearch.results.run import write_tables
 from archsearch.space import load_space
 from archsearch.storage.open import open_for_work
 from archsearch.study.config import StudyConfig
@@ -214,7 +215,7 @@ def test_a_notebook_asks_a_run_for_its_answer_and_its_health(run):
 
 def test_a_run_is_read_without_torch(searched):
     code = (
-        "import sys; from archsearch.results import load_run, write_tables\n"
+        "import sys; from archsearch.results.run import load_run, write_tables\n"
         f"print(len(load_run({str(searched)!r}).frontier) > 0, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

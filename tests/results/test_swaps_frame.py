@@ -5,8 +5,7 @@ from math import sqrt
 import pandas as pd
 import pytest
 
-from archsearch.results import swap_lines, swaps_frame
-from archsearch.results.swaps import COLUMNS
+from archsearch.results.swaps import COLUMNS, swap_lines, swaps_frame
 
 TRIALS = pd.DataFrame({"number": [0, 1, 2]})
 SWAP = {

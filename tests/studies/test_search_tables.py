@@ -10,7 +10,7 @@ import pytest
 from optuna.samplers import RandomSampler
 from scipy.stats import kendalltau
 
-from studies.proxy_fairness.training import FAMILIES
+from studies.proxy_fairness.training import GROUPS
 from studies.search_tables.cifar10 import Cifar10
 from studies.search_tables.competitors import search_at_random, search_by_optuna, search_by_rungs
 from studies.search_tables.measure import Finished, Scale, scale_of, steps
@@ -80,7 +80,7 @@ def cifar10():
 @pytest.fixture(scope="module")
 def groups(cifar10):
     """Ten groups of sixteen of each family, as the measured candidates were, but others."""
-    pools = {name: [] for name in FAMILIES}
+    pools = {name: [] for name in GROUPS}
     for point in feasible_draws(cifar10.space, random.Random(5)):
         if len(pools[point.family]) < 160:
             pools[point.family].append(point)
