@@ -2,7 +2,7 @@
 
 matplotlib writes styles into every element. A page whose policy allows no inline style would lose them, so they
 become attributes. Ids that nothing refers to go, the others carry the figure's name. An artist whose id is
-``trials:3,5`` (``plots.frontier.marks``) is two marks: they get ``data-trial`` 3 and 5.
+``trials:3,5`` (``plots.style.marks``) is two marks: they get ``data-trial`` 3 and 5.
 """
 
 import io
@@ -22,8 +22,9 @@ HREF = f"{{{XLINK}}}href"
 URL = re.compile(r"url\(#([^)]+)\)")
 MARKS = "trials:"
 LEAVES = frozenset({f"{{{SVG}}}use", f"{{{SVG}}}path"})
+# Pixels of an inch on a screen: text of 9 points has 14 pixels.
+PIXELS = 116
 # Font lists are long and in every text; the page has its own.
-PIXELS = 116  # an inch on a screen: text of 9 points is read at 14 pixels
 LEFT_OUT = frozenset({"font-family"})
 
 ET.register_namespace("", SVG)
@@ -44,7 +45,7 @@ def svg_of(figure: Figure, name: str, title: str) -> str:
     root = ET.fromstring(file.getvalue())  # noqa: S314
     tidy(root, name)
     label(root, figure, title)
-    # What is placed stays there: the next form is drawn without finding every place anew.
+    # The layout is kept: the PNG is drawn without computing it again.
     figure.set_layout_engine("none")
     return ET.tostring(root, encoding="unicode") + "\n"
 
@@ -59,7 +60,7 @@ def png_of(figure: Figure) -> bytes:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """A name may have letters that the font lacks: the reader's has them."""
+    """Without warnings of letters that matplotlib's font lacks: the reader's font may have them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")

@@ -9,9 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from archsearch.report import write_report
-from archsearch.report.page import contents
-from archsearch.report.page import page as rendered
+from archsearch.report.blocks import FigureBlock
+from archsearch.report.page import compose_sections, render_page, write_report
 from archsearch.results import load_run
 
 FIGURES = (
@@ -186,9 +185,10 @@ def single(run):
 @pytest.mark.parametrize("cut", [empty, failed, running, single])
 def test_a_run_with_little_to_say_says_why(small, cut):
     run = cut(small)
-    content = tuple(contents(run))
-    names = {block.name for section in content for block in section.blocks if block.kind == "picture"}
-    text = rendered(run, content, dict.fromkeys(names, "<svg></svg>"))
+    sections = compose_sections(run)
+    blocks = [block for section in sections for block in section.content]
+    names = {block.name for block in blocks if isinstance(block, FigureBlock)}
+    text = render_page(run, sections, dict.fromkeys(names, "<svg></svg>"))
 
     assert "How each number was got" in text
     assert 'class="absent"' in text
