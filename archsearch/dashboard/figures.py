@@ -138,10 +138,10 @@ def edges(cells: pd.DataFrame, axis: str) -> list[float]:
 
 def fill_grid(cells: pd.DataFrame, across: list[float], up: list[float], content: Any) -> list[list[Any]]:
     """Row by row from the lowest globality: the content of each cell, None where no candidate was trained."""
-    grid: list[list[Any]] = [[None] * max(len(across) - 1, 0) for _ in range(max(len(up) - 1, 0))]
-    for _, row in cells.iterrows():
-        place = bisect_right(up, row["globality_low"]) - 1, bisect_right(across, row["cost_low"]) - 1
-        grid[place[0]][place[1]] = content(row)
+    grid: list[list[Any]] = [[None] * (len(across) - 1) for _ in up[1:]]
+    for _, cell in cells.iterrows():
+        row, column = bisect_right(up, cell["globality_low"]) - 1, bisect_right(across, cell["cost_low"]) - 1
+        grid[row][column] = content(cell)
     return grid
 
 

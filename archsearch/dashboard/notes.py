@@ -17,10 +17,10 @@ from archsearch.storage.trial_record import COUNTED
 MEANINGS = {
     "trained": "trained to the end",
     "infeasible": "over a limit: never trained, no values",
-    "stopped": "stopped at a rung, where others went on: no values",
-    "paused": "read at a rung; it may go on",
+    "stopped": "stopped at a rung, where others continued: no values",
+    "paused": "evaluated at a rung; it may continue",
     "running": "a worker trains it",
-    "failed": "broke, and used up its slot",
+    "failed": "ended in an error, and used up its slot",
     "interrupted": "its process was stopped; the slot is run again",
 }
 WHERE = (

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from archsearch.plots.style import RC, blank_figure
+from archsearch.plots.style import RC, blank_axes
 from archsearch.results.compare import Comparison
 
 
@@ -15,8 +15,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     curves = comparison.curves
     cost = "seconds" if curves["samples"].isna().any() else "samples"
     label = {"samples": "training images shown", "seconds": "seconds, summed over trials"}[cost]
-    figure = blank_figure(4.4)
-    axes = figure.subplots()
+    figure, axes = blank_axes(4.4)
     for name, run in curves.groupby("run", sort=False):
         steps = pd.concat([pd.DataFrame({cost: [0], "hypervolume": [0]}), run[[cost, "hypervolume"]]])
         x, y = steps[cost].astype("float64"), steps["hypervolume"].astype("float64")

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, ScalarFormatter
 
 from archsearch.objectives import objective_of
-from archsearch.plots.style import RC, blank_figure, look_of, marks
+from archsearch.plots.style import RC, blank_axes, look_of, marks
 from archsearch.results.families import by_family
 from archsearch.results.trials import trained_trials
 
@@ -25,8 +25,7 @@ def frontier_figure(
     trials: pd.DataFrame, frontier: pd.DataFrame, cost: str, title: str = "Pareto front"
 ) -> Figure:
     """Accuracy against ``cost`` of every trained trial, coloured by globality; the Pareto front as steps."""
-    figure = blank_figure(4.9)
-    axes = figure.subplots()
+    figure, axes = blank_axes(4.9)
     trained = trained_trials(trials)
     steps = frontier.sort_values(cost)
     axes.step(steps[cost], steps["top1"], where="post", color="0.55", linewidth=1.2, zorder=1)

@@ -33,8 +33,7 @@ def map_figure(cells: pd.DataFrame, grid: Grid, cost: str) -> Figure:
     ``cells`` is ``Run.map`` and ``grid`` what it was made with. All cells are drawn in one size, between edges that say where they lie; empty ones are hatched.
     """
     rows, columns = grid.globality, grid.cost
-    figure = style.blank_figure(0.9 + 0.62 * len(rows))
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(0.9 + 0.62 * len(rows))
     axes.set(xlim=(0, len(columns) - 1), ylim=(0, len(rows) - 1))
     axes.grid(visible=False)
     axes.add_patch(
@@ -130,8 +129,7 @@ def list_families(axes: Axes, frame: pd.DataFrame) -> list[int]:
 @mpl.rc_context(style.RC)
 def price_figure(price: pd.DataFrame) -> Figure:
     """What each family with global stages gains over ``against`` at equal cost, with its interval."""
-    figure = style.blank_figure(1.3 + 0.34 * len(price))
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(1.3 + 0.34 * len(price))
     dots = price.assign(place=list_families(axes, price))
     axes.axvline(0, color="0.4", lw=1)
     tints = [style.look_of(family).colour for family in price["family"]]
@@ -171,8 +169,7 @@ def swaps_figure(swaps: pd.DataFrame, title: str = "Matched swaps") -> Figure:
 
     A mark is that of the kind which the stage became, and filled where the interval leaves out 0.
     """
-    figure = style.blank_figure(1.6 + 0.3 * len(swaps))
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(1.6 + 0.3 * len(swaps))
     apart = ((swaps["difference_low"] > 0) | (swaps["difference_high"] < 0)).fillna(value=False)
     rows = swaps.assign(y=np.arange(len(swaps))[::-1], apart=apart.astype(bool))
     axes.axvline(0, color="0.4", lw=1)

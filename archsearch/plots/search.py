@@ -29,8 +29,7 @@ GROUPS = {
 @mpl.rc_context(style.RC)
 def measured_globality_figure(measured: pd.DataFrame) -> Figure:
     """Measured globality of the trained winners against that of their structure, with intervals."""
-    figure = style.blank_figure(4.4, 5.6)
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(4.4, 5.6)
     axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--")
     axes.annotate(
         "as the structure says",
@@ -86,8 +85,7 @@ def importance_figure(importance: pd.DataFrame) -> Figure:
 def proxies_figure(proxies: pd.DataFrame) -> Figure:
     """How each proxy ranks all candidates (filled) and those of equal MACs (open): tau-b with its interval."""
     names = list(dict.fromkeys(proxies["proxy"]))
-    figure = style.blank_figure(1.5 + 0.34 * len(names))
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(1.5 + 0.34 * len(names))
     axes.axvline(0, color="0.4", lw=1)
     for within, shift, fill in (("all", 0.14, style.INK), ("given macs", -0.14, "white")):
         rows = proxies[(proxies["within"] == within) & proxies["kendall"].notna()]
@@ -111,8 +109,7 @@ def rungs_figure(trials: pd.DataFrame, readings: pd.DataFrame) -> Figure:
 
     ``readings`` is what ``rung_readings`` gives.
     """
-    figure = style.blank_figure(4.2)
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(4.2)
     readings = readings.assign(family=readings["number"].map(trials.set_index("number")["family"]))
     each = {int(str(number)): rows for number, rows in readings.groupby("number")}
     axes.add_collection(
@@ -208,8 +205,7 @@ def stack_shares(axes: Axes, amounts: pd.DataFrame, tints: Mapping[str, str]) ->
 @mpl.rc_context(style.RC)
 def history_figure(curve: pd.DataFrame) -> Figure:
     """How much of the objective space the search had covered after each trial that ended."""
-    figure = style.blank_figure(3.2)
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(3.2)
     points = curve.astype({"trials": float, "hypervolume": float})
     axes.step(points["trials"], points["hypervolume"], where="post", color=style.INK, lw=1.6)
     axes.set(

@@ -67,12 +67,20 @@ FROM_STAGE = (
     FamilyLook("#8c564b", "p", "star"),
     FamilyLook("#17becf", "h", "hourglass"),
 )
+# The id of an artist that draws one mark per trial: this, then the numbers of the trials. ``report.svg`` reads it.
+MARKS = "trials:"
 INK, FAINT, ACCENT = "#2b3a4a", "#c9ced4", "#c2255c"
 
 
 def blank_figure(height: float, width: float = WIDE) -> Figure:
     """An empty figure of ``width`` x ``height`` inches."""
     return Figure(figsize=(width, height), layout="constrained", dpi=160)
+
+
+def blank_axes(height: float, width: float = WIDE) -> tuple[Figure, Axes]:
+    """The same with one pair of axes, which fills it."""
+    figure = blank_figure(height, width)
+    return figure, figure.subplots()
 
 
 def look_of(family: str) -> FamilyLook:
@@ -90,7 +98,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def marks(numbers: Iterable[int]) -> str:
     """The id of an artist that has one mark for each of these trials, in this order; see ``report.svg``."""
-    return "trials:" + ",".join(str(int(number)) for number in numbers)
+    return MARKS + ",".join(str(int(number)) for number in numbers)
 
 
 def known_marks(frame: pd.DataFrame, x: str, y: str) -> dict[str, Any]:

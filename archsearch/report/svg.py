@@ -15,12 +15,11 @@ from contextlib import contextmanager
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from archsearch.plots.style import RC
+from archsearch.plots.style import MARKS, RC
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 HREF = f"{{{XLINK}}}href"
 URL = re.compile(r"url\(#([^)]+)\)")
-MARKS = "trials:"
 LEAVES = frozenset({f"{{{SVG}}}use", f"{{{SVG}}}path"})
 # Pixels of an inch on a screen: text of 9 points has 14 pixels.
 PIXELS = 116
@@ -138,8 +137,14 @@ def rename(element: ET.Element, name: str, used: set[str]) -> None:
 def label(root: ET.Element, figure: Figure, title: str) -> None:
     """What the figure is called, its size on a screen, and the lines' ends that matplotlib sets for all of it."""
     width, height = (f"{PIXELS * inches:.0f}" for inches in figure.get_size_inches())
-    root.attrib.update({"width": width, "height": height})
     root.attrib.update(
-        {"role": "img", "aria-label": title, "font-family": "DejaVu Sans, Verdana, sans-serif"}
+        {
+            "width": width,
+            "height": height,
+            "role": "img",
+            "aria-label": title,
+            "font-family": "DejaVu Sans, Verdana, sans-serif",
+            "stroke-linejoin": "round",
+            "stroke-linecap": "butt",
+        }
     )
-    root.attrib.update({"stroke-linejoin": "round", "stroke-linecap": "butt"})

@@ -231,7 +231,7 @@ def test_measured_globality_weighs_the_reach_of_each_mixer_by_its_share_of_the_s
     found = measured_globality(built, seeded_images((2, 1, 8, 8), seed=0).float())
     weights = [mixer.weight for mixer in found.mixers]
 
-    assert METHODS["Measured globality"].startswith("The same reach, of the influence that trained residual")
+    assert METHODS["Measured globality"].startswith("The same reach, computed from the influence")
     assert "each mixer counts by its branch's share of the sum" in METHODS["Measured globality"]
     assert [mixer.structural for mixer in found.mixers] == pytest.approx(
         [mean_reach([mixer]) for _, mixer in network(False, True).mixers()]
@@ -242,18 +242,18 @@ def test_measured_globality_weighs_the_reach_of_each_mixer_by_its_share_of_the_s
     )
 
 
-def test_importance_is_of_the_best_tenth_and_dealt_twenty_times(monkeypatch):
-    dealt = []
+def test_importance_is_of_the_best_tenth_and_shuffled_twenty_times(monkeypatch):
+    shuffled = []
 
     def importances(_study, values):
-        dealt.append(values)
+        shuffled.append(values)
         return {"one": 0.5}
 
     monkeypatch.setattr(importance, "importances", importances)
     importance.chance(None, [0, 1, 2])
 
     assert "of the best 10%; the dashed line is the 95th percentile" in METHODS["Importance"]
-    assert METHODS["Importance"].endswith(f"{len(dealt)} times.")
+    assert METHODS["Importance"].endswith(f"{len(shuffled)} times.")
     default = inspect.signature(PedAnovaImportanceEvaluator).parameters["target_quantile"].default
     assert default == importance.QUANTILE
 

@@ -146,6 +146,10 @@ def test_the_answer_comes_first(page):
     assert text.index("The answer is") < text.index(">Conditions<") < text.index(">Health checks<")
 
 
+def test_proxies_stand_in_one_order_whatever_the_hashes_of_this_process(page):
+    assert "say more than size does: macs, rung_1_top1, rung_2_top1" in page
+
+
 def test_a_finished_run_is_reported_from_its_folder_in_equal_bytes(small):
     first = write_report(load_run(small.folder))
     kept = {path: path.read_bytes() for path in [first, *(small.folder / "figures").iterdir()]}

@@ -21,13 +21,13 @@ SMALLEST_SHARE = 0.02
 
 
 def describe_measured_globality(run: Run) -> Iterator[Content]:
-    """How far the trained networks mix, of what their structure lets them."""
+    """How far the trained networks mix, compared with what their structure allows."""
     if run.measured_globality.empty:
         yield Absent("it was measured for no trained winner of this run")
         return
     caption = (
-        "Each mark is a trained winner. Below the dashed line it looks less far than its structure lets it; a bar "
-        f"is its {INTERVAL} over seeds. If the marks rise from left to right, globality means here what it says."
+        "Each mark is a trained winner. Below the dashed line it reaches less far than its structure allows; a bar "
+        f"is its {INTERVAL} over seeds. If the marks rise from left to right, globality ranks these networks as they really mix."
     )
     drawn = search.measured_globality_figure(run.measured_globality)
     yield FigureBlock("measured_globality", "Measured globality", caption, drawn)
@@ -61,7 +61,7 @@ def describe_importance(run: Run) -> Iterator[Content]:
     caption = (
         f"How much each choice decides whether a candidate is among the best {QUANTILE:.0%}, in shares of all choices "
         f"(conditional PED-ANOVA over {trials} trained candidates). Dashed: what the strongest choice reaches when "
-        "the results are dealt at random (95th percentile); a grey bar is no finding. A share says that a choice "
+        "the results are shuffled among the trials (95th percentile); a grey bar is no finding. A share says that a choice "
         "matters, not which value is better."
     )
     drawn = search.importance_figure(run.importance)
@@ -71,19 +71,17 @@ def describe_importance(run: Run) -> Iterator[Content]:
 
 def importance_table(frame: pd.DataFrame) -> TableBlock:
     """All choices, a column an objective."""
-    objectives = list(dict.fromkeys(frame["objective"]))
-    wide = frame.pivot_table(index="parameter", columns="objective", values="importance", sort=False)
-    asked = frame.drop_duplicates("parameter").set_index("parameter")["asked"]
-    wide = wide.astype(float).assign(asked=asked).reset_index()
+    by_chance = dict(zip(frame["objective"], frame["by_chance"], strict=True))
+    wide = frame.pivot_table("importance", ["parameter", "asked"], "objective", sort=False)
+    wide = wide.astype(float).reset_index()
     columns = [
         tables.column_of("parameter", "choice", tables.as_word, number=False),
-        *(tables.column_of(name, objective_of(name).short, tables.as_share, "%") for name in objectives),
+        *(tables.column_of(name, objective_of(name).short, tables.as_share, "%") for name in by_chance),
         tables.column_of("asked", "asked of", tables.as_count, "candidates"),
     ]
-    wide = wide[wide[objectives].max(axis=1) >= SMALLEST_SHARE]
-    limits = frame.drop_duplicates("objective").set_index("objective")["by_chance"]
-    chance = listed(f"{objective_of(name).short} {tables.as_share(limits[name])} %" for name in objectives)
-    caption = f"Choices with at least {tables.as_share(SMALLEST_SHARE)} % of an objective. By chance the strongest would have: {chance}."
+    wide = wide[wide[list(by_chance)].max(axis=1) >= SMALLEST_SHARE]
+    limits = (f"{objective_of(name).short} {tables.as_share(limit)} %" for name, limit in by_chance.items())
+    caption = f"Choices with at least {tables.as_share(SMALLEST_SHARE)} % of an objective. By chance the strongest would have: {listed(limits)}."
     return tables.make_table(wide, caption, columns)
 
 

@@ -48,13 +48,13 @@ METHODS = {
     "Matched swaps": "One stage of a trained network changes kind, its width is scaled to equal cost within a "
     f"tolerance ({TOLERANCE:.0%} unless another one was asked for), both are trained with the same recipe and seeds, "
     "and the differences are paired by seed.",
-    "Measured globality": "The same reach, of the influence that trained residual branches really have, by "
+    "Measured globality": "The same reach, computed from the influence that trained residual branches really have, by "
     "vector-Jacobian products on validation images; each mixer counts by its branch's share of the sum that it is a "
     f"part of. Where its rank correlation (Spearman's rho) with globality is below {NOMINAL_BELOW}, globality is one "
     "in name only.",
     "Importance": f"Conditional PED-ANOVA (Watanabe et al. 2023; its conditional form of 2026) as Optuna has it, of "
     f"the best {QUANTILE:.0%}; the dashed line is the {100 * CHANCE:.0f}th percentile of the strongest choice when the "
-    f"results are dealt to the trials at random, {SHUFFLES} times.",
+    f"results are shuffled among the trials, {SHUFFLES} times.",
     "Proxies": f"Kendall's tau-b and Spearman's rho with the final accuracy, with bootstrap intervals over "
     f"candidates, from {FEWEST_TRAININGS} final trainings on; at equal MACs as partial correlations.",
 }
