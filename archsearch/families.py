@@ -40,6 +40,6 @@ def read_family(name: str) -> str:
 
 def family_order(name: str) -> tuple[int, int, str]:
     """What sorts families from local to global: all-local, global-from-K by K, mixed, all-global."""
-    later = re.fullmatch(r"global-from-(\d+)", name)
+    later = re.fullmatch(rf"{GLOBAL_FROM}(\d+)", name)
     rank = {ALL_LOCAL: 0, MIXED: 2, ALL_GLOBAL: 3}.get(name, 1)
     return rank, int(later[1]) if later else 0, name

@@ -2,7 +2,7 @@
 
 To add an objective: a row here, a field of the same name in ``storage.trial_record.TrialRecord``, and what measures it
 (a field of ``profiling.Profile``). A name that is not in the table is an objective of the user's own: see
-``own_objective``.
+``objective_of``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from typing import Literal
 from archsearch.formatting import amount
 
 Direction = Literal["maximize", "minimize"]
-# Read off a training, counted exactly on paper, or measured on a device, whose kind it depends on.
+# Read at the end of a training, counted exactly without a device, or measured on a device, whose kind it depends on.
 Source = Literal["trained", "counted", "measured"]
 
 
@@ -67,14 +67,9 @@ COUNTED = tuple(name for name, objective in OBJECTIVES.items() if objective.coun
 MEASURED = tuple(name for name, objective in OBJECTIVES.items() if objective.source == "measured")
 
 
-def own_objective(name: str, direction: Direction = "minimize") -> Objective:
-    """An objective of the user's own, by its name alone: a cost above 0, or a share in [0, 1] to ``maximize``."""
-    return Objective(name, "", direction, name, name, "measured")
-
-
 def objective_of(name: str) -> Objective:
-    """The row of the table; of another name, a cost of the user's own."""
-    return OBJECTIVES[name] if name in OBJECTIVES else own_objective(name)
+    """The row of the table; of another name, an objective of the user's own: a cost above 0, by its name alone."""
+    return OBJECTIVES.get(name) or Objective(name, "", "minimize", name, name, "measured")
 
 
 def measured_among(names: Iterable[str]) -> list[str]:

@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 from archsearch.cli.tables import console
-from archsearch.dashboard import Gate, Server, Viewer, allowed_hosts, bind_server, refuse_open, url_of, viewer
+from archsearch.dashboard.app import Viewer, viewer
+from archsearch.dashboard.gate import Gate, allowed_hosts
+from archsearch.dashboard.serve import Server, bind_server, refuse_open, url_of
 from archsearch.storage.run_folder import RunFolder
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from archsearch.cli.tables import console
 from archsearch.files import disk_faults
-from archsearch.report import write_report
+from archsearch.report.page import write_report
 from archsearch.results import Run, load_run
 
 

@@ -7,11 +7,11 @@ replaces an earlier one: a study in detail, and a trial's files.
     constraints   Optuna 5 keeps them one by one, which dashboard 0.21 does not read; nor do its best trials
                   respect them. Both come from Optuna here.
     notes, files  made from the record when they are asked for, so that they are there while a study runs
-    figures       Pareto front and map, made anew when a trial has changed its state
+    figures       Pareto front and map, made again when a trial has changed its state
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from optuna_dashboard import wsgi
 from optuna_dashboard._serializer import serialize_frozen_trial
 
 from archsearch.dashboard.figures import as_graph, frontier_figure, map_figure
-from archsearch.dashboard.files import files_of, listed
+from archsearch.dashboard.files import files_of, list_files
 from archsearch.dashboard.notes import study_note, trial_note
 from archsearch.results.frames import RunFrames
 from archsearch.results.repeats import repeats_frame
@@ -36,14 +36,14 @@ from archsearch.storage.run_folder import RunFolder
 
 DETAIL = "/api/studies/<study_id:int>"
 FILE = "/artifacts/<study_id:int>/<trial_id:int>/<artifact_id:re:[0-9a-fA-F-]+>"
-# The note and the files say it better than a line of JSON does.
-UNSHOWN = ("description", "rungs")
+# Attributes that the page does not list: the note and the files say it better than a line of JSON does.
+HIDDEN = ("description", "rungs")
 Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Derived:
-    """What all trials together come to, as long as they are in this ``state``.
+    """What follows from all trials together, as long as they are in this ``state``.
 
     Attributes:
         state: number, state and outcome of every trial, and how many attributes the study has.
@@ -95,7 +95,7 @@ class Viewer:
         @app.get(DETAIL)  # type: ignore[untyped-decorator]
         def study_detail(study_id: int) -> Any:
             answer = detail(study_id=study_id)
-            return self.completed(answer) if study_id == self.study_id and "trials" in answer else answer
+            return self.add_to_study(answer) if study_id == self.study_id and "trials" in answer else answer
 
         @app.get(FILE)  # type: ignore[untyped-decorator]
         def trial_file(study_id: int, trial_id: int, artifact_id: str) -> Any:
@@ -108,51 +108,45 @@ class Viewer:
         """Every trial by its number in the record."""
         return {trial._trial_id: trial for trial in self.study.get_trials(deepcopy=False)}  # noqa: SLF001
 
-    def completed(self, answer: Answer) -> Answer:
-        """The dashboard's answer about the study, and what it did not find."""
+    def add_to_study(self, answer: Answer) -> Answer:
+        """The dashboard's answer about the study, with what the dashboard does not find by itself."""
         trials = self.trials()
         attributes = self.storage.get_study_system_attrs(self.study_id)
-        derived = self.derived(trials.values())
+        derived = self.derive(list(trials.values()))
         best = [
             serialize_frozen_trial(self.study_id, trial, attributes)
             for trial in trials.values()
             if trial.number in derived.best
         ]
-        shown = [trial for trial in answer["trials"] if trial["trial_id"] in trials]
-        for trial in (*shown, *best):
-            self.complete(trial, trials[trial["trial_id"]])
-        seen = [entry for entry in answer["union_user_attrs"] if entry["key"] not in UNSHOWN]
-        note = answer["note"]
+        known = [trial for trial in answer["trials"] if trial["trial_id"] in trials]
+        for trial in (*known, *best):
+            self.add_to_trial(trial, trials[trial["trial_id"]])
+        note, name = answer["note"], self.folder.path.resolve().name
+        ours = study_note(name, objectives(self.study), list(trials.values()), writable=self.writable)
         return {
             **answer,
-            "trials": shown,
+            "trials": known,
             "best_trials": best,
-            "union_user_attrs": seen,
-            "note": note if note["body"] else {**note, "body": self.note(trials.values())},
+            "union_user_attrs": without_hidden(answer["union_user_attrs"]),
+            "note": {**note, "body": note["body"] or ours},
             "plotly_graph_objects": [*answer["plotly_graph_objects"], *derived.figures],
         }
 
-    def complete(self, shown: Answer, trial: FrozenTrial) -> None:
-        """Add to what is shown of a trial; a note that somebody wrote is kept."""
-        shown["constraints"] = list(trial.constraints.values())
-        shown["artifacts"] = [*listed(trial), *shown["artifacts"]]
-        shown["user_attrs"] = [entry for entry in shown["user_attrs"] if entry["key"] not in UNSHOWN]
-        if not shown["note"]["body"]:
-            shown["note"] = {**shown["note"], "body": trial_note(self.study_id, trial)}
+    def add_to_trial(self, answer: Answer, trial: FrozenTrial) -> None:
+        """Add to what the dashboard answers about a trial; a note that somebody wrote is kept."""
+        answer["constraints"] = list(trial.constraints.values())
+        answer["artifacts"] = [*list_files(trial), *answer["artifacts"]]
+        answer["user_attrs"] = without_hidden(answer["user_attrs"])
+        if not answer["note"]["body"]:
+            answer["note"] = {**answer["note"], "body": trial_note(self.study_id, trial)}
 
-    def note(self, trials: Iterable[FrozenTrial]) -> str:
-        """The note of the study."""
-        name = self.folder.path.resolve().name
-        return study_note(name, objectives(self.study), list(trials), writable=self.writable)
-
-    def derived(self, trials: Iterable[FrozenTrial]) -> Derived:
-        """Best trials and figures, made anew when a trial or the study has changed its state."""
-        trials = list(trials)
-        told = ((trial.number, trial.state, trial.user_attrs.get("outcome")) for trial in trials)
-        state = (*told, len(self.study.user_attrs))
+    def derive(self, trials: Sequence[FrozenTrial]) -> Derived:
+        """Best trials and figures, made again when a trial or the study has changed its state."""
+        states = ((trial.number, trial.state, trial.user_attrs.get("outcome")) for trial in trials)
+        state = (*states, len(self.study.user_attrs))
         with self._lock:
             if self._derived is None or self._derived.state != state:
-                self._derived = derived(self.run(), {trial.number: trial.params for trial in trials}, state)
+                self._derived = derive(self.run(), {trial.number: trial.params for trial in trials}, state)
             return self._derived
 
     def run(self) -> RunFrames:
@@ -178,8 +172,13 @@ class Viewer:
         return HTTPResponse(found.content(trial.user_attrs), headers=headers)
 
     def close(self) -> None:
-        """Let go of the record."""
+        """Close the record."""
         close(self.study)
+
+
+def without_hidden(attributes: list[Answer]) -> list[Answer]:
+    """The attributes that the page lists."""
+    return [entry for entry in attributes if entry["key"] not in HIDDEN]
 
 
 def viewer(folder: RunFolder, *, writable: bool = False) -> Viewer:
@@ -193,8 +192,8 @@ def viewer(folder: RunFolder, *, writable: bool = False) -> Viewer:
     return Viewer(folder, opened(*folder.record()), writable)
 
 
-def derived(run: RunFrames, choices: Mapping[int, Mapping[str, Any]], state: tuple[object, ...]) -> Derived:
-    """What the trials in this state come to; no figures before the first of them is trained."""
+def derive(run: RunFrames, choices: Mapping[int, Mapping[str, Any]], state: tuple[object, ...]) -> Derived:
+    """What follows from the trials in this state; no figures before the first of them is trained."""
     best = frozenset(int(number) for number in run.trials.loc[run.trials["on_frontier"], "number"])
     if trained_trials(run.trials).empty:
         return Derived(state, best, ())

@@ -17,9 +17,9 @@ from archsearch.results.trials import trained_trials
 
 Figure = dict[str, Any]
 
-# Words of a hover text that stand on one line of it.
+# How many choices stand on one line of a hover text.
 CHOICES_A_LINE = 3
-EVERY = {"template": "none", "margin": {"l": 70, "r": 20, "t": 50, "b": 60}, "height": 460}
+LAYOUT = {"template": "none", "margin": {"l": 70, "r": 20, "t": 50, "b": 60}, "height": 460}
 
 
 def frontier_figure(
@@ -36,10 +36,10 @@ def frontier_figure(
     trained = trained_trials(trials)
     traces = [
         best_line(frontier, cost),
-        *(points(name, members, cost, choices) for name, members in by_family(trained)),
+        *(family_points(name, members, cost, choices) for name, members in by_family(trained)),
     ]
     layout = {
-        **EVERY,
+        **LAYOUT,
         "title": heading("Pareto front"),
         "xaxis": cost_axis(numbers(trained[cost]), cost, grid=True),
         "yaxis": {"title": {"text": objective_of("top1").label}, "showgrid": True},
@@ -57,19 +57,20 @@ def frontier_figure(
 def best_line(frontier: pd.DataFrame, cost: str) -> Figure:
     """The best accuracy that each cost buys, as steps: of more than two objectives, of the Pareto front's own points."""
     best = own_front(frontier, cost)
-    line = {"shape": "hv", "color": "#888888", "width": 1.5}
     return {
         "type": "scatter",
         "mode": "lines",
         "name": "best at this cost",
         "x": numbers(best[cost]),
         "y": numbers(best["top1"]),
-        "line": line,
+        "line": {"shape": "hv", "color": "#888888", "width": 1.5},
         "hoverinfo": "skip",
     }
 
 
-def points(family: str, members: pd.DataFrame, cost: str, choices: Mapping[int, Mapping[str, Any]]) -> Figure:
+def family_points(
+    family: str, members: pd.DataFrame, cost: str, choices: Mapping[int, Mapping[str, Any]]
+) -> Figure:
     """The trained candidates of one family."""
     edges = [1.8 if on else 0.0 for on in members["on_frontier"]]
     return {
@@ -91,7 +92,7 @@ def points(family: str, members: pd.DataFrame, cost: str, choices: Mapping[int, 
 
 
 def hover(row: "pd.Series[Any]", chosen: Mapping[str, Any]) -> str:
-    """What a point is: identity, figures, then what was chosen, a few to a line."""
+    """The hover text of a point: identity, figures, then what was chosen, a few to a line."""
     name = "" if pd.isna(row["reference"]) else f" {row['reference']}"
     latency = "" if pd.isna(row["latency_ms"]) else f", {row['latency_ms']:.3f} ms"
     lines = [
@@ -108,7 +109,7 @@ def map_figure(cells: pd.DataFrame, cost: str) -> Figure:
     """Best accuracy in each cell of globality x cost: ``results.map.map_frame`` as a heat map."""
     across, up = edges(cells, "cost"), edges(cells, "globality")
     layout = {
-        **EVERY,
+        **LAYOUT,
         "title": heading("Map: best accuracy (trained candidates)"),
         "xaxis": cost_axis(across, cost, grid=False),
         "yaxis": {"title": {"text": "globality (0 local, 1 global)"}, "range": [0, 1], "showgrid": False},
@@ -119,8 +120,8 @@ def map_figure(cells: pd.DataFrame, cost: str) -> Figure:
         "type": "heatmap",
         "x": across,
         "y": up,
-        "z": filled(cells, across, up, lambda row: float(row["top1"])),
-        "text": filled(cells, across, up, cell_text),
+        "z": fill_grid(cells, across, up, lambda row: float(row["top1"])),
+        "text": fill_grid(cells, across, up, cell_text),
         "hovertemplate": "%{text}<extra></extra>",
         "hoverongaps": False,
         "coloraxis": "coloraxis",
@@ -135,21 +136,21 @@ def edges(cells: pd.DataFrame, axis: str) -> list[float]:
     return found if len(found) > 1 else [found[0] * 0.9, found[0] * 1.1]
 
 
-def filled(cells: pd.DataFrame, across: list[float], up: list[float], content: Any) -> list[list[Any]]:
-    """Row by row from the lowest globality: the content of each cell, None where nothing is."""
-    grid: list[list[Any]] = [[None] * max(len(across) - 1, 0) for _ in range(max(len(up) - 1, 0))]
-    for _, row in cells.iterrows():
-        place = bisect_right(up, row["globality_low"]) - 1, bisect_right(across, row["cost_low"]) - 1
-        grid[place[0]][place[1]] = content(row)
+def fill_grid(cells: pd.DataFrame, across: list[float], up: list[float], content: Any) -> list[list[Any]]:
+    """Row by row from the lowest globality: the content of each cell, None where no candidate was trained."""
+    grid: list[list[Any]] = [[None] * (len(across) - 1) for _ in up[1:]]
+    for _, cell in cells.iterrows():
+        row, column = bisect_right(up, cell["globality_low"]) - 1, bisect_right(across, cell["cost_low"]) - 1
+        grid[row][column] = content(cell)
     return grid
 
 
 def cell_text(row: "pd.Series[Any]") -> str:
-    """What a cell says when it is pointed at."""
-    spread = "" if pd.isna(row["top1_low"]) else f" ({row['top1_low']:.4f} to {row['top1_high']:.4f})"
+    """The hover text of a cell."""
+    interval = "" if pd.isna(row["top1_low"]) else f" ({row['top1_low']:.4f} to {row['top1_high']:.4f})"
     return "<br>".join(
         [
-            f"<b>top1 {row['top1']:.4f}</b>{spread}",
+            f"<b>top1 {row['top1']:.4f}</b>{interval}",
             f"trial {row['number']} {row['architecture']}: {row['layout']}, {row['family']}",
             f"globality {row['globality']:.3f}, cost {amount(row['cost'])}",
             f"best of {row['trials']} trained",

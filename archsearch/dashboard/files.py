@@ -1,4 +1,4 @@
-"""What hangs at a trial as files, made when they are asked for: drawing, learning curve, architecture."""
+"""The files of a trial, made when they are asked for: drawing, learning curve, architecture."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -66,7 +66,7 @@ def curve_picture(attributes: Mapping[str, Any]) -> bytes:
 
 
 def curve(attributes: Mapping[str, Any]) -> pd.DataFrame:
-    """One row a reading: share of the training, samples, top1, val_loss, train_loss, seconds so far."""
+    """One row for each reading at a rung or at the end: share of the training, samples, top1, val_loss, train_loss, seconds so far."""
     readings = [dict(rung) for rung in attributes["rungs"]]
     last = readings[-1].get("samples") if readings else None
     if attributes.get("outcome") == "trained" and attributes.get("samples") != last:
@@ -93,7 +93,7 @@ def files_of(trial: FrozenTrial) -> dict[str, Attached]:
     }
 
 
-def listed(trial: FrozenTrial) -> list[dict[str, Any]]:
+def list_files(trial: FrozenTrial) -> list[dict[str, Any]]:
     """The files of a trial as the dashboard lists them."""
     return [
         {"artifact_id": id_, "filename": file.name, "mimetype": file.mimetype, "encoding": None}

@@ -1,4 +1,4 @@
-"""Who may ask the dashboard for what: a filter in front of it, for it has no password and no limits of its own.
+"""Which requests the dashboard answers: a filter in front of it, for it has no password and no limits of its own.
 
 By itself Optuna's dashboard deletes a study for anybody who can reach its port, and so for any web page
 that the user's browser visits: a page may send requests to 127.0.0.1, under the page's own name (Origin) or
@@ -11,7 +11,7 @@ from typing import Any
 
 READING = ("GET", "HEAD")
 WRITING = ("POST", "PUT", "DELETE", "PATCH")
-# What its own pages need stands in their own policy; whatever has none may run and load nothing.
+# The dashboard's pages have policies of their own; an answer without one may run and load nothing.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
@@ -29,7 +29,7 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request goes no further: an HTTP status and a line for whoever sent it."""
+    """Why a request is refused: an HTTP status and a line for whoever sent it."""
 
     status: str
     reason: str
@@ -38,7 +38,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Gate:
-    """A WSGI application that lets through to ``app`` only what may be asked.
+    """A WSGI application that passes on to ``app`` only the requests that are allowed.
 
     Attributes:
         app: what answers.
@@ -54,14 +54,14 @@ class Gate:
         """Answer, with headers that keep other pages out, or refuse."""
         refusal = self.refusal(environ)
         if refusal is None:
-            return self.app(environ, guarded(start_response))
+            return self.app(environ, with_headers(start_response))
         body = f"archsearch: {refusal.reason}\n".encode()
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-        guarded(start_response)(refusal.status, [*headers, *refusal.headers])
+        with_headers(start_response)(refusal.status, [*headers, *refusal.headers])
         return [body]
 
     def refusal(self, environ: Environ) -> Refusal | None:
-        """Why this request goes no further; None if it does."""
+        """Why this request is refused; None if it is not."""
         host = str(environ.get("HTTP_HOST", "")).lower()
         if not host or (self.hosts is not None and host not in self.hosts):
             names = "the name that it was given" if self.hosts is None else " or ".join(sorted(self.hosts))
@@ -77,7 +77,7 @@ class Gate:
         return None
 
 
-def guarded(start_response: StartResponse) -> StartResponse:
+def with_headers(start_response: StartResponse) -> StartResponse:
     """``start_response`` with our headers where the answer has none of that name, and open to no other page."""
 
     def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:

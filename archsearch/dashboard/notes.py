@@ -1,7 +1,7 @@
-"""What the dashboard shows as notes, in Markdown: of a trial its architecture, of the study what came of it."""
+"""What the dashboard shows as notes, in Markdown: a trial with its architecture, and the study with its outcomes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +17,10 @@ from archsearch.storage.trial_record import ALWAYS_RECORDED
 MEANINGS = {
     "trained": "trained to the end",
     "infeasible": "over a limit: never trained, no values",
-    "stopped": "stopped at a rung, where others went on: no values",
-    "paused": "read at a rung; it may go on",
-    "running": "some worker is at it",
-    "failed": "broke, and used up its slot",
+    "stopped": "stopped at a rung, where others continued: no values",
+    "paused": "evaluated at a rung; it may continue",
+    "running": "a worker trains it",
+    "failed": "ended in an error, and used up its slot",
     "interrupted": "its process was stopped; the slot is run again",
 }
 WHERE = (
@@ -35,9 +35,9 @@ def trial_note(study_id: int, trial: FrozenTrial) -> str:
     """What one trial is: what became of it, its drawing, its parts, and how far it is from each limit."""
     if any(name not in trial.user_attrs for name in ALWAYS_RECORDED):
         return "no architecture is recorded"
-    return "\n\n".join(
-        [*facts(trial), *picture(study_id, trial), table(trial.user_attrs["description"]), *limits(trial)]
-    )
+    address = f"/artifacts/{study_id}/{trial._trial_id}/{trial.user_attrs['architecture']}-d0"  # noqa: SLF001 - addresses have it
+    parts = describe_parts(trial.user_attrs["description"])
+    return "\n\n".join([*facts(trial), f"![drawing]({address})", parts, *limits(trial)])
 
 
 def facts(trial: FrozenTrial) -> Iterator[str]:
@@ -56,49 +56,34 @@ def facts(trial: FrozenTrial) -> Iterator[str]:
 
 
 def outcome_of(trial: FrozenTrial) -> str:
-    """What became of it; until it is told, it has come to nothing yet."""
+    """What became of it; ``running`` until it has ended or paused."""
     outcome = str(trial.user_attrs.get("outcome", "running"))
     return outcome if trial.state.is_finished() or outcome == "paused" else "running"
 
 
-def picture(study_id: int, trial: FrozenTrial) -> Iterator[str]:
-    """The drawing, by its address."""
-    yield f"![drawing](/artifacts/{study_id}/{trial._trial_id}/{trial.user_attrs['architecture']}-d0)"  # noqa: SLF001 - addresses have it
-
-
 @lru_cache(maxsize=16_384)
-def table(description: str) -> str:
+def describe_parts(description: str) -> str:
     """The parts; or why an architecture of another version cannot be read."""
     try:
-        return spaced(architecture_table(description))
+        return widen(architecture_table(description).splitlines())
     except (ValueError, ArchsearchError) as error:
         return f"this version cannot read the architecture: {inline(str(error).splitlines()[0])}"
 
 
 def limits(trial: FrozenTrial) -> Iterator[str]:
-    """How far each limited cost is above its limit."""
+    """How far each limited cost is above its limit, with its sign: +1.2M, -0.4."""
     if trial.constraints:
-        header = [("limit", "cost minus limit", ""), ("---", "---:", "---")]
-        rows = [(name, excess(over), verdict(over)) for name, over in trial.constraints.items()]
-        yield spaced("\n".join(markdown_rows([*header, *rows])))
+        rows = [
+            (name, f"{'+' if over > 0 else '-'}{amount(abs(over))}", "over" if over > 0 else "within")
+            for name, over in trial.constraints.items()
+        ]
+        yield widen(markdown_rows([("limit", "cost minus limit", ""), ("---", "---:", "---"), *rows]))
 
 
-def excess(over: float) -> str:
-    """How far above its limit, with its sign: +1.2M, -0.4."""
-    return f"{'+' if over > 0 else '-'}{amount(abs(over))}"
-
-
-def verdict(over: float) -> str:
-    """What a cost minus its limit means."""
-    return "over" if over > 0 else "within"
-
-
-def spaced(table: str) -> str:
-    """A Markdown table whose cells end in a wide space: the page sets them without any between."""
-    head, rule, *body = table.splitlines()
-    return "\n".join(
-        [head.replace(" |", "\u2003 |"), rule, *(line.replace(" |", "\u2003 |") for line in body)]
-    )
+def widen(lines: Iterable[str]) -> str:
+    """A Markdown table whose cells end in a wide space, for the page sets no space between them."""
+    head, rule, *body = (line.replace(" |", "\u2003 |") for line in lines)
+    return "\n".join([head, rule.replace("\u2003", ""), *body])
 
 
 def inline(text: object) -> str:
@@ -107,18 +92,14 @@ def inline(text: object) -> str:
 
 
 def study_note(name: str, objectives: Sequence[str], trials: Sequence[FrozenTrial], *, writable: bool) -> str:
-    """What the run is and came to, and where to find our pictures."""
+    """What the run searched for, how many trials had which outcome, and where to find our figures."""
     counts = Counter(map(outcome_of, trials))
     rows = [(outcome, str(counts[outcome]), MEANINGS[outcome]) for outcome in MEANINGS if counts[outcome]]
     return "\n\n".join(
         [
             f"**{inline(name)}** searched for {', '.join(objectives)}",
-            spaced(
-                "\n".join(markdown_rows([("outcome", "trials", "meaning"), ("---", "---:", "---"), *rows]))
-            ),
+            widen(markdown_rows([("outcome", "trials", "meaning"), ("---", "---:", "---"), *rows])),
             WHERE,
-            "Changes are written into the record."
-            if writable
-            else "Read-only: nothing here changes the record.",
+            f"{'Changes are written into' if writable else 'Read-only: nothing here changes'} the record.",
         ]
     )

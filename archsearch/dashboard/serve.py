@@ -1,4 +1,4 @@
-"""The server: the standard library's, a thread a request, on this machine alone unless it is told otherwise."""
+"""The HTTP server: the standard library's, one thread per request, for this machine alone unless the user allows more."""
 
 import errno
 import socket
@@ -15,7 +15,7 @@ IDLE_S = 30
 
 
 class Handler(WSGIRequestHandler):
-    """Says nothing of each request, and waits for no slow one for ever."""
+    """Writes no line per request, and drops a connection that is idle for ``IDLE_S`` seconds."""
 
     timeout = IDLE_S
 
@@ -24,7 +24,7 @@ class Handler(WSGIRequestHandler):
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A page asks for many files at once; a figure that is being drawn keeps none of them waiting."""
+    """One thread per request: a page asks for many files at once, and none waits for a figure that is being drawn."""
 
     daemon_threads = True
 
@@ -35,7 +35,7 @@ class Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no fault."""
+        """Ignore a browser that closes the connection in the middle of an answer."""
         if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
@@ -47,10 +47,10 @@ class Server6(Server):
 
 
 def bind_server(host: str, port: int | None) -> Server:
-    """A server that has its port and no application yet: ``port``, or 8080 if it is free, else any free one.
+    """A server without an application on ``port``; without one on 8080, or on any free port if that is taken.
 
     Raises:
-        EnvironmentFaultError: the port is taken, or not ours to take; or this machine has no such address.
+        EnvironmentFaultError: the port is taken or not permitted, or this machine has no such address.
     """
     ports = (port,) if port is not None else (PORT, 0)
     for attempt in ports:

@@ -1,7 +1,7 @@
 """One architecture as a drawing: a row of boxes from image to logits, and where its MACs go.
 
-Where a box is dark the network mixes globally, where it is light locally: the two differ in grey print and
-to every eye (orange-brown against light blue), and are named. Laid out in pixels, written as SVG by hand.
+A dark box mixes globally, a light one locally: the two colours (orange-brown, light blue) differ in grey print and
+for colour-blind readers, and are named. Laid out in pixels, written as SVG by hand.
 """
 
 import math
@@ -218,7 +218,7 @@ def draw_strip(rows: Sequence[PartRow], top: float) -> Iterator[Mark]:
         x += width
     for place, mixing in ((left, "local"), (left + 190, "global")):
         yield Box(place, top + 26, 12, 12, FILLS[mixing])
-        meaning = {"local": "local: a window at a time", "global": "global: every place hears every other"}
+        meaning = {"local": "local: a window at a time", "global": "global: every place sees every other"}
         yield Label(place + 17, top + 36, meaning[mixing], colour=QUIET)
 
 

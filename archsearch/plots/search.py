@@ -1,5 +1,8 @@
 """Figures of how the answer was got: measured globality, choices, proxies, rungs, costs, the search's progress."""
 
+from collections.abc import Mapping
+
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,17 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from archsearch.objectives import objective_of
-from archsearch.plots.style import (
-    ACCENT,
-    FAINT,
-    INK,
-    blank_figure,
-    draw_intervals,
-    draw_marks,
-    in_shared_look,
-    look_of,
-    marks,
-)
+from archsearch.plots import style
 from archsearch.results.families import by_family
 
 CHOICES = 14
@@ -33,11 +26,10 @@ GROUPS = {
 }
 
 
-@in_shared_look
+@mpl.rc_context(style.RC)
 def measured_globality_figure(measured: pd.DataFrame) -> Figure:
     """Measured globality of the trained winners against that of their structure, with intervals."""
-    figure = blank_figure(4.4, 5.6)
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(4.4, 5.6)
     axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--")
     axes.annotate(
         "as the structure says",
@@ -51,47 +43,36 @@ def measured_globality_figure(measured: pd.DataFrame) -> Figure:
         textcoords="offset points",
     )
     for family, rows in by_family(measured):
-        for _, row in rows.dropna(subset=["measured_low", "measured_high"]).iterrows():
-            axes.plot(
-                [row["globality"]] * 2,
-                [row["measured_low"], row["measured_high"]],
-                lw=2.5,
-                alpha=0.4,
-                color=look_of(family).colour,
-            )
-        draw_marks(
-            axes,
-            rows,
-            "globality",
-            "measured_globality",
-            marker=look_of(family).marker,
-            color=look_of(family).colour,
-            s=46,
-            zorder=3,
-            label=family,
-        )
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_xlabel("globality of the structure (0 local, 1 global)")
-    axes.set_ylabel("measured globality (0 local, 1 global)")
-    axes.set_title("Measured globality")
+        look = style.look_of(family)
+        low, high = rows["measured_low"].astype(float), rows["measured_high"].astype(float)
+        axes.vlines(rows["globality"].astype(float), low, high, colors=look.colour, lw=2.5, alpha=0.4)
+        points = style.known_marks(rows, "globality", "measured_globality")
+        axes.scatter(**points, marker=look.marker, color=look.colour, s=46, zorder=3, label=family)
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel="globality of the structure (0 local, 1 global)",
+        ylabel="measured globality (0 local, 1 global)",
+        title="Measured globality",
+    )
     axes.legend(loc="upper left")
     return figure
 
 
-@in_shared_look
+@mpl.rc_context(style.RC)
 def importance_figure(importance: pd.DataFrame) -> Figure:
     """The most important choices, a panel for each objective; beyond the line is more than chance gives."""
     names = list(dict.fromkeys(importance["objective"]))
     order = importance.groupby("parameter")["importance"].max().sort_values(ascending=False).index[:CHOICES]
-    figure = blank_figure(1.3 + 0.24 * len(order))
+    figure = style.blank_figure(1.3 + 0.24 * len(order))
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     places = np.arange(len(order))[::-1]
     for axes, name in zip(panels, names, strict=True):
         rows = importance[importance["objective"] == name].set_index("parameter").reindex(order)
         shares, limit = rows["importance"].fillna(0.0).astype(float), float(rows["by_chance"].iloc[0])
-        tints = [INK if share > limit else FAINT for share in shares]
+        tints = [style.INK if share > limit else style.FAINT for share in shares]
         axes.barh(places, shares, color=tints, height=0.66)
-        axes.axvline(limit, color=ACCENT, lw=1.2, ls="--")
+        axes.axvline(limit, color=style.ACCENT, lw=1.2, ls="--")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         axes.set_xlabel("share of importance")
         axes.set_title(f"Importance for {objective_of(name).label}", fontsize=9.5)
@@ -100,63 +81,52 @@ def importance_figure(importance: pd.DataFrame) -> Figure:
     return figure
 
 
-@in_shared_look
+@mpl.rc_context(style.RC)
 def proxies_figure(proxies: pd.DataFrame) -> Figure:
     """How each proxy ranks all candidates (filled) and those of equal MACs (open): tau-b with its interval."""
     names = list(dict.fromkeys(proxies["proxy"]))
-    figure = blank_figure(1.5 + 0.34 * len(names))
-    axes = figure.subplots()
+    figure, axes = style.blank_axes(1.5 + 0.34 * len(names))
     axes.axvline(0, color="0.4", lw=1)
-    for within, shift, fill in (("all", 0.14, INK), ("given macs", -0.14, "white")):
+    for within, shift, fill in (("all", 0.14, style.INK), ("given macs", -0.14, "white")):
         rows = proxies[(proxies["within"] == within) & proxies["kendall"].notna()]
         places = [len(names) - 1 - names.index(name) + shift for name in rows["proxy"]]
-        draw_intervals(axes, rows, places, "kendall", color=INK, lw=3, alpha=0.3)
+        style.draw_intervals(axes, rows, places, "kendall", style.INK, alpha=0.3)
         label = {"all": "all candidates", "given macs": "at equal MACs"}[within]
-        axes.plot(rows["kendall"].astype(float), places, "o", mfc=fill, mec=INK, ms=6, label=label)
+        axes.plot(rows["kendall"].astype(float), places, "o", mfc=fill, mec=style.INK, ms=6, label=label)
     axes.set_yticks(range(len(names)), names[::-1])
-    axes.set_xlim(-1.02, 1.02)
-    axes.set_xlabel("tau-b with the final accuracy (1: same order, 0: none, -1: backwards)")
-    axes.set_title("What ranks candidates without training them in full")
+    axes.set(
+        xlim=(-1.02, 1.02),
+        xlabel="tau-b with the final accuracy (1: same order, 0: none, -1: backwards)",
+        title="What ranks candidates without training them in full",
+    )
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
-@in_shared_look
+@mpl.rc_context(style.RC)
 def rungs_figure(trials: pd.DataFrame, readings: pd.DataFrame) -> Figure:
     """Accuracy at each rung over the images shown: thin lines are trials, thick ones their family's median.
 
     ``readings`` is what ``rung_readings`` gives.
     """
-    figure = blank_figure(4.2)
-    axes = figure.subplots()
-    kind = trials.set_index("number")["family"]
+    figure, axes = style.blank_axes(4.2)
+    readings = readings.assign(family=readings["number"].map(trials.set_index("number")["family"]))
     each = {int(str(number)): rows for number, rows in readings.groupby("number")}
     axes.add_collection(
         LineCollection(
-            [rows[["samples", "top1"]].to_numpy() for rows in each.values()],
-            colors=[look_of(str(kind[number])).colour for number in each],
+            [rows[["samples", "top1"]].to_numpy(dtype=float) for rows in each.values()],
+            colors=[style.look_of(rows["family"].iloc[0]).colour for rows in each.values()],
             linewidths=0.7,
             alpha=0.35,
-            gid=marks(each),
+            gid=style.marks(each),
         )
     )
-    for family in dict.fromkeys(family for family, _ in by_family(trials[trials["family"].notna()])):
-        rows = readings[readings["number"].map(kind) == family]
+    for family, rows in by_family(readings):
+        look = style.look_of(family)
         median = rows.groupby("samples")["top1"].median()
-        if len(median):
-            axes.plot(
-                median.index,
-                median,
-                color=look_of(family).colour,
-                lw=2.4,
-                marker=look_of(family).marker,
-                ms=5,
-                label=family,
-            )
+        axes.plot(median.index, median, color=look.colour, lw=2.4, marker=look.marker, ms=5, label=family)
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    axes.set_xlabel("training images shown")
-    axes.set_ylabel(objective_of("top1").label)
-    axes.set_title("Learning at the rungs")
+    axes.set(xlabel="training images shown", ylabel=objective_of("top1").label, title="Learning at the rungs")
     axes.legend(loc="best")
     return figure
 
@@ -174,31 +144,32 @@ def rung_readings(trials: pd.DataFrame) -> pd.DataFrame:
     return known.astype({"samples": float, "top1": float}).sort_values(["number", "samples"])
 
 
-@in_shared_look
+@mpl.rc_context(style.RC)
 def costs_figure(parts: pd.DataFrame, groups: pd.DataFrame) -> Figure:
     """Where the winners' MACs and parameters go: by part, and the MACs by group of operators, in shares.
 
     ``parts`` and ``groups`` are what ``results.parts.cost_frames`` gives.
     """
     rows = list(dict.fromkeys(parts["label"]))
-    figure = blank_figure(1.9 + 0.3 * len(rows))
+    figure = style.blank_figure(1.9 + 0.3 * len(rows))
     panels = figure.subplots(1, 3, sharey=True)
     places = list(dict.fromkeys(parts["place"]))
     tints = dict(zip(places, shades(len(places)), strict=True))
-    stacked(panels[0], parts.pivot_table(index="label", columns="place", values="macs", sort=False), tints)
-    stacked(panels[1], parts.pivot_table(index="label", columns="place", values="params", sort=False), tints)
-    stacked(panels[2], groups.pivot_table(index="label", columns="group", values="macs", sort=False), GROUPS)
-    titles = ("MACs by part", "Parameters by part", "MACs by operator")
-    for axes, title in zip(panels, titles, strict=True):
+    contents: tuple[tuple[str, pd.DataFrame, str, str, Mapping[str, str]], ...] = (
+        ("MACs by part", parts, "place", "macs", tints),
+        ("Parameters by part", parts, "place", "params", tints),
+        ("MACs by operator", groups, "group", "macs", GROUPS),
+    )
+    for axes, (title, frame, columns, values, colours) in zip(panels, contents, strict=True):
+        stack_shares(axes, frame.pivot_table(values, "label", columns, sort=False), colours)
         axes.set_title(title)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         axes.set_xlim(0, 1)
         axes.grid(visible=False, axis="y")
-        columns = 2 if axes is panels[2] else 3
         axes.legend(
             loc="upper center",
             bbox_to_anchor=(0.5, -0.16 - 0.25 / len(rows)),
-            ncols=columns,
+            ncols=2 if colours is GROUPS else 3,
             fontsize=7,
             handlelength=0.9,
             columnspacing=0.9,
@@ -211,7 +182,7 @@ def shades(count: int) -> list[str]:
     return [PARTS[min(len(PARTS) - 1, round(i * (len(PARTS) - 1) / max(1, count - 1)))] for i in range(count)]
 
 
-def stacked(axes: Axes, amounts: pd.DataFrame, tints: dict[str, str]) -> None:
+def stack_shares(axes: Axes, amounts: pd.DataFrame, tints: Mapping[str, str]) -> None:
     """A bar for each row, cut into the shares of its columns."""
     shares = amounts.fillna(0).div(amounts.sum(axis=1), axis=0)
     places = np.arange(len(shares))[::-1]
@@ -231,16 +202,16 @@ def stacked(axes: Axes, amounts: pd.DataFrame, tints: dict[str, str]) -> None:
     axes.set_yticks(places, list(shares.index))
 
 
-@in_shared_look
+@mpl.rc_context(style.RC)
 def history_figure(curve: pd.DataFrame) -> Figure:
     """How much of the objective space the search had covered after each trial that ended."""
-    figure = blank_figure(3.2)
-    axes = figure.subplots()
-    axes.step(
-        curve["trials"].astype(float), curve["hypervolume"].astype(float), where="post", color=INK, lw=1.6
+    figure, axes = style.blank_axes(3.2)
+    points = curve.astype({"trials": float, "hypervolume": float})
+    axes.step(points["trials"], points["hypervolume"], where="post", color=style.INK, lw=1.6)
+    axes.set(
+        xlabel="trials that ended",
+        ylabel="hypervolume (share)",
+        ylim=(0, 1),
+        title="Progress of the search",
     )
-    axes.set_xlabel("trials that ended")
-    axes.set_ylabel("hypervolume (share)")
-    axes.set_ylim(0, 1)
-    axes.set_title("Progress of the search")
     return figure

@@ -1,10 +1,9 @@
 """The look that all figures share: sizes, colours, one table of how a family looks, and marks that know their trials."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -14,10 +13,8 @@ from matplotlib.figure import Figure
 from archsearch.families import ALL_GLOBAL, ALL_LOCAL, GLOBAL_FROM, MIXED
 from archsearch.files import replacing
 
-P = ParamSpec("P")
-
 WIDE = 9.0
-# Keys are names of matplotlib, which its types know one by one.
+# The settings of ``mpl.rc_context``, which is also the decorator of every function that draws. Matplotlib's types list these names one by one.
 RC: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10.5,
@@ -70,23 +67,20 @@ FROM_STAGE = (
     FamilyLook("#8c564b", "p", "star"),
     FamilyLook("#17becf", "h", "hourglass"),
 )
+# The id of an artist that draws one mark per trial: this, then the numbers of the trials. ``report.svg`` reads it.
+MARKS = "trials:"
 INK, FAINT, ACCENT = "#2b3a4a", "#c9ced4", "#c2255c"
-
-
-def in_shared_look(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """``draw``, in the shared look."""
-
-    @wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(RC):
-            return draw(*args, **kwargs)
-
-    return drawn
 
 
 def blank_figure(height: float, width: float = WIDE) -> Figure:
     """An empty figure of ``width`` x ``height`` inches."""
     return Figure(figsize=(width, height), layout="constrained", dpi=160)
+
+
+def blank_axes(height: float, width: float = WIDE) -> tuple[Figure, Axes]:
+    """The same with one pair of axes, which fills it."""
+    figure = blank_figure(height, width)
+    return figure, figure.subplots()
 
 
 def look_of(family: str) -> FamilyLook:
@@ -104,18 +98,19 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def marks(numbers: Iterable[int]) -> str:
     """The id of an artist that has one mark for each of these trials, in this order; see ``report.svg``."""
-    return "trials:" + ",".join(str(int(number)) for number in numbers)
+    return MARKS + ",".join(str(int(number)) for number in numbers)
 
 
-def draw_marks(axes: Axes, frame: pd.DataFrame, x: str, y: str, **style: Any) -> None:
-    """One mark for each row that has both values, which knows the row's trial (``number``)."""
+def known_marks(frame: pd.DataFrame, x: str, y: str) -> dict[str, Any]:
+    """Arguments of ``Axes.scatter``: a mark for each row that has both values, which knows the row's trial (``number``)."""
     known = frame[frame[x].notna() & frame[y].notna()]
-    axes.scatter(known[x].astype(float), known[y].astype(float), gid=marks(known["number"]), **style)
+    return {"x": known[x].astype(float), "y": known[y].astype(float), "gid": marks(known["number"])}
 
 
-def draw_intervals(axes: Axes, frame: pd.DataFrame, y: Iterable[float], name: str, **style: Any) -> None:
-    """Horizontal lines from ``name_low`` to ``name_high``; none where they are not known."""
-    low, high = (frame[f"{name}_{end}"].astype("Float64") for end in ("low", "high"))
-    for place, left, right in zip(y, low, high, strict=True):
-        if pd.notna(left) and pd.notna(right):
-            axes.plot([left, right], [place, place], solid_capstyle="round", **style)
+def draw_intervals(
+    axes: Axes, frame: pd.DataFrame, y: Iterable[float], name: str, colours: str | list[str], alpha: float
+) -> None:
+    """Horizontal lines from ``name_low`` to ``name_high``, one at each of ``y``; none where they are not known."""
+    low, high = (frame[f"{name}_{end}"].astype(float) for end in ("low", "high"))
+    lines = axes.hlines(list(y), low, high, colors=colours, lw=3, alpha=alpha)
+    lines.set_capstyle("round")

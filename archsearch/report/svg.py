@@ -2,7 +2,7 @@
 
 matplotlib writes styles into every element. A page whose policy allows no inline style would lose them, so they
 become attributes. Ids that nothing refers to go, the others carry the figure's name. An artist whose id is
-``trials:3,5`` (``plots.frontier.marks``) is two marks: they get ``data-trial`` 3 and 5.
+``trials:3,5`` (``plots.style.marks``) is two marks: they get ``data-trial`` 3 and 5.
 """
 
 import io
@@ -15,15 +15,15 @@ from contextlib import contextmanager
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from archsearch.plots.style import RC
+from archsearch.plots.style import MARKS, RC
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 HREF = f"{{{XLINK}}}href"
 URL = re.compile(r"url\(#([^)]+)\)")
-MARKS = "trials:"
 LEAVES = frozenset({f"{{{SVG}}}use", f"{{{SVG}}}path"})
+# Pixels of an inch on a screen: text of 9 points has 14 pixels.
+PIXELS = 116
 # Font lists are long and in every text; the page has its own.
-PIXELS = 116  # an inch on a screen: text of 9 points is read at 14 pixels
 LEFT_OUT = frozenset({"font-family"})
 
 ET.register_namespace("", SVG)
@@ -44,7 +44,7 @@ def svg_of(figure: Figure, name: str, title: str) -> str:
     root = ET.fromstring(file.getvalue())  # noqa: S314
     tidy(root, name)
     label(root, figure, title)
-    # What is placed stays there: the next form is drawn without finding every place anew.
+    # The layout is kept: the PNG is drawn without computing it again.
     figure.set_layout_engine("none")
     return ET.tostring(root, encoding="unicode") + "\n"
 
@@ -59,7 +59,7 @@ def png_of(figure: Figure) -> bytes:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """A name may have letters that the font lacks: the reader's has them."""
+    """Without warnings of letters that matplotlib's font lacks: the reader's font may have them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
@@ -137,8 +137,14 @@ def rename(element: ET.Element, name: str, used: set[str]) -> None:
 def label(root: ET.Element, figure: Figure, title: str) -> None:
     """What the figure is called, its size on a screen, and the lines' ends that matplotlib sets for all of it."""
     width, height = (f"{PIXELS * inches:.0f}" for inches in figure.get_size_inches())
-    root.attrib.update({"width": width, "height": height})
     root.attrib.update(
-        {"role": "img", "aria-label": title, "font-family": "DejaVu Sans, Verdana, sans-serif"}
+        {
+            "width": width,
+            "height": height,
+            "role": "img",
+            "aria-label": title,
+            "font-family": "DejaVu Sans, Verdana, sans-serif",
+            "stroke-linejoin": "round",
+            "stroke-linecap": "butt",
+        }
     )
-    root.attrib.update({"stroke-linejoin": "round", "stroke-linecap": "butt"})

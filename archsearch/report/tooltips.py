@@ -1,4 +1,4 @@
-"""What a report tells of a trial when its mark is pointed at: each trial's facts once, as text."""
+"""What a report says about a trial when the reader points at its mark: each trial's facts once, as text."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from archsearch.objectives import COSTS, objective_of
-from archsearch.report.blocks import Format, as_count, as_top1, as_unit_share, as_word
+from archsearch.report.tables import Format, as_count, as_top1, as_unit_share, as_word
 from archsearch.results.trials import TABLE_FIELDS
 
 FACTS = {
@@ -42,15 +42,15 @@ def cost_fact(name: str) -> tuple[str, Format]:
 def facts(trials: pd.DataFrame, numbers: set[int], objectives: Sequence[str] = ()) -> dict[str, Any]:
     """``names``, ``choices``, and ``trials``: by number the texts of both, null for what a trial has not."""
     costs = dict.fromkeys((*COSTS, *objectives))
-    told = FACTS | {name: cost_fact(name) for name in costs if name not in FACTS}
+    known = FACTS | {name: cost_fact(name) for name in costs if name not in FACTS}
     asked = choices(trials, objectives)
     kept = trials[trials["number"].isin(numbers)]
     return {
-        "names": [head for head, _ in told.values()],
+        "names": [head for head, _ in known.values()],
         "choices": asked,
         "trials": {
             str(row["number"]): [
-                [None if pd.isna(row[name]) else write(row[name]) for name, (_, write) in told.items()],
+                [None if pd.isna(row[name]) else write(row[name]) for name, (_, write) in known.items()],
                 [None if pd.isna(row[name]) else str(row[name]) for name in asked],
             ]
             for row in kept.to_dict(orient="records")

@@ -112,7 +112,7 @@ def proxies_rank(run: RunFrames, _trained: pd.DataFrame) -> Finding:
     """Rungs that stop candidates have to rank them as the end does."""
     if not set(run.proxies["status"].dropna()) & {"on", "off"}:
         return Finding("unknown", "too few trainings to tell how well rungs and scores rank them")
-    good = useful(run.proxies)
+    good = sorted(useful(run.proxies))
     stops = run.trials["outcome"].eq("stopped").any()
     rungs = sorted({name for name in run.proxies["proxy"] if str(name).startswith("rung_")})
     on = [name for name in good if name.startswith("rung_")]

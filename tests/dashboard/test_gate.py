@@ -5,7 +5,7 @@ import socket
 import pytest
 from dashboard_client import serving
 
-from archsearch.dashboard import Gate, allowed_hosts
+from archsearch.dashboard.gate import Gate, allowed_hosts
 from archsearch.storage.open import close, load_for_work
 
 STUDY = "/api/studies/1"

@@ -8,7 +8,8 @@ import urllib.request
 import pytest
 
 from archsearch.cli.app import app
-from archsearch.dashboard import bind_server, refuse_open, serve, url_of
+from archsearch.dashboard import serve
+from archsearch.dashboard.serve import bind_server, refuse_open, url_of
 from archsearch.errors import EnvironmentFaultError, InputError
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard is told beyond what it finds: constraints, best trials, notes, files, figures."""
+"""What the dashboard shows beyond what it finds by itself: constraints, best trials, notes, files, figures."""
 
 import csv
 import io

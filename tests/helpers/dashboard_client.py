@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import optuna
 
-from archsearch.dashboard import Gate, allowed_hosts, bind_server, viewer
+from archsearch.dashboard.app import viewer
+from archsearch.dashboard.gate import Gate, allowed_hosts
+from archsearch.dashboard.serve import bind_server
 from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
 

@@ -9,7 +9,7 @@ import pytest
 from run_fixtures import copy, run, searched  # noqa: F401
 
 from archsearch.api import run_study
-from archsearch.report import write_report
+from archsearch.report.page import write_report
 from archsearch.results.measured_globality import COLUMNS as MEASURED
 from archsearch.results.proxies import proxy_report
 from archsearch.results.swaps import COLUMNS as SWAPS

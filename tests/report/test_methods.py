@@ -8,19 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.importance import PedAnovaImportanceEvaluator
+from seeded_weights import seeded_images, seeded_tensors
 from trial_frames import trials_of
 
+from archsearch.analysis import measured_globality
 from archsearch.api import write_all
 from archsearch.counting import count_macs, family, globality, mean_reach
 from archsearch.families import ALL_GLOBAL, ALL_LOCAL, MIXED, describe_family, family_of
 from archsearch.profiling.profile import Profile
-from archsearch.report import write_report
 from archsearch.report.blocks import INTERVAL
+from archsearch.report.page import write_report
 from archsearch.report.sections.methods import FILES, METHODS
 from archsearch.results import families, importance, load_run
 from archsearch.results.families import families_frame, price_frame
 from archsearch.results.frontier import frontier_frame
+from archsearch.results.map import map_frame
+from archsearch.results.measured_globality import measured_globality_frame, measured_globality_lines
 from archsearch.results.proxies import proxy_report
+from archsearch.results.repeats import repeats_frame
 from archsearch.space import load_architecture, load_space
 from archsearch.space.swap import TOLERANCE
 from archsearch.stats.hypervolume import Indicators
@@ -123,6 +128,39 @@ def test_the_pareto_front_is_what_no_other_trial_dominates():
     assert list(frontier_frame(trials, ("top1", "macs"))["number"]) == [0, 2]
 
 
+def test_the_map_has_the_best_accuracy_of_each_cell():
+    costs = [10.0**power for power in range(6)]
+    trials = trials_of(
+        *({"top1": 0.5, "macs": cost, "globality": 0.0} for cost in costs),
+        {"top1": 0.6, "macs": 1, "globality": 0.19},
+        {"top1": 0.4, "macs": 1, "globality": 0.2},
+    )
+    cells = map_frame(trials, "macs")
+
+    assert METHODS["Map"].startswith(
+        "5 equal steps of globality by 5 equal steps of the logarithm of the cost; each cell has the best validation"
+    )
+    # 1e5 is the upper edge of the last of the five decades.
+    assert cells["top1"].tolist() == [0.6, 0.5, 0.5, 0.5, 0.5, 0.4]
+    assert cells["cost_high"].tolist() == pytest.approx([10, 100, 1e3, 1e4, 1e5, 10])
+    assert cells["globality_high"].tolist() == pytest.approx([0.2] * 5 + [0.4])
+
+
+def test_the_interval_of_a_cell_is_over_its_own_seeds_where_there_are_several():
+    trials = trials_of({"top1": 0.5, "macs": 1}, {"top1": 0.6, "macs": 100})
+    repeats = repeats_frame(
+        {f"final:a0:{seed}": {"top1": top1, "samples": 512} for seed, top1 in enumerate((0.3, 0.4))}
+    )
+    spread = SeedSpread(0.01, 2, 512)
+    repeated, single = map_frame(trials, "macs", spread, repeats).to_dict("records")
+
+    assert "around the mean of that candidate's own seeds where it was trained from several" in METHODS["Map"]
+    assert (repeated["seeds"], single["seeds"]) == (2, 1)
+    assert (repeated["top1_low"] + repeated["top1_high"]) / 2 == pytest.approx(0.35)
+    assert (single["top1_high"] - single["top1_low"]) / 2 == pytest.approx(spread.margin())
+    assert map_frame(trials, "macs")["top1_low"].isna().all()
+
+
 def test_hypervolume_reaches_ten_percent_beyond_the_worst():
     candidates = pd.DataFrame({"top1": [0.5, 0.9], "macs": [10.0, 1000.0]})
     points = Indicators.of(candidates, ("top1", "macs")).points(candidates)
@@ -162,18 +200,60 @@ def test_swaps_are_matched_within_two_percent():
     assert SwapOptions(0).tolerance == TOLERANCE == 0.02
 
 
-def test_importance_is_of_the_best_tenth_and_dealt_twenty_times(monkeypatch):
-    dealt = []
+def measured_winners(*values):
+    """The frame of winners of globality 0.1, 0.2 and so on, whose trained networks were measured at ``values``."""
+    trials = trials_of(*({"globality": (n + 1) / 10} for n in range(len(values))))
+    keys = {"attention_distance": [], "erf_side": [0.5], "images": 8, "source": "search"}
+    attributes = {f"realised:a{n}": {"realised_globality": [value], **keys} for n, value in enumerate(values)}
+    return measured_globality_frame(attributes, trials)
+
+
+@pytest.mark.parametrize(
+    # Spearman's rho is 1 - 6 sum(d^2) / (n (n^2 - 1)) of n = 6 winners whose ranks differ by d.
+    ("values", "rho", "nominal"),
+    [
+        ([0.3, 0.1, 0.2, 0.6, 0.5, 0.4], 1 - 6 * 14 / 210, True),
+        ([0.2, 0.1, 0.3, 0.6, 0.4, 0.5], 1 - 6 * 8 / 210, False),
+    ],
+)
+def test_globality_is_one_in_name_only_below_a_rank_correlation_of_seven_tenths(values, rho, nominal):
+    (line,) = measured_globality_lines(measured_winners(*values))
+
+    assert "rank correlation (Spearman's rho) with globality is below 0.7" in METHODS["Measured globality"]
+    assert f"rho with globality {rho:.2f} " in line
+    assert line.endswith("the axis is nominal here.") == nominal
+
+
+def test_measured_globality_weighs_the_reach_of_each_mixer_by_its_share_of_the_sum(network):
+    built = network(False, True).build()
+    shapes = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
+    built.load_state_dict(seeded_tensors(shapes, seed=0))
+    found = measured_globality(built, seeded_images((2, 1, 8, 8), seed=0).float())
+    weights = [mixer.weight for mixer in found.mixers]
+
+    assert METHODS["Measured globality"].startswith("The same reach, computed from the influence")
+    assert "each mixer counts by its branch's share of the sum" in METHODS["Measured globality"]
+    assert [mixer.structural for mixer in found.mixers] == pytest.approx(
+        [mean_reach([mixer]) for _, mixer in network(False, True).mixers()]
+    )
+    assert all(0 < weight <= 1 for weight in weights)
+    assert found.mean == pytest.approx(
+        sum(mixer.measured * mixer.weight for mixer in found.mixers) / sum(weights)
+    )
+
+
+def test_importance_is_of_the_best_tenth_and_shuffled_twenty_times(monkeypatch):
+    shuffled = []
 
     def importances(_study, values):
-        dealt.append(values)
+        shuffled.append(values)
         return {"one": 0.5}
 
     monkeypatch.setattr(importance, "importances", importances)
     importance.chance(None, [0, 1, 2])
 
     assert "of the best 10%; the dashed line is the 95th percentile" in METHODS["Importance"]
-    assert METHODS["Importance"].endswith(f"{len(dealt)} times.")
+    assert METHODS["Importance"].endswith(f"{len(shuffled)} times.")
     default = inspect.signature(PedAnovaImportanceEvaluator).parameters["target_quantile"].default
     assert default == importance.QUANTILE
 

@@ -9,9 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from archsearch.report import write_report
-from archsearch.report.page import contents
-from archsearch.report.page import page as rendered
+from archsearch.report.blocks import FigureBlock
+from archsearch.report.page import compose_sections, render_page, write_report
 from archsearch.results import load_run
 
 FIGURES = (
@@ -147,6 +146,10 @@ def test_the_answer_comes_first(page):
     assert text.index("The answer is") < text.index(">Conditions<") < text.index(">Health checks<")
 
 
+def test_proxies_stand_in_one_order_whatever_the_hashes_of_this_process(page):
+    assert "say more than size does: macs, rung_1_top1, rung_2_top1" in page
+
+
 def test_a_finished_run_is_reported_from_its_folder_in_equal_bytes(small):
     first = write_report(load_run(small.folder))
     kept = {path: path.read_bytes() for path in [first, *(small.folder / "figures").iterdir()]}
@@ -186,9 +189,10 @@ def single(run):
 @pytest.mark.parametrize("cut", [empty, failed, running, single])
 def test_a_run_with_little_to_say_says_why(small, cut):
     run = cut(small)
-    content = tuple(contents(run))
-    names = {block.name for section in content for block in section.blocks if block.kind == "picture"}
-    text = rendered(run, content, dict.fromkeys(names, "<svg></svg>"))
+    sections = compose_sections(run)
+    blocks = [block for section in sections for block in section.content]
+    names = {block.name for block in blocks if isinstance(block, FigureBlock)}
+    text = render_page(run, sections, dict.fromkeys(names, "<svg></svg>"))
 
     assert "How each number was got" in text
     assert 'class="absent"' in text

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from archsearch.plots.style import draw_marks, marks
+from archsearch.plots.style import known_marks, marks
 from archsearch.report.svg import SVG, svg_of
 
 
@@ -16,7 +16,7 @@ def drawn(count, **style):
     figure = Figure(figsize=(3, 2))
     axes = figure.subplots()
     frame = pd.DataFrame({"number": range(10, 10 + count), "x": range(count), "y": [0.5] * count})
-    draw_marks(axes, frame, "x", "y", **style)
+    axes.scatter(**known_marks(frame, "x", "y"), **style)
     return figure
 
 
@@ -52,7 +52,7 @@ def test_lines_can_be_marks():
 def test_a_trial_without_a_value_has_no_mark():
     axes = Figure().subplots()
     frame = pd.DataFrame({"number": [1, 2], "x": [1.0, 2.0], "y": pd.array([None, 3.0], dtype="Float64")})
-    draw_marks(axes, frame, "x", "y")
+    axes.scatter(**known_marks(frame, "x", "y"))
 
     assert trials(svg_of(axes.figure, "a", "A")) == ["2"]
 

@@ -7,12 +7,14 @@ them is tested against that code (``tests/report/test_methods.py``).
 from collections.abc import Iterator
 
 from archsearch.families import ALL_GLOBAL, ALL_LOCAL, GLOBAL_FROM, MIXED, describe_family
-from archsearch.report.blocks import INTERVAL, Facts, Section
+from archsearch.report.blocks import INTERVAL, Content, Facts
 from archsearch.results.families import FEWEST, STEPS, SUBSETS
 from archsearch.results.importance import CHANCE, QUANTILE, SHUFFLES
 from archsearch.results.measured_globality import NOMINAL_BELOW
 from archsearch.results.proxies import FEWEST_TRAININGS
+from archsearch.results.run import Run
 from archsearch.space.swap import TOLERANCE
+from archsearch.stats.cells import COST_CELLS, GLOBALITY_CELLS
 from archsearch.stats.hypervolume import STRETCH
 
 FAMILIES = "; ".join(
@@ -33,8 +35,10 @@ METHODS = {
     "paper that counts a multiply and an add apart has twice as many.",
     "Pareto front": "The trained trials within all limits that no other one dominates: none is at least as good in "
     "every objective and better in one.",
-    "Map": "Cells of globality and cost; each one has the best validation accuracy found in it. The interval is over "
-    "seeds, where the candidate was trained on several.",
+    "Map": f"{GLOBALITY_CELLS} equal steps of globality by {COST_CELLS} equal steps of the logarithm of the cost; each "
+    "cell has the best validation accuracy found in it. Its interval is over seeds: around the mean of that "
+    "candidate's own seeds where it was trained from several, around its single training otherwise; none where the "
+    "run repeated no seed.",
     "Hypervolume": "Share of the normalised objective space (error linear, costs in log10, from the best to "
     f"{STRETCH - 1:.0%} of the range beyond the worst trained candidate) that a set dominates; of families at equal "
     f"numbers of trainings, those of the smallest family of {FEWEST} or more, over {SUBSETS} random subsets. "
@@ -44,12 +48,13 @@ METHODS = {
     "Matched swaps": "One stage of a trained network changes kind, its width is scaled to equal cost within a "
     f"tolerance ({TOLERANCE:.0%} unless another one was asked for), both are trained with the same recipe and seeds, "
     "and the differences are paired by seed.",
-    "Measured globality": "The same reach, of the influence that trained residual branches really have, by "
-    "vector-Jacobian products on validation images. Where its rank correlation with globality is below "
-    f"{NOMINAL_BELOW}, globality is one in name only.",
+    "Measured globality": "The same reach, computed from the influence that trained residual branches really have, by "
+    "vector-Jacobian products on validation images; each mixer counts by its branch's share of the sum that it is a "
+    f"part of. Where its rank correlation (Spearman's rho) with globality is below {NOMINAL_BELOW}, globality is one "
+    "in name only.",
     "Importance": f"Conditional PED-ANOVA (Watanabe et al. 2023; its conditional form of 2026) as Optuna has it, of "
     f"the best {QUANTILE:.0%}; the dashed line is the {100 * CHANCE:.0f}th percentile of the strongest choice when the "
-    f"results are dealt to the trials at random, {SHUFFLES} times.",
+    f"results are shuffled among the trials, {SHUFFLES} times.",
     "Proxies": f"Kendall's tau-b and Spearman's rho with the final accuracy, with bootstrap intervals over "
     f"candidates, from {FEWEST_TRAININGS} final trainings on; at equal MACs as partial correlations.",
 }
@@ -67,7 +72,11 @@ FILES = {
 }
 
 
-def methods() -> Iterator[Section]:
-    """How each number was got, and where the numbers lie."""
-    yield Section("methods", "How each number was got", blocks=(Facts(tuple(METHODS.items())),))
-    yield Section("files", "Files of the run", blocks=(Facts(tuple(FILES.items())),))
+def describe_methods(_run: Run) -> Iterator[Content]:
+    """How each number was got."""
+    yield Facts(METHODS)
+
+
+def describe_files(_run: Run) -> Iterator[Content]:
+    """Where the numbers lie."""
+    yield Facts(FILES)

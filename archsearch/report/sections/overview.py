@@ -8,49 +8,32 @@ import pandas as pd
 from archsearch.formatting import duration, listed
 from archsearch.objectives import objective_of
 from archsearch.plots.frontier import frontier_figure
-from archsearch.report.blocks import (
-    NOTHING,
-    Absent,
-    Block,
-    Check,
-    Column,
-    Facts,
-    FigureBlock,
-    Heading,
-    Row,
-    Section,
-    as_short,
-    as_top1,
-    as_unit_share,
-    as_word,
-    column_of,
-    cost_column,
-    identity_columns,
-    make_table,
-)
+from archsearch.report import tables
+from archsearch.report.blocks import NOTHING, Absent, Check, Content, Facts, FigureBlock, TableBlock
 from archsearch.results.answer import explain_codes
 from archsearch.results.run import Run
 from archsearch.results.trials import trained_trials
 from archsearch.stats.intervals import CONFIDENCE
 
 # Costs in the table of the front, whether or not they were objectives.
-TOLD_COSTS = ("latency_ms", "macs", "params")
+ALWAYS_LISTED = ("latency_ms", "macs", "params")
 
 
-def answer(run: Run) -> Section:
+def describe_answer(run: Run) -> Iterator[Content]:
     """The answer in words, and what its codes mean where they first stand."""
-    if trained_trials(run.trials).empty:
-        return Section("answer", "The answer", tuple(run.answer))
     first, *others = run.answer
-    return Section("answer", "The answer", (first, explain_codes(run), *others))
+    yield first
+    if len(trained_trials(run.trials)):
+        yield explain_codes(run)
+    yield from others
 
 
-def conditions(run: Run) -> Section:
+def describe_conditions(run: Run) -> Iterator[Content]:
     """Under which conditions all of this was found."""
     manifest, identity = run.manifest, run.manifest["identity"]
     counts = run.trials["outcome"].fillna("running").value_counts()
     outcomes = listed(f"{number} {outcome}" for outcome, number in counts.items())
-    pairs = {
+    texts = {
         "Space": f"{identity['space']} (fingerprint {identity.get('space_fingerprint', 'unknown')})",
         "Data": f"{identity['data']} (fingerprint {identity.get('data_fingerprint', 'unknown')})",
         "Objectives": listed(objective_of(name).short for name in run.objectives),
@@ -68,7 +51,7 @@ def conditions(run: Run) -> Section:
         "Command": " ".join(map(str, manifest.get("command", []))),
         "Revision": manifest.get("git_revision") or "not under version control",
     }
-    return Section("conditions", "Conditions", blocks=(Facts(tuple(pairs.items())),))
+    yield Facts(texts)
 
 
 def write_settings(values: dict[str, object]) -> str:
@@ -104,19 +87,18 @@ def describe_times(trials: pd.DataFrame) -> str:
     return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, local time; {spent} in trials"
 
 
-def health(run: Run) -> Section:
+def describe_health(run: Run) -> Iterator[Content]:
     """What could be wrong with the answer."""
     rows = run.health.to_dict(orient="records")
     order = {"warn": 0, "unknown": 1, "ok": 2}
     rows.sort(key=lambda row: order.get(row["status"], 1))
     counts = {status: sum(row["status"] == status for row in rows) for status in order}
-    sentence = f"Of {len(rows)} checks, {counts['ok']} found nothing wrong, {counts['warn']} warn, {counts['unknown']} cannot be told."
-    checks = tuple(Check(row["check"], row["status"], row["text"]) for row in rows)
-    return Section("health", "Health checks", (sentence,), checks)
+    yield f"Of {len(rows)} checks, {counts['ok']} found nothing wrong, {counts['warn']} warn, {counts['unknown']} could not be decided."
+    yield from (Check(row["check"], row["status"], row["text"]) for row in rows)
 
 
 def describe_spread(run: Run) -> str:
-    """How far another seed moves an accuracy, as far as anybody knows."""
+    """How far another seed moves an accuracy, as far as it is known."""
     if run.spread is None:
         return "No seed was repeated, so how far another seed would move an accuracy is not known."
     return (
@@ -125,69 +107,62 @@ def describe_spread(run: Run) -> str:
     )
 
 
-def frontier(run: Run) -> Section:
+def describe_frontier(run: Run) -> Iterator[Content]:
     """The Pareto front, and the finalists if there are any."""
     done = trained_trials(run.trials)
     if done.empty:
-        return Section("frontier", "Pareto front", blocks=(Absent("", NOTHING),))
-    sentence = (
+        yield Absent(NOTHING)
+        return
+    yield (
         f"{len(run.frontier)} of {len(done)} trained candidates are on the Pareto front of "
         f"{listed(objective_of(name).short for name in run.objectives)}."
     )
+    yield describe_spread(run)
     caption = (
         f"Each mark is a trained candidate: to the upper left is better. The line joins the Pareto "
         f"front (outlined), the shape tells the family and the colour the globality. Where the line runs through "
         f"dark marks, local designs hold the front; where it runs through light ones, global designs do. {describe_spread(run)}"
     )
     drawn = frontier_figure(run.trials, run.frontier, run.cost)
-    picture = FigureBlock("frontier", "Pareto front", caption, drawn)
-    return Section(
-        "frontier",
-        "Pareto front",
-        (sentence, describe_spread(run)),
-        (picture, frontier_table(run), *finalists(run)),
-    )
+    yield FigureBlock("frontier", "Pareto front", caption, drawn)
+    yield frontier_table(run)
+    if run.finalists.empty:
+        yield Absent("no finalist was retrained in this run, so no interval over seeds is known", "Finalists")
+    else:
+        yield finalists_table(run.finalists)
 
 
-def frontier_table(run: Run) -> Block:
+def frontier_table(run: Run) -> TableBlock:
     """The Pareto front, cheapest first."""
-    chosen = [
-        *identity_columns(),
-        column_of("top1", "validation", as_top1),
-        column_of("test_top1", "test", as_top1),
-        *(cost_column(name, name) for name in dict.fromkeys((*TOLD_COSTS, *run.objectives[1:]))),
-        column_of("globality", "globality", as_unit_share),
+    columns = [
+        *tables.identity_columns(),
+        tables.column_of("top1", "validation", tables.as_top1),
+        tables.column_of("test_top1", "test", tables.as_top1),
+        *(tables.cost_column(name, name) for name in dict.fromkeys((*ALWAYS_LISTED, *run.objectives[1:]))),
+        tables.column_of("globality", "globality", tables.as_unit_share),
     ]
     caption = (
         "The Pareto front, cheapest first. Accuracies are top-1, of one short training; the search saw no "
         "test images. MACs are for one image."
     )
-    return make_table(run.frontier, caption, chosen)
+    return tables.make_table(run.frontier, caption, columns)
 
 
-def finalists(run: Run) -> Iterator[Block]:
+def finalists_table(finalists: pd.DataFrame) -> TableBlock:
     """Those that were retrained, with their spread."""
-    if run.finalists.empty:
-        yield Absent("Finalists", "no finalist was retrained in this run, so no interval over seeds is known")
-        return
-    chosen = [
-        *identity_columns(),
-        column_of("seeds", "seeds", as_word),
-        column_of("test_top1_mean", "test", as_top1),
-        column_of("test_top1_sd", "\N{PLUS-MINUS SIGN}", as_top1),
-        column_of("val_top1_mean", "validation", as_top1),
-        column_of("val_top1_sd", "\N{PLUS-MINUS SIGN}", as_top1),
-        column_of("latency_ms", "latency", as_short, "ms"),
-        Column(Heading("range", "ms"), latency_range),
+    columns = [
+        *tables.identity_columns(),
+        tables.column_of("seeds", "seeds", tables.as_word),
+        tables.column_of("test_top1_mean", "test", tables.as_top1),
+        tables.column_of("test_top1_sd", "\N{PLUS-MINUS SIGN}", tables.as_top1),
+        tables.column_of("val_top1_mean", "validation", tables.as_top1),
+        tables.column_of("val_top1_sd", "\N{PLUS-MINUS SIGN}", tables.as_top1),
+        tables.column_of("latency_ms", "latency", tables.as_short, "ms"),
+        tables.interval_column("latency", "range", tables.as_short, "ms"),
     ]
     caption = (
         "The finalists, retrained, the best on test images first. \N{PLUS-MINUS SIGN} is one standard deviation "
         "over seeds. Latencies whose ranges meet are a tie."
     )
-    yield make_table(run.finalists, caption, chosen)
-
-
-def latency_range(row: Row) -> str:
-    """The range of a finalist's latencies."""
-    low, high = row["latency_low_ms"], row["latency_high_ms"]
-    return "\N{EN DASH}" if pd.isna(low) else f"{as_short(low)} to {as_short(high)}"
+    ends = {"latency_low_ms": "latency_low", "latency_high_ms": "latency_high"}
+    return tables.make_table(finalists.rename(columns=ends), caption, columns)
