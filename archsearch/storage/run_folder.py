@@ -8,12 +8,13 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archsearch.errors import EnvironmentFaultError, InputError, Problem, RunFolderError, shown
-from archsearch.files import disk_faults, write_atomically
+from archsearch.files import disk_faults, file_lock, write_atomically
 from archsearch.storage.storage_url import StorageLocation
 
 PACKAGES = ("archsearch", "torch", "optuna", "fvcore", "numpy")
@@ -39,6 +40,17 @@ class RunFolder:
     def workers(self) -> Path:
         """The locks of those who work on the run."""
         return self.path / "workers"
+
+    @contextmanager
+    def writing_results(self) -> Iterator[None]:
+        """Workers that end together write one after the other, so that the last one has read everything.
+
+        Raises:
+            EnvironmentFaultError: the disk does not take what is written meanwhile.
+        """
+        lock = file_lock(self.workers / "results.lock") if self.manifest.is_file() else nullcontext()
+        with lock, disk_faults(self.path):
+            yield
 
     @property
     def predictor(self) -> Path:

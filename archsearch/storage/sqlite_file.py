@@ -21,21 +21,8 @@ from archsearch.storage.storage_url import optuna_url
 
 LOCK_TIMEOUT_S = 60
 NETWORK_FILE_SYSTEMS = {
-    *(
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "ncpfs",
-        "afs",
-        "coda",
-        "lustre",
-        "gpfs",
-        "ceph",
-    ),
+    *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs"),
+    *("afs", "coda", "lustre", "gpfs", "ceph"),
     *("beegfs", "orangefs", "pvfs2", "panfs", "wekafs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph"),
     *("fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.juicefs", "fuse.moosefs", "fuse.davfs2", "davfs"),
 }

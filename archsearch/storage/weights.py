@@ -17,7 +17,7 @@ REMEDY = "give the weights of this very architecture"
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     """A state dict as safetensors, whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as beside:
         save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, beside)
 

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from archsearch.data.sources import forbids_mirroring
 from archsearch.errors import Problem, StudyFileError, one_of, shown
-from archsearch.objectives import COSTS, COUNTED, OBJECTIVES
+from archsearch.objectives import COSTS, COUNTED, OBJECTIVES, measured_among
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
 from archsearch.search import SAMPLER_NAMES, SuccessiveHalving
@@ -117,6 +117,11 @@ class StudyConfig(BaseModel):
         return conditions_of(
             device, batch_size=self.latency_batch, dtype=self.latency_dtype, mode=self.latency_mode
         )
+
+    @property
+    def measured(self) -> list[str]:
+        """The objectives and limits that can be compared on devices of one kind only."""
+        return measured_among((*self.objectives, *self.limits))
 
     @property
     def slots(self) -> int:

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from optuna.trial import TrialState
-
 from archsearch.errors import ArchsearchError, InfeasibleError
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_store import TrialStore, frontier_trials
@@ -27,7 +25,6 @@ MAX_FAILURES_IN_A_ROW = 10
 POLL_S = 0.5
 
 Result = TypeVar("Result")
-ENDS = {"trained": TrialState.COMPLETE, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class Loop:
             return trial.number
         if candidate.weights is not None:
             save_weights(candidate.weights, self.folder.weights_of(record.architecture))
-        self.store.end(trial, record, candidate.constraints, ENDS[record.outcome])
+        self.store.end(trial, record, candidate.constraints)
         self.folder.checkpoint_of(record.architecture).unlink(missing_ok=True)
         if candidate.weights is not None:
             self.keep_frontier_weights()

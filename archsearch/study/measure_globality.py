@@ -23,7 +23,7 @@ from archsearch.architecture import Architecture
 from archsearch.errors import FailedTrialError
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import FINAL, REALISED
-from archsearch.storage.trial_store import frontier_trials
+from archsearch.storage.trial_store import architecture_of, frontier_trials
 from archsearch.storage.weights import load_network
 from archsearch.study.context import TrialContext, phase
 from archsearch.study.loop import Loop
@@ -80,8 +80,7 @@ def winners(loop: Loop) -> Iterator[Winner]:
             continue
         source, weights = trained_weights(identity, loop.folder)
         if weights:
-            architecture = Architecture.model_validate_json(trial.user_attrs["description"])
-            yield Winner(architecture, trial.user_attrs["slot"], source, weights)
+            yield Winner(architecture_of(trial), trial.user_attrs["slot"], source, weights)
 
 
 def has_more_finals(winner: Winner, result: Mapping[str, Any]) -> bool:

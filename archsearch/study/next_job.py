@@ -4,20 +4,17 @@ Every method belongs under the lock of the record: all that several workers shar
 """
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archsearch.architecture import Architecture
 from archsearch.errors import InfeasibleError
 from archsearch.search import Observation, ProposalSeed, next_promotion, propose
-from archsearch.space import choices_for
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.storage.trial_store import TrialStore, used
+from archsearch.storage.trial_store import TrialStore, architecture_of, used
 from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import new_record
 from archsearch.study.feasible_space import FeasibleSpace
-from archsearch.trial import FixedTrial, Proposal, proposal_of
 
 MAX_INFEASIBLE_IN_A_SLOT = 50
 
@@ -73,8 +70,7 @@ class JobSource:
         slot, by_chance = choice
         trial = self.store.take(slot, audit=by_chance)
         record = TrialRecord.of({**trial.user_attrs, **({"audit": True} if by_chance else {})})
-        architecture = Architecture.model_validate_json(record.description)
-        return Job(trial._trial_id, record, architecture)  # noqa: SLF001 - the storage's name for it
+        return Job(trial._trial_id, record, architecture_of(trial))  # noqa: SLF001 - the storage's name for it
 
     def start(self, known: list[Observation], slot: int) -> Job | None:
         """A new candidate for a slot; None if there is none to be had."""
@@ -83,17 +79,14 @@ class JobSource:
         own = self.context.sampler if slot < config.trials else None
         proposal = None
         if attempt < MAX_INFEASIBLE_IN_A_SLOT:
-            proposal = propose(self.space, own or config.sampler_of(slot), known, seed, self.references())
+            proposal = propose(
+                self.space, own or config.sampler_of(slot), known, seed, self.space.references()
+            )
         if proposal is None:
             self.exhausted_at = len(known)
             return None
         record = new_record(proposal.architecture, slot, self.context.space)
         return Job(self.store.claim(proposal, record), record, proposal.architecture)
-
-    def references(self) -> Iterator[Proposal]:
-        """The space's references, in the order of its file."""
-        for architecture in self.context.space.references:
-            yield proposal_of(self.space, FixedTrial(choices_for(self.context.space, architecture)))
 
     def close(self) -> None:
         """End the search: nobody is at anything, nothing is left to do, and no training is waiting to go on."""

@@ -19,7 +19,6 @@ from pathlib import Path
 from archsearch.architecture import Architecture, Network
 from archsearch.data import load_test
 from archsearch.errors import FailedTrialError, InfeasibleError
-from archsearch.files import disk_faults
 from archsearch.proxy import ProxyScore, Training, evaluate
 from archsearch.proxy.schedule import rung_end
 from archsearch.storage.checkpoint import Checkpoint
@@ -37,7 +36,6 @@ from archsearch.study.training_plan import (
     write_result,
 )
 
-CHECKPOINT = "checkpoint.safetensors"
 # Points of the learning curve; and how often, beside these, a long training may be written down.
 POINTS = 20
 STOPS = 200
@@ -82,25 +80,19 @@ def train_and_judge(plan: TrainingPlan, network: Network, callbacks: CallbackLis
     """Train to the end, judge, and write the files; the result last."""
     training = Training(network, plan.data, plan.recipe, plan.device, StepHook(None, callbacks))
     owner = hashlib.sha256(json.dumps(plan.identity(), sort_keys=True).encode()).hexdigest()
-    checkpoint = Checkpoint(plan.folder.path / CHECKPOINT, owner)
+    checkpoint = Checkpoint(plan.checkpoint, owner)
     score, curve = run_training(training, checkpoint, callbacks)
     test = load_test(plan.study.data, plan.architecture.image.shape, plan.architecture.classes)
     test_top1, _ = evaluate(network, test, plan.data.normalisation, plan.device)
     judged = {"test_top1": test_top1, "test_images": len(test)}
-    with disk_faults(plan.folder.path):
-        write_result(plan, network, curve, {**summarize(plan, score), **judged})
-        checkpoint.path.unlink(missing_ok=True)
+    write_result(plan, network, curve, {**summarize(plan, score), **judged})
 
 
 def run_training(
     training: Training, checkpoint: Checkpoint, callbacks: CallbackList
 ) -> tuple[ProxyScore, list[dict[str, float]]]:
     """The score at the end and the curve to it, from where the checkpoint stands."""
-    kept = checkpoint.load()
-    curve: list[dict[str, float]] = []
-    if kept is not None:
-        training.load(kept[0])
-        curve = kept[1]
+    curve = checkpoint.resume(training)
     saved = time.monotonic()
     for until, judged in stops(training.steps).items():
         if until <= training.done:
@@ -121,7 +113,6 @@ def run_training(
 
 def stops(steps: int) -> dict[int, bool]:
     """The steps before the last at which a training may be written down, and whether it is judged there."""
-    all_of_them = {rung_end(stop / STOPS, steps): False for stop in range(1, STOPS)}
-    judged = {rung_end(point / POINTS, steps): True for point in range(1, POINTS)}
-    both = {**all_of_them, **judged}
-    return {until: both[until] for until in sorted(both) if until < steps}
+    judged = {rung_end(point / POINTS, steps) for point in range(1, POINTS)}
+    saved = {rung_end(stop / STOPS, steps) for stop in range(1, STOPS)}
+    return {until: until in judged for until in sorted(judged | saved) if until < steps}

@@ -39,8 +39,8 @@ from archsearch.study.evaluate_candidate import Candidate, new_record
 from archsearch.study.loop import Loop
 from archsearch.study.next_job import Job
 from archsearch.trial import RandomTrial, proposal_of
-from archsearch.workers.folder_locks import folder_locks
-from archsearch.workers.postgres_locks import postgres_locks
+from archsearch.workers.folder_locks import FolderLocks
+from archsearch.workers.postgres_locks import PostgresLocks
 
 HERE = Path(__file__).parent
 SPACE = HERE.parents[1] / "spaces" / "hybrid.yaml"
@@ -111,7 +111,7 @@ def measure(where: str | None, sizes: list[int], sampler: str) -> list[dict[str,
     with tempfile.TemporaryDirectory() as place:
         folder = RunFolder(Path(place))
         name = f"bench-{sampler}-{os.getpid()}"
-        locks = folder_locks(folder.path) if where is None else postgres_locks(where, name)
+        locks = FolderLocks(folder.path) if where is None else PostgresLocks(where, name)
         with locks as held:
             study = open_for_work(where or folder.database, name, OBJECTIVES)
             context = TrialContext(space, config, torch.device("cpu"), evaluate=table, checkpoints=folder)

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 from archsearch.storage.open import close, open_for_work
-from archsearch.workers.folder_locks import folder_locks
-from archsearch.workers.postgres_locks import postgres_locks
+from archsearch.workers.folder_locks import FolderLocks
+from archsearch.workers.postgres_locks import PostgresLocks
 
 
 def locks_of(where):
-    return postgres_locks(where, "one") if "://" in where else folder_locks(Path(where))
+    return PostgresLocks(where, "one") if "://" in where else FolderLocks(Path(where))
 
 
 def count(locks, path, times):

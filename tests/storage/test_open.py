@@ -12,12 +12,11 @@ from contextlib import closing
 import pytest
 from full_disk import mountable
 from paths import HELPERS
-from table_search import blind, opened, outcome_of, table
+from table_search import blind, opened, outcome_of, search, table
 
 from archsearch import load_run
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.storage.open import close, load_for_work, open_for_work, open_read_only
-from archsearch.study.run import search
 
 WORKERS = 4
 QUEUED = 40

@@ -7,14 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from table_search import SHORT, SIX, blind, outcome_of, recorded, settled, table
+from table_search import SHORT, SIX, blind, outcome_of, recorded, search, settled, table
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
 from archsearch.files import write_atomically
 from archsearch.space import load_space
 from archsearch.storage.run_folder import differing
-from archsearch.study.run import search
 
 
 def contents(folder):

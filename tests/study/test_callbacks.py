@@ -3,13 +3,12 @@
 import math
 
 import pytest
-from table_search import GLANCE, SHORT, blind, settled, states, table
+from table_search import GLANCE, SHORT, blind, search, settled, states, table
 
 from archsearch import Callback
 from archsearch.api import run_study
 from archsearch.errors import CallbackError
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
 
 TRAINED = StudyConfig(
     recipe=SHORT, rungs=(0.5,), objectives=("top1", "macs"), trials=1, scores=False, latency_seconds=GLANCE

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 import torch
-from table_search import GLANCE, SHORT, recorded, states
+from table_search import GLANCE, SHORT, recorded, search, states
 
 from archsearch.api import run_study
 from archsearch.cli.results import results_command
@@ -14,7 +14,6 @@ from archsearch.storage.trial_record import SCORES
 from archsearch.study import train_candidate as module
 from archsearch.study.callbacks import Callback, CallbackList
 from archsearch.study.config import StudyConfig, load_study
-from archsearch.study.run import search
 from archsearch.study.step_hook import StepHook
 
 

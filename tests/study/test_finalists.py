@@ -10,7 +10,7 @@ from archsearch.results.finalists import finalists_frame
 from archsearch.search import Reading
 from archsearch.space import load_space
 from archsearch.storage.checkpoint import Checkpoint
-from archsearch.study import finalists
+from archsearch.study import retrain
 from archsearch.study.config import StudyConfig
 
 STUDY = StudyConfig(
@@ -74,7 +74,7 @@ def test_the_same_command_again_trains_nothing(run, monkeypatch):
     def trained_again(*_):
         raise AssertionError
 
-    monkeypatch.setattr(finalists, "retrain_and_test", trained_again)
+    monkeypatch.setattr(retrain, "retrain_and_test", trained_again)
     again = run_study(load_space(run.folder.parent / "six.yaml"), STUDY, run.folder)
 
     assert again.finalists.equals(run.finalists)

@@ -3,13 +3,12 @@
 import shutil
 
 import pytest
-from table_search import SHORT, Heard, opened, table
+from table_search import SHORT, Heard, opened, search, table
 
 from archsearch.results import load_run
 from archsearch.space import load_space
 from archsearch.study import measure_globality as measuring
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
 
 MIXED = """\
 name: mixed

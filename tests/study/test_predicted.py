@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 from fake_predictors import ByParams, predictor
-from table_search import Calls, blind, recorded, states, table
+from table_search import Calls, blind, recorded, search, states, table
 
 from archsearch.api import run_study
 from archsearch.counting import count_activations, count_macs, count_params
@@ -14,7 +14,6 @@ from archsearch.profiling.fitted import predictor_file
 from archsearch.study import evaluate_candidate as objective
 from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import evaluate_candidate, new_record
-from archsearch.study.run import search
 
 CPU = torch.device("cpu")
 # Wrong by a quarter at the worst: what is predicted to take over 125 ms takes over 100.

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from table_search import GLANCE, SHORT, blind, recorded, settled, states, table
+from table_search import GLANCE, SHORT, blind, recorded, search, settled, states, table
 from torch.utils.data import Dataset
 
 from archsearch import load_run
@@ -17,7 +17,6 @@ from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.config import StudyConfig
 from archsearch.study.plan_swaps import SwapOptions
-from archsearch.study.run import search
 from archsearch.study.train_swaps import train_swaps
 from archsearch.trial import FixedTrial, proposal_of
 

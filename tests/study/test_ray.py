@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 import ray_search
-from table_search import GLANCE, SHORT, TINY, blind, outcome_of, recorded, settled, states, table
+from table_search import GLANCE, SHORT, TINY, blind, outcome_of, recorded, search, settled, states, table
 
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.study.config import StudyConfig
 from archsearch.study.engines.ray import OnRay, capacity, connected
-from archsearch.study.run import search
 
 with_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="archsearch[ray] is not installed"

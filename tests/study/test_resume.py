@@ -12,7 +12,7 @@ from killed_search import Counted
 from paths import HELPERS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from table_search import TINY, Calls, blind, opened, outcome_of, recorded, settled, states, table
+from table_search import TINY, Calls, blind, opened, outcome_of, recorded, search, settled, states, table
 
 from archsearch.api import run_study
 from archsearch.errors import InputError
@@ -20,7 +20,6 @@ from archsearch.results import load_run
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.storage.open import open_for_work
-from archsearch.study.run import search
 
 KILLED = HELPERS / "killed_search.py"
 

@@ -10,14 +10,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from paths import HELPERS
-from table_search import GLANCE, SIX, recorded
+from table_search import GLANCE, SIX, recorded, search
 
 from archsearch.api import run_study
 from archsearch.errors import FailedTrialError, StudyFileError
 from archsearch.proxy import Recipe
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig, load_study
-from archsearch.study.run import search
 
 STEPS = 20
 RUNGS = (0.25, 0.5)
@@ -225,9 +224,9 @@ def test_a_checkpoint_of_a_training_that_fails_is_removed(space, out):
 
 KILLED = """
 import os, signal, sys
+from table_search import search
 from test_rungs import Steps, study
 from archsearch.space import load_space
-from archsearch.study.run import search
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 search(load_space(sys.argv[1]), study(), sys.argv[2], callbacks=[Steps(die, (1, 8))])
 """

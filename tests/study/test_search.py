@@ -24,6 +24,7 @@ from table_search import (
     opened,
     outcome_of,
     recorded,
+    search,
     settled,
     states,
     table,
@@ -37,8 +38,8 @@ from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.study import evaluate_candidate as objective
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Budget
-from archsearch.study.run import Ending, search
+from archsearch.study.inputs import Budget
+from archsearch.study.run import Ending
 
 # A limit that about every eighth architecture of the space keeps.
 TIGHT = TINY + "limits: {params: 400}\n"
@@ -449,8 +450,7 @@ SCRIPT = """
 import sys
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
-from archsearch.study.run import search
-from table_search import blind, table
+from table_search import blind, search, table
 search(load_space(sys.argv[1]), blind(trials=16), sys.argv[2], evaluate=table)
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from table_search import GLANCE, SHORT, Heard, opened, recorded
+from table_search import GLANCE, SHORT, Heard, opened, recorded, search
 
 from archsearch.api import run_study
 from archsearch.architecture import Architecture, seeded_network
@@ -11,7 +11,6 @@ from archsearch.proxy import evaluate
 from archsearch.space import load_architecture
 from archsearch.storage.weights import load_network
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
 
 RECIPE = SHORT.model_copy(
     update={"samples": 2048, "learning_rate": 0.01, "crop": 0, "validation_images": 100}

@@ -8,7 +8,7 @@ import time
 import postgres_server
 import pytest
 from crash_points import CLIMB, rising
-from table_search import blind, settled, table
+from table_search import blind, search, settled, table
 from table_search import states as states_in
 from worker_crowd import Crowd, exactly, nursery, space_named
 
@@ -16,7 +16,6 @@ from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
 from archsearch.storage import faults
 from archsearch.study import loop
-from archsearch.study.run import search
 from archsearch.workers.folder_locks import FolderLocks
 
 ROUNDS = 2  # ``python -m studies.crash_safety`` has twenty

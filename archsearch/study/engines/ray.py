@@ -277,7 +277,7 @@ def refuse_another_kind(loop: Loop, record: TrialRecord) -> None:
     Raises:
         EnvironmentFaultError: this one was measured on another kind than those before.
     """
-    if record.device is None or not loop.context.measured:
+    if record.device is None or not loop.context.config.measured:
         return
     known = {trial.user_attrs.get("device") for trial in loop.with_lock(loop.store.trials)} - {None}
     if known - {record.device}:
