@@ -118,7 +118,7 @@ def test_a_sampler_of_ones_own_proposes_once_there_is_something_to_learn_from(ti
 
     def sampler(space, rows, seed):
         asked.append((len(rows), seed))
-        taken = {row.known.identity for row in rows}
+        taken = {row.observation.identity for row in rows}
         proposals = (proposal_of(space, FixedTrial(point)) for point in CONVOLUTIONS)
         return next(proposal for proposal in proposals if proposal.architecture.id not in taken)
 
