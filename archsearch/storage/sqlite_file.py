@@ -72,7 +72,6 @@ def remove_side_files(path: Path) -> None:
 
 def write_ahead(connection: Any, _record: object) -> None:
     """Readers such as the dashboard do not block the writer, nor it them."""
-    connection.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_S * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.isolation_level = None

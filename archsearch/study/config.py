@@ -166,13 +166,14 @@ def load_study(
     settings: dict[str, Any] = {}
     origin = Origin(source, inline, "study")
     if inline is not None:
-        settings = merged(settings, read_settings(origin))
+        settings = read_settings(plain(inline), origin)
     if file is not None:
-        origin = Origin(str(file), read_document(file, StudyFileError), "")
-        settings = merged(settings, read_settings(origin))
+        document = read_document(file, StudyFileError)
+        origin = Origin(str(file), document, "")
+        settings = merged(settings, read_settings(plain(document), origin))
     if flags:
         origin = Origin(command, None, "")
-        settings = merged(settings, check_flags(flags, origin))
+        settings = merged(settings, read_settings(flags, origin))
     return whole(settings, origin)
 
 
@@ -229,24 +230,15 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def read_settings(origin: Origin) -> dict[str, Any]:
-    """The settings that one file writes, each checked on its own."""
-    entries = origin.table.entries if origin.table is not None else {}
-    settings = {key: frozen(plain(node)) for key, node in entries.items()}
+def read_settings(written: Any, origin: Origin) -> dict[str, Any]:
+    """The settings of a mapping, which one file or the flags have written, each checked on its own."""
+    settings = {key: frozen(value) for key, value in written.items()}
     problems = setting_problems(settings)
     if problems:
         raise origin.error(problems)
     if "limits" in settings:
         settings["limits"] = {name: read_limit(name, value) for name, value in settings["limits"].items()}
     return settings
-
-
-def check_flags(flags: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
-    """Flags are settings too."""
-    problems = setting_problems(flags)
-    if problems:
-        raise origin.error(problems)
-    return dict(flags)
 
 
 def setting_problems(settings: Mapping[str, Any]) -> list[Problem]:

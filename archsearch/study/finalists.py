@@ -31,7 +31,7 @@ def train_finalists(loop: Loop) -> None:
         return
     run_trainings(WorkQueue(loop.store.study, loop.locks), lambda: finalists(loop), context, notes={})
     if "latency_ms" in context.config.objectives:
-        loop.with_lock(lambda: remeasure_latencies(loop))
+        loop.locks.with_lock(lambda: remeasure_latencies(loop))
 
 
 def finalists(loop: Loop) -> Iterator[Retraining]:

@@ -5,10 +5,8 @@ pausing. Workers read and write the record one at a time, under its lock.
 """
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 from archsearch.errors import ArchsearchError, InfeasibleError
 from archsearch.storage.run_folder import RunFolder
@@ -18,13 +16,11 @@ from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import Candidate, evaluate_candidate
 from archsearch.study.next_job import Job, JobSource, Wait
 from archsearch.workers.signals import defer_signals
-from archsearch.workers.worker_lock import WorkerLock, with_lock
+from archsearch.workers.worker_lock import WorkerLock
 
 MAX_FAILURES_IN_A_ROW = 10
 # How often a worker that has nothing to do looks whether that has changed.
 POLL_S = 0.5
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -65,23 +61,19 @@ class Loop:
 
     def begin(self) -> None:
         """Tell where the run stands."""
-        done = self.with_lock(self.store.used)
+        done = self.locks.with_lock(self.store.used)
         best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
         slots = self.context.config.slots
         self.context.callbacks.call(lambda callback: callback.on_start(len(done), slots, best))
 
     def ending(self) -> Ending:
         """How the search ended."""
-        count = len(self.with_lock(self.store.used))
+        count = len(self.locks.with_lock(self.store.used))
         return Ending(count, exhausted=count < self.context.config.slots)
-
-    def with_lock(self, action: Callable[[], Result]) -> Result:
-        """Do something to the record while nobody else does; see ``workers.worker_lock.with_lock``."""
-        return with_lock(self.locks, action)
 
     def claim(self) -> Job | Wait | None:
         """The next job. A claim whose lock broke off was nobody's, and is recovered by the one that repeats it."""
-        job = self.with_lock(self.next_job)
+        job = self.locks.with_lock(self.next_job)
         if isinstance(job, Job):
             self.busy.add(job.trial_id)
         return job
@@ -93,7 +85,7 @@ class Loop:
 
     def settle(self, job: Job, candidate: Candidate) -> None:
         """Record the result of a candidate; nothing, if it is another worker's by now."""
-        number, done = self.with_lock(lambda: (self.put(job, candidate), len(self.store.used())))
+        number, done = self.locks.with_lock(lambda: (self.put(job, candidate), len(self.store.used())))
         self.busy.discard(job.trial_id)
         self.context.callbacks.call(lambda callback: callback.on_progress(done))
         if number is not None:

@@ -113,7 +113,9 @@ def measure_winner(winner: Winner, context: TrialContext) -> dict[str, Any]:
 
 def measurements(winner: Winner, context: TrialContext) -> dict[str, Any]:
     """How far each network reaches, its attentions look (None without any) and its middle sees; and each mixer's mean."""
-    images = validation_images(context)
+    data = context.images
+    # The first validation images have the classes in proportion.
+    images: Tensor = data.normalisation.apply(data.validation.images[:IMAGES]).to(context.device)
     reached, looked, seen = [], [], []
     for path in winner.weights:
         network = load_network(winner.architecture, path).to(context.device)
@@ -129,13 +131,6 @@ def measurements(winner: Winner, context: TrialContext) -> dict[str, Any]:
         "erf_side": seen,
         "mixers": mean_mixers(reached),
     }
-
-
-def validation_images(context: TrialContext) -> Tensor:
-    """The first validation images, which have the classes in proportion, normalised, on the device."""
-    data = context.images
-    images: Tensor = data.normalisation.apply(data.validation.images[:IMAGES]).to(context.device)
-    return images
 
 
 def mean_mixers(networks: list[MeasuredGlobality]) -> list[dict[str, Any]]:

@@ -31,6 +31,6 @@ def search(
     with open_run(context, folder, storage) as loop:
         ending = engine(loop) if engine is not None else loop.run()
         train_finalists(loop)
-        loop.with_lock(lambda: evaluate_frontier_on_test(loop))
+        loop.locks.with_lock(lambda: evaluate_frontier_on_test(loop))
         measure_winners(loop)
         return ending

@@ -27,7 +27,6 @@ from archsearch.study.plan_swaps import (
 from archsearch.study.recorded_search import config_of, context_of
 from archsearch.study.retrain import run_trainings
 from archsearch.study.work_queue import WorkQueue
-from archsearch.workers.worker_lock import with_lock
 
 
 def train_swaps(
@@ -61,7 +60,7 @@ def train_swaps(
     context = replace(context, callbacks=CallbackList(callbacks))
     trainings = swap_trainings(swaps, trial.user_attrs["slot"], options.seeds, samples)
     with working(folder, folder.storage, study.study_name, threads or config.threads) as locks:
-        with_lock(locks, lambda: record_swaps(study, options.number, swaps, trainings, context))
+        locks.with_lock(lambda: record_swaps(study, options.number, swaps, trainings, context))
         context.callbacks.call(lambda callback: callback.on_swaps(swaps))
         done = len(results_of(study, trainings))
         context.callbacks.call(lambda callback: callback.on_start(done, len(trainings), None))

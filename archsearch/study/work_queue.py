@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import optuna
 
-from archsearch.workers.worker_lock import WorkerLock, with_lock
+from archsearch.workers.worker_lock import WorkerLock
 
 Entry = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ class WorkQueue:
         recorded: Callable[[SomeTask, Entry], None] = lambda _task, _result: None,
     ) -> None:
         """Do whatever of ``tasks`` has no result, or an ``outdated`` one, and nobody is at; then say what is recorded."""
-        while (task := with_lock(self.locks, lambda: self.claim(tasks(), outdated))) is not None:
+        while (task := self.locks.with_lock(lambda: self.claim(tasks(), outdated))) is not None:
             result = do(task)
             self.record(task, result)
             recorded(task, result)
@@ -64,7 +64,7 @@ class WorkQueue:
 
     def record(self, task: Task, result: Entry) -> None:
         """Write down the result of a task."""
-        with_lock(self.locks, lambda: self.study.set_user_attr(task.key, result))
+        self.locks.with_lock(lambda: self.study.set_user_attr(task.key, result))
 
 
 def is_result(entry: Entry | None) -> bool:

@@ -146,7 +146,13 @@ class PostgresLocks(WorkerLock):
     def connection(self) -> Any:
         """The connection, made again where it broke off."""
         if self.current is None or self.current.closed:
-            connection = self.connect()
+            # Its name on the server is the worker's.
+            connection = self.driver.connect(
+                self.url.render_as_string(hide_password=False),
+                autocommit=True,
+                application_name=self.worker,
+                **CONNECTION,
+            )
             try:
                 for name, value in SESSION.items():
                     connection.execute(SETTING, (value, name))
@@ -157,15 +163,6 @@ class PostgresLocks(WorkerLock):
                 raise
             self.current = connection
         return self.current
-
-    def connect(self) -> Any:
-        """A connection whose name is the worker's."""
-        return self.driver.connect(
-            self.url.render_as_string(hide_password=False),
-            autocommit=True,
-            application_name=self.worker,
-            **CONNECTION,
-        )
 
     @contextmanager
     def server_faults(self) -> Iterator[None]:

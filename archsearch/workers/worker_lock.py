@@ -70,6 +70,15 @@ class WorkerLock(ABC):
         finally:
             self.held = False
 
+    def with_lock(self, action: Callable[[], Result]) -> Result:
+        """Do something to the record while nobody else does, again if the server was away; stop requests wait meanwhile."""
+
+        def once() -> Result:
+            with self.locked(), defer_signals():
+                return action()
+
+        return retry_while_down(once)
+
     def acquire(self) -> None:
         """Ask until this worker has the lock. Whoever keeps it for ten minutes is stopped, or hangs."""
         known, since = None, time.monotonic()
@@ -110,16 +119,6 @@ class WorkerLock(ABC):
     @abstractmethod
     def descriptors(self) -> list[int]:
         """The open files that locks hang on."""
-
-
-def with_lock(lock: WorkerLock, action: Callable[[], Result]) -> Result:
-    """Do something to the record while nobody else does, again if the server was away; stop requests wait meanwhile."""
-
-    def once() -> Result:
-        with lock.locked(), defer_signals():
-            return action()
-
-    return retry_while_down(once)
 
 
 # Processes that these fork, such as loaders of data, keep no lock.

@@ -279,7 +279,7 @@ def refuse_another_kind(loop: Loop, record: TrialRecord) -> None:
     """
     if record.device is None or not loop.context.config.measured:
         return
-    known = {trial.user_attrs.get("device") for trial in loop.with_lock(loop.store.trials)} - {None}
+    known = {trial.user_attrs.get("device") for trial in loop.locks.with_lock(loop.store.trials)} - {None}
     if known - {record.device}:
         raise EnvironmentFaultError(
             f"candidates were measured on {', '.join(sorted(map(str, known)))}, and one on {record.device}, "
