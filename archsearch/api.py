@@ -50,7 +50,7 @@ def run_study(  # noqa: PLR0913 - whatever a user brings is an argument
         sampler: proposes candidates in the place of ``study.sampler``: a function of the space, of one row for each
             candidate that teaches something, and of a seed, that returns a ``Proposal``; see
             ``search.samplers.sampler``. The folder belongs to its name.
-        callbacks: hear what happens; see ``Callback``.
+        callbacks: are called for what happens; see ``Callback``.
         storage: the URL of a PostgreSQL database that has the record; see ``study.run.search``.
         engine: works through the search in the place of this process alone; see ``study.run.search``.
 
@@ -64,7 +64,7 @@ def run_study(  # noqa: PLR0913 - whatever a user brings is an argument
     except RunFolderError:  # what lies there is not ours
         raise
     except BaseException:
-        # What stopped the search is what the caller has to hear.
+        # The caller has to see what stopped the search.
         with suppress(ArchsearchError):
             write_all(out)
         raise

@@ -1,4 +1,4 @@
-"""A training written down between two rungs: safetensors with a checksum, so that it goes on bit for bit.
+"""The checkpoint of a training: safetensors with a checksum, so that it resumes bit for bit.
 
 A checkpoint that cannot be trusted is as good as none: the training then starts again, with the same result.
 """

@@ -29,7 +29,7 @@ NETWORK_FILE_SYSTEMS = {
 
 
 def writable_file(path: Path) -> RDBStorage:
-    """The file with a write-ahead log, immediate transactions and patience."""
+    """The file with a write-ahead log and immediate transactions, which wait for a lock."""
     storage = RDBStorage(
         optuna_url(URL.create("sqlite", database=str(path))),
         engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT_S}},

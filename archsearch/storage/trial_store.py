@@ -149,7 +149,7 @@ class TrialStore:
         return [trial for trial in self.trials() if used(trial)]
 
     def free_slot(self, budget: int) -> int | None:
-        """The first slot of the budget that no candidate has used up or is at."""
+        """The first slot of the budget that no candidate has used up or occupies."""
         taken = {t.user_attrs["slot"] for t in self.trials() if used(t) or t.state == TrialState.RUNNING}
         return next((slot for slot in range(budget) if slot not in taken), None)
 

@@ -1,4 +1,4 @@
-"""A candidate judged by what stands in for training, which may return named values beside its accuracy."""
+"""A candidate evaluated by what stands in for training, which may return named values beside its accuracy."""
 
 import math
 import time

@@ -53,17 +53,17 @@ class StudyConfig(BaseModel):
         objectives: names with known unit and direction, the first an accuracy.
         limits: upper bounds on costs, in the unit of their name; added to the space's own.
         rungs: shares of the training at which a candidate is read on its way, rising; 0 to 1. They change
-            nothing of the training itself; an interrupted one goes on from the last of them.
+            nothing of the training itself; an interrupted one resumes from the last of them.
         scores: whether each candidate is scored before it is trained, to be held against its accuracy.
-        reduction_factor: at each rung, one in so many candidates of a family goes on, the others are stopped
-            there; all go on if it is left out. See ``search.halving``.
-        audit: share of the candidates that goes on from a rung by chance; 0 to 1.
+        reduction_factor: at each rung, one in so many candidates of a family continues, the others are stopped
+            there; all continue if it is left out. See ``search.halving``.
+        audit: share of the candidates that continues from a rung by chance; 0 to 1.
         trials: candidates to start; infeasible proposals cost nothing and do not count.
         fill_map: so many candidates more, aimed at cells of the map (globality, cost) that hold few or none.
         finalists: candidates of the Pareto front that are retrained at the end, from several seeds.
         finalist_seeds: how many seeds.
         finalist_samples: training images shown to each; as many as in the search if it is left out.
-        realised: whether it is measured at the end how far the winners reach; see ``study.measure_globality``.
+        realised: whether the globality of the winners is measured at the end; see ``study.measure_globality``.
         sampler: how candidates are proposed: a name of ``search.samplers``.
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.
@@ -139,7 +139,7 @@ class StudyConfig(BaseModel):
 
     @property
     def halving(self) -> SuccessiveHalving | None:
-        """Who goes on from a rung; None if everybody does."""
+        """Which candidates continue from a rung; None if all do."""
         if self.reduction_factor is None:
             return None
         return SuccessiveHalving(self.rungs, self.reduction_factor, self.audit, self.seed)

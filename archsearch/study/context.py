@@ -1,4 +1,4 @@
-"""What candidates are judged with, and how their errors are told apart from the study's."""
+"""What candidates are evaluated with, and how their errors are told apart from the study's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from archsearch.workers.device_lock import DeviceLock
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What candidates are judged with: the same for all of a run.
+    """What candidates are evaluated with: the same for all of a run.
 
     Attributes:
         data: training and validation images; None if ``evaluate`` stands in for training.

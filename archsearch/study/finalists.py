@@ -17,14 +17,14 @@ from archsearch.study.loop import Loop
 from archsearch.study.retrain import Retraining, accuracy_on_test, final_key, run_trainings
 from archsearch.study.work_queue import WorkQueue
 
-# A finalist's latency is measured again so often, the finalists in turn: drifts of the machine meet all of them.
+# So often is a finalist's latency measured again, one finalist after the other: drifts of the machine affect them all.
 ROUNDS = 3
 
 
 def train_finalists(loop: Loop) -> None:
     """Retrain the finalists and measure them again; several workers share the work.
 
-    Results stand in the attributes of the study, ``final:ARCHITECTURE:SEED``.
+    Results are attributes of the study, ``final:ARCHITECTURE:SEED``.
     """
     context = loop.context
     if context.data is None:

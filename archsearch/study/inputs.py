@@ -18,9 +18,9 @@ class Budget:
 
     Attributes:
         recipe: the whole training.
-        share: of it, up to a rung or to its end (1); a candidate that goes on from a rung was evaluated
+        share: of it, up to a rung or to its end (1); a candidate that continues from a rung was evaluated
             with a smaller share before.
-        samples: training images shown by then.
+        samples: training images seen by then.
         slot: the candidate's place in the study.
     """
 

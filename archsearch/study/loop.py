@@ -1,4 +1,4 @@
-"""Job after job, a candidate is started or goes on from its rung, is judged and recorded, until the budget is used up.
+"""Job after job, a candidate is started or continues from its rung, is evaluated and recorded, until the budget is used up.
 
 An own loop over Optuna's storage: ``Study.optimize`` hides storage errors behind its own, and knows nothing of
 pausing. Workers read and write the record one at a time, under its lock.
@@ -46,7 +46,7 @@ class Loop:
         self.busy: set[int] = set()
 
     def run(self) -> Ending:
-        """Use up every slot that is free, and wait for those that others are at."""
+        """Use up every slot that is free, and wait for those that others work on."""
         self.begin()
         try:
             while (job := self.claim()) is not None:
@@ -60,7 +60,7 @@ class Loop:
         return self.ending()
 
     def begin(self) -> None:
-        """Tell where the run stands."""
+        """Tell the callbacks how much of the budget is used."""
         done = self.locks.with_lock(self.store.used)
         best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
         slots = self.context.config.slots
@@ -79,7 +79,7 @@ class Loop:
         return job
 
     def next_job(self) -> Job | Wait | None:
-        """Claim what is to be done next, after what workers left that are gone is free again."""
+        """Claim what is to be done next, after the trials of dead workers are free again."""
         self.store.recover_orphans(self.locks.alive, self.busy, resumable=self.context.config.promotes)
         return self.jobs.next()
 
@@ -96,7 +96,7 @@ class Loop:
             self.failures.clear()
 
     def put(self, job: Job, candidate: Candidate) -> int | None:
-        """Into the record, weights before what says that they are there; the trial's number."""
+        """Write a candidate into the record, its weights before what says that they exist; the trial's number."""
         trial = self.store.mine(job.trial_id)
         if trial is None:
             return None
@@ -128,9 +128,9 @@ class Loop:
                 path.unlink()
 
     def release(self) -> None:
-        """Stopped in the middle: what this worker was at is marked, and rerun later."""
+        """Stopped in the middle: the trials of this worker are marked, and rerun later."""
         self.busy.clear()
-        # What stopped the search is what the caller has to hear.
+        # The caller has to see what stopped the search.
         with suppress(ArchsearchError), self.locks.locked(), defer_signals():
             self.store.recover_orphans(
                 lambda worker: worker != self.locks.worker, set(), resumable=self.context.config.promotes

@@ -1,4 +1,4 @@
-"""What a worker does next: a candidate goes on from its rung, or a new one is started, until the budget is used up.
+"""What a worker does next: a candidate continues from its rung, or a new one is started, until the budget is used up.
 
 Every method belongs under the lock of the record: all that several workers share is the record.
 """
@@ -30,7 +30,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do for now: what others are at may change that."""
+    """Nothing to do for now: what others work on may change that."""
 
 
 class JobSource:
@@ -45,7 +45,7 @@ class JobSource:
         self.exhausted_at: int | None = None
 
     def next(self) -> Job | Wait | None:
-        """Claim what is to be done next; None when the budget is used up and nobody is at anything."""
+        """Claim what is to be done next; None when the budget is used up and nobody works on anything."""
         known = self.store.known()
         slot = self.store.free_slot(self.context.config.slots)
         exhausted = self.exhausted_at == len(known)
@@ -62,7 +62,7 @@ class JobSource:
         return None
 
     def promotion(self, known: list[Observation], *, more_to_come: bool) -> Job | None:
-        """The next candidate that goes on from its rung."""
+        """The next candidate that continues from its rung."""
         halving = self.context.config.halving
         choice = next_promotion(known, halving, more_to_come=more_to_come) if halving is not None else None
         if choice is None:
@@ -89,7 +89,7 @@ class JobSource:
         return Job(self.store.claim(proposal, record), record, proposal.architecture)
 
     def close(self) -> None:
-        """End the search: nobody is at anything, nothing is left to do, and no training is waiting to go on."""
+        """End the search: nobody works on anything, nothing is left to do, and no training waits to be continued."""
         if not any(used(trial) for trial in self.store.trials()):
             raise InfeasibleError(self.nothing_found())
         self.store.stop_paused()
@@ -103,6 +103,6 @@ class JobSource:
             for limit, excess in trial.constraints.items():
                 if excess > 0:
                     over[limit] = min(excess, over.get(limit, excess))
-        judged = [f"{limit} is exceeded by {excess:.4g} or more" for limit, excess in sorted(over.items())]
-        said = "; ".join([self.space.explain_infeasible(), *judged])
-        return f"{name}: no candidate is within the limits ({said}); raise the limit that fails most"
+        measured = [f"{limit} is exceeded by {excess:.4g} or more" for limit, excess in sorted(over.items())]
+        reasons = "; ".join([self.space.explain_infeasible(), *measured])
+        return f"{name}: no candidate is within the limits ({reasons}); raise the limit that fails most"

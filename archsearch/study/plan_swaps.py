@@ -33,7 +33,7 @@ class SwapOptions:
         cost: what is kept equal, ``macs`` or ``params``.
         tolerance: how nearly, as a share of it.
         seeds: trainings of each network.
-        samples: training images shown in each; as many as to a candidate of the search if it is None.
+        samples: training images of each; as many as of a candidate of the search if it is None.
     """
 
     number: int

@@ -27,7 +27,7 @@ def prepare(
     sampler: Sampler | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> TrialContext:
-    """What candidates are judged with: the images that are given as ``data`` or those of the study, or ``evaluate``.
+    """What candidates are evaluated with: the images that are given as ``data`` or those of the study, or ``evaluate``.
 
     The arguments are those of ``api.run_study``.
 
@@ -50,7 +50,7 @@ def prepare(
         config = config.model_copy(update={"data": data.name if isinstance(data, ImageData) else OWN_DATA})
     images, source = images_of(space, config, data)
     if source is None and config.finalists:
-        what, remedy = "there are no test images to judge them on", "give a data set, or finalists: 0"
+        what, remedy = "there are no test images for them", "give a data set, or finalists: 0"
         raise InputError("run_study", [Problem("finalists", what, remedy)])
     return replace(context, config=config, data=images, source=source)
 
@@ -94,9 +94,9 @@ def refuse_unfit(space: Space, data: ImageData) -> None:
 
 def refuse_unmeasurable(config: StudyConfig, device: torch.device) -> None:
     """InputError for objectives and limits that only a GPU tells, on another device."""
-    asked = dict.fromkeys((*config.objectives, *config.limits))
+    names = dict.fromkeys((*config.objectives, *config.limits))
     what, remedy = "cannot be measured on a CPU", "use a GPU (--device cuda), or leave it out"
-    problems = [Problem(name, what, remedy) for name in asked if objective_of(name).needs_gpu]
+    problems = [Problem(name, what, remedy) for name in names if objective_of(name).needs_gpu]
     if problems and device.type != "cuda":
         raise InputError("study", problems)
 
@@ -120,11 +120,11 @@ def refuse_unknown(config: StudyConfig, *, evaluates: bool) -> None:
 
 def identity_of(context: TrialContext) -> dict[str, object]:
     """What a run folder belongs to."""
-    asked = context.config.identity()
+    settings = context.config.identity()
     if context.sampler is not None:
-        asked["sampler"] = qualified_name(context.sampler)
+        settings["sampler"] = qualified_name(context.sampler)
     return {
-        **asked,
+        **settings,
         "space": context.space.name,
         "space_fingerprint": context.space.fingerprint,
         "data_fingerprint": context.data.fingerprint if context.data is not None else "evaluate",

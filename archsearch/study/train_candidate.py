@@ -1,4 +1,4 @@
-"""A candidate's training inside a study: its scores, its rungs, its limits, and where it goes on from."""
+"""A candidate's training inside a study: its scores, its rungs, its limits, and where it resumes."""
 
 import math
 import time

@@ -35,7 +35,7 @@ class TrainedNetwork:
         folder: where everything lies.
         top1: of the validation images, at the end.
         test_top1: of the test images, which nothing was chosen by.
-        samples: training images shown.
+        samples: training images it saw.
         seconds: training and validation, from the first step, interruptions apart.
         fresh: whether this call finished it; False if it was finished before.
     """
@@ -118,7 +118,11 @@ def plan_training(
 
 @contextmanager
 def claim_folder(plan: TrainingPlan) -> Iterator[None]:
-    """The folder is this training's, and no other process is at it."""
+    """Hold the folder for this training alone.
+
+    Raises:
+        RunFolderError: it belongs to something else, or another process works in it.
+    """
     identity, device = plan.identity(), device_name(plan.device)
     if plan.folder.manifest.exists():
         plan.folder.claim(identity, device)

@@ -12,7 +12,7 @@ class DeviceLock:
     """One device of one machine, for the workers that share a run folder.
 
     Latency is measured while nobody else works on the device: two workers on one CPU would time each other.
-    A training asks after each step, which takes some microseconds, and waits while a measurement goes on.
+    A training asks after each step, which takes some microseconds, and waits while another worker measures.
     """
 
     def __init__(self, folder: Path, device: str) -> None:

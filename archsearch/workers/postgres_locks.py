@@ -13,7 +13,7 @@ from archsearch.storage.open import CONNECTION
 from archsearch.storage.storage_url import TWO_KINDS, driver, parse_storage_url, shown_place
 from archsearch.workers.worker_lock import WorkerLock
 
-# A session that broke off, as all do when the server restarts, is back before its worker is taken for gone.
+# A session that broke off, as all do when the server restarts, is back before its worker is taken for dead.
 PING_S = 5
 RETURN_S = 30
 # The server, too, notices within about a minute that a worker's machine has vanished.
@@ -51,7 +51,7 @@ class PostgresLocks(WorkerLock):
     """Advisory locks of one PostgreSQL session, which end with it, for the study ``name`` of a database.
 
     The connection is one session from beginning to end: a pool that shares sessions among clients, such
-    as PgBouncer's transaction mode, cannot stand in between.
+    as PgBouncer's transaction mode, cannot be used.
 
     Raises:
         InputError: ``url`` names no server, or the driver is not installed.
