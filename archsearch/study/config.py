@@ -22,8 +22,6 @@ from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
 
-OBJECTIVE_NAMES = tuple(OBJECTIVES)
-
 BUDGETS = (
     "trials",
     "fill_map",
@@ -127,10 +125,6 @@ class StudyConfig(BaseModel):
     def slots(self) -> int:
         """Candidates to start in all."""
         return self.trials + self.fill_map
-
-    def sampler_of(self, slot: int) -> str:
-        """How the candidate of a slot is proposed."""
-        return self.sampler if slot < self.trials else "map"
 
     @property
     def promotes(self) -> bool:
@@ -277,9 +271,9 @@ def objective_problems(objectives: object) -> list[Problem]:
     if not isinstance(objectives, tuple) or not objectives:
         return [Problem("objectives", f"{shown(objectives)} is no list of names", "write [top1, latency_ms]")]
     problems = [
-        Problem("objectives", f"{shown(name)} is no objective", one_of(OBJECTIVE_NAMES, str(name)))
+        Problem("objectives", f"{shown(name)} is no objective", one_of(tuple(OBJECTIVES), str(name)))
         for name in objectives
-        if name not in OBJECTIVE_NAMES
+        if name not in OBJECTIVES
     ]
     if not problems and len(set(objectives)) < len(objectives):
         problems.append(Problem("objectives", "a name stands twice", "write each objective once"))

@@ -59,7 +59,7 @@ def run_phases(record: TrialRecord, architecture: Architecture, context: TrialCo
         context.announce(record.slot, f"training {record.layout} further")
         return with_weights(*train_candidate(record, architecture, context), {})
     start = time.perf_counter()
-    constraints = FeasibleSpace(context.space, context.config).excess(architecture)
+    constraints = FeasibleSpace(context.space, context.config).limited.excess(architecture)
     if over(constraints):
         return Candidate(replace(record, outcome="infeasible"), constraints)
     context.announce(record.slot, f"profiling {record.layout}")

@@ -42,14 +42,6 @@ class FeasibleSpace:
         """Why it cannot be a candidate: it cannot be built, or is over a limit of the space or the study."""
         return self.limited.violations(architecture)
 
-    def excess(self, architecture: Architecture) -> dict[str, float]:
-        """Cost minus limit, by limit."""
-        return self.limited.excess(architecture)
-
-    def explain_infeasible(self) -> str:
-        """What random points say of the limits; see ``Space.explain_infeasible``."""
-        return self.limited.explain_infeasible(self.config.seed)
-
     def costs(self, architecture: Architecture) -> tuple[float | None, ...]:
         """The objectives beside accuracy, as far as they can be counted."""
         return tuple(

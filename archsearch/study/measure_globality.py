@@ -3,7 +3,7 @@
 Kept with the study under ``realised:ARCHITECTURE``.
 """
 
-import math
+import statistics
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -139,8 +139,8 @@ def mean_mixers(networks: list[MeasuredGlobality]) -> list[dict[str, Any]]:
         {
             "place": same[0].place,
             "structural": same[0].structural,
-            "realised": math.fsum(mixer.measured for mixer in same) / len(same),
-            "weight": math.fsum(mixer.weight for mixer in same) / len(same),
+            "realised": statistics.fmean(mixer.measured for mixer in same),
+            "weight": statistics.fmean(mixer.weight for mixer in same),
         }
         for same in zip(*(network.mixers for network in networks), strict=True)
     ]

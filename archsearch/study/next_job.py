@@ -76,12 +76,10 @@ class JobSource:
         """A new candidate for a slot; None if there is none to be had."""
         config, attempt = self.context.config, self.store.infeasible_in(slot)
         seed = ProposalSeed(config.seed, slot, attempt)
-        own = self.context.sampler if slot < config.trials else None
+        sampler = (self.context.sampler or config.sampler) if slot < config.trials else "map"
         proposal = None
         if attempt < MAX_INFEASIBLE_IN_A_SLOT:
-            proposal = propose(
-                self.space, own or config.sampler_of(slot), known, seed, self.space.references()
-            )
+            proposal = propose(self.space, sampler, known, seed, self.space.references())
         if proposal is None:
             self.exhausted_at = len(known)
             return None
@@ -104,5 +102,5 @@ class JobSource:
                 if excess > 0:
                     over[limit] = min(excess, over.get(limit, excess))
         measured = [f"{limit} is exceeded by {excess:.4g} or more" for limit, excess in sorted(over.items())]
-        reasons = "; ".join([self.space.explain_infeasible(), *measured])
+        reasons = "; ".join([self.space.limited.explain_infeasible(self.context.config.seed), *measured])
         return f"{name}: no candidate is within the limits ({reasons}); raise the limit that fails most"

@@ -80,7 +80,7 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
             params=proposal.params,
             distributions={name: CategoricalDistribution(c) for name, c in proposal.choices.items()},
             user_attrs={**record.attributes(), "worker": loop.locks.worker},
-            constraints=loop.jobs.space.excess(proposal.architecture),
+            constraints=loop.jobs.space.limited.excess(proposal.architecture),
         )
         store.storage.create_new_trial(store.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
         slot += 1
@@ -97,7 +97,7 @@ def trial_of(loop: Loop, spent: dict[str, list[float]]) -> None:
     assert isinstance(job, Job), job
     top1 = table(job.architecture, None)
     record = replace(job.record, outcome="trained", top1=top1, **REST)
-    constraints = loop.jobs.space.excess(job.architecture)
+    constraints = loop.jobs.space.limited.excess(job.architecture)
     start = time.perf_counter()
     loop.settle(job, Candidate(record, constraints))
     spent["record"].append(time.perf_counter() - start)

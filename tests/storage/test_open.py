@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
+import queue_process
+from forked_helper import ForkedHelper
 from full_disk import mountable
-from paths import HELPERS
 from table_search import blind, opened, outcome_of, search, table
 
 from archsearch import load_run
@@ -75,11 +76,14 @@ class TestBothKinds:
         for _ in range(QUEUED):
             study.enqueue_trial({}, user_attrs={"queued": True})
         close(study)
-        worker = [sys.executable, HELPERS / "queue_process.py", record, tmp_path, str(WORKERS)]
-        workers = [subprocess.Popen(worker, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
-        assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * WORKERS
-        (tmp_path / "go").touch()
-        handed_out = [[int(line) for line in worker.communicate(timeout=60)[0].split()] for worker in workers]
+        with ExitStack() as stack:
+            workers = [
+                stack.enter_context(ForkedHelper(queue_process.main, record, tmp_path, WORKERS))
+                for _ in range(WORKERS)
+            ]
+            assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * WORKERS
+            (tmp_path / "go").touch()
+            handed_out = [[int(line) for line in worker.communicate()[0].split()] for worker in workers]
 
         assert sorted(itertools.chain.from_iterable(handed_out)) == list(range(QUEUED))
         assert all(handed_out)

@@ -8,8 +8,10 @@ import sqlite3
 import subprocess
 import sys
 
+import crash_points
 import pytest
 from crash_points import CASES, Case, facts, finished, stand_ins, violations
+from forked_helper import ForkedHelper
 from full_disk import mountable
 from paths import HELPERS
 from table_search import Calls
@@ -17,7 +19,6 @@ from table_search import Calls
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage import sqlite_file
 
-CRASHING = HELPERS / "crash_points.py"
 # One of how many points of each case. What a trial does is 27 effects, and 45 with its two rungs: with no common
 # factor, each trial is struck at other places. ``python -m studies.crash_safety`` sweeps all, and real trainings.
 STRIDES = {"table": 5, "rungs": 7}
@@ -30,11 +31,13 @@ KILLS, RECOVERIES = 12, 10
 @pytest.fixture(scope="module", params=STRIDES)
 def swept(request, tmp_path_factory):
     """What the sweep of one case counted."""
-    numbers = map(str, (0, STRIDES[request.param], KILLS, RECOVERIES))
-    command = [sys.executable, CRASHING, request.param, tmp_path_factory.mktemp("sweep"), *numbers]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    root = tmp_path_factory.mktemp("sweep")
+    with ForkedHelper(
+        crash_points.main, request.param, root, 0, STRIDES[request.param], KILLS, RECOVERIES
+    ) as sweep:
+        printed, errors = sweep.communicate(timeout=800)
+    assert sweep.returncode == 0, errors
+    return json.loads(printed.splitlines()[-1])
 
 
 def test_a_kill_at_any_effect_changes_nothing_that_a_run_comes_to(swept):

@@ -2,15 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
-from paths import HELPERS
-from table_search import GLANCE, SIX, recorded, search
+from forked_helper import ForkedHelper
+from table_search import GLANCE, recorded, search
 
 from archsearch.api import run_study
 from archsearch.errors import FailedTrialError, StudyFileError
@@ -222,25 +218,13 @@ def test_a_checkpoint_of_a_training_that_fails_is_removed(space, out):
     assert checkpoints(out) == []
 
 
-KILLED = """
-import os, signal, sys
-from table_search import search
-from test_rungs import Steps, study
-from archsearch.space import load_space
-die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-search(load_space(sys.argv[1]), study(), sys.argv[2], callbacks=[Steps(die, (1, 8))])
-"""
+def test_a_killed_training_goes_on_from_its_last_rung(space, undisturbed, out):
+    def killed():
+        die = lambda: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
+        search(space, study(), out, callbacks=[Steps(die, (1, 8))])
 
-
-def test_a_killed_training_goes_on_from_its_last_rung(space, undisturbed, out, tmp_path):
-    (tmp_path / "killed.yaml").write_text(SIX)
-    threads = str(torch.get_num_threads())
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path / "killed.yaml", out],
-        env={**os.environ, "PYTHONPATH": f"{HELPERS}:{Path(__file__).parent}", "OMP_NUM_THREADS": threads},
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
+    with ForkedHelper(killed) as process:
+        assert process.wait() == -signal.SIGKILL
     assert len(checkpoints(out)) == 1
     steps = Steps()
     search(space, study(), out, callbacks=[steps])
