@@ -11,7 +11,13 @@ from archsearch.errors import CallbackError
 from archsearch.study.config import StudyConfig
 
 TRAINED = StudyConfig(
-    recipe=SHORT, rungs=(0.5,), objectives=("top1", "macs"), trials=1, scores=False, latency_seconds=GLANCE
+    recipe=SHORT,
+    rungs=(0.5,),
+    objectives=("top1", "macs"),
+    trials=1,
+    scores=False,
+    realised=False,
+    latency_seconds=GLANCE,
 )
 
 
