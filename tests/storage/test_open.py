@@ -208,7 +208,7 @@ def test_a_reader_does_not_disturb_the_search_nor_the_search_the_reader(six, out
     reader.close()
 
 
-def test_a_lock_of_somebody_else_is_waited_for(six, out):
+def test_a_worker_waits_for_the_lock_of_another(six, out):
     search(six, blind(trials=1), out, evaluate=table)
     holder = sqlite3.connect(out / "study.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN EXCLUSIVE")
@@ -264,7 +264,7 @@ def test_a_closed_study_leaves_no_side_files(six, out):
     assert [path.name for path in out.glob("study.db*")] == ["study.db"]
 
 
-def test_a_page_of_zeros_is_noticed_when_the_run_goes_on_and_left_as_it_is(six, out):
+def test_a_page_of_zeros_is_noticed_when_the_run_resumes_and_left_as_it_is(six, out):
     search(six, blind(trials=2), out, evaluate=table)
     page = (out / "study.db").read_bytes()[:4096]
     damaged = page + bytes(4096) + (out / "study.db").read_bytes()[8192:]

@@ -105,7 +105,7 @@ def test_without_a_limit_a_training_takes_what_it_takes(clock):
     deadline(1, 4, LOSS)
 
 
-def test_a_training_that_goes_on_remembers_what_it_took(space, out, clock):
+def test_a_resumed_training_remembers_how_long_it_took(space, out, clock):
     """A second in front of the rung, and one behind it."""
 
     def interrupts(done):

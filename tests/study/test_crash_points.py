@@ -39,7 +39,7 @@ def swept(request, tmp_path_factory):
     return json.loads(printed.splitlines()[-1])
 
 
-def test_a_kill_at_any_effect_changes_nothing_that_a_run_comes_to(swept):
+def test_a_kill_at_any_effect_does_not_change_the_result_of_a_run(swept):
     assert swept["violations"] == []
 
 

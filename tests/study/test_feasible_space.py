@@ -190,7 +190,7 @@ def test_the_end_is_read_of_those_that_were_trained_to_it_alone():
         ("", TrialState.COMPLETE, None),
     ],
 )
-def test_the_state_of_a_candidate_is_its_outcome_once_it_is_told(outcome, state, wanted):
+def test_the_state_of_a_candidate_is_its_outcome_once_it_has_ended(outcome, state, wanted):
     assert state_of(recorded(outcome, state)) == wanted
 
 
@@ -203,7 +203,7 @@ def test_trials_that_stand_for_no_candidate_are_left_out():
     assert [known.slot for known in ObservationCache(()).known(study.trials)] == [7]
 
 
-def test_a_finished_trial_is_read_once_and_a_running_one_anew():
+def test_a_finished_trial_is_read_once_and_a_running_one_each_time():
     memory = ObservationCache(())
     study = optuna.create_study(directions=["minimize"] * 2)
     study.add_trials(

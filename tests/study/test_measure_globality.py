@@ -52,7 +52,7 @@ def copy(finished, tmp_path):
     return shutil.copytree(finished[0], tmp_path / "copy")
 
 
-def test_every_winner_is_asked_and_the_callback_hears_of_it(finished):
+def test_every_winner_is_measured_and_the_callback_is_called(finished):
     folder, heard = finished
     frontier = load_run(folder).frontier
 
@@ -106,7 +106,7 @@ def test_finalists_are_measured_again_one_network_a_seed(mixed, copy):
     assert row["measured_low"] < row["measured_globality"] < row["measured_high"]
 
 
-def test_a_worker_that_is_gone_leaves_its_network_to_the_next(mixed, copy):
+def test_a_dead_worker_leaves_its_network_to_the_next(mixed, copy):
     (identity, before), *_ = entries(copy).items()
     with opened(copy) as study:
         study.set_user_attr(f"realised:{identity}", {"worker": "gone-1-00000000"})

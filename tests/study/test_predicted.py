@@ -170,7 +170,7 @@ def test_a_run_keeps_its_predictor_when_another_is_fitted(six, out):
     assert predictions(out) == [5.0] * 3
 
 
-def test_a_run_that_began_without_a_predictor_goes_on_without(six, out):
+def test_a_run_that_began_without_a_predictor_continues_without(six, out):
     search(six, blind(device="cpu", trials=1), out, evaluate=table)
     keep_fitted(predictor(5.0), six.fingerprint)
     search(six, blind(device="cpu", trials=3), out, evaluate=table)

@@ -68,7 +68,7 @@ def trained(space, tmp_path_factory):
     return run_study(space, config, tmp_path_factory.mktemp("own") / "run", data=Digits())
 
 
-def test_a_data_set_is_split_as_any_source_and_winners_are_judged_on_its_test_images(trained):
+def test_a_data_set_is_split_as_any_source_and_winners_are_evaluated_on_its_test_images(trained):
     assert trained.trials["outcome"].tolist() == ["trained"]
     assert trained.frontier["test_top1"].notna().all()
     assert trained.finalists["test_top1_mean"].notna().all()

@@ -168,7 +168,7 @@ def test_no_checkpoint_is_left_and_the_finalists_weights_stay_as_they_were(searc
     assert finals_of(whole) == finals_of(searched[0])
 
 
-def test_one_that_is_killed_goes_on_from_its_checkpoint_with_the_same_result(searched, whole, copy):
+def test_one_that_is_killed_resumes_from_its_checkpoint_with_the_same_result(searched, whole, copy):
     saves = []
     save = Checkpoint.save
 
@@ -192,7 +192,7 @@ def test_one_that_is_killed_goes_on_from_its_checkpoint_with_the_same_result(sea
     assert trainings(copy) == trainings(whole)
 
 
-def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_not(searched, whole, copy):
+def test_the_task_of_a_living_worker_is_left_to_it_and_that_of_a_dead_one_is_not(searched, whole, copy):
     variant = planned(copy, SwapOptions(searched[1]))[0].variant.id
     key = f"swap_training:{variant}:{SHORT.samples}:0"
     with FolderLocks(copy) as other:
@@ -206,7 +206,7 @@ def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_
     assert trainings(copy)[variant, 0] == trainings(whole)[variant, 0]
 
 
-def test_a_callback_hears_of_the_plan_and_of_each_training(searched, copy):
+def test_a_callback_gets_the_plan_and_each_training(searched, copy):
     heard = []
 
     class Heard(Callback):

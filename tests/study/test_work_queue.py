@@ -50,7 +50,7 @@ def results(study):
 ALL = {task.key: squared(task) for task in TASKS}
 
 
-def test_every_task_is_done_once_and_told_when_it_is_recorded(study, locks):
+def test_every_task_is_done_once_and_reported_when_it_is_recorded(study, locks):
     done, told = [], []
 
     def do(task):
@@ -82,7 +82,7 @@ def test_while_a_task_is_done_it_is_this_workers_and_the_record_is_free(study, l
     assert not is_result(entries[0])
 
 
-def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_not(study, locks, tmp_path):
+def test_the_task_of_a_living_worker_is_left_to_it_and_that_of_a_dead_one_is_not(study, locks, tmp_path):
     with FolderLocks(tmp_path) as other:
         study.set_user_attr("square:2", {"worker": other.worker})
         WorkQueue(study, locks).run(lambda: TASKS, squared)

@@ -39,7 +39,7 @@ def heard(process, within=60):
     return line.decode().strip()
 
 
-def test_a_step_waits_while_another_process_measures_and_goes_on_when_it_ends(tmp_path):
+def test_a_step_waits_while_another_process_measures_and_continues_when_it_ends(tmp_path):
     with beside(tmp_path, "measure") as measurer:
         assert heard(measurer) == "has it"
         with beside(tmp_path, "step") as step:

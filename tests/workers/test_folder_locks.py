@@ -28,7 +28,7 @@ def test_a_lock_file_that_was_removed_is_made_again(tmp_path):
             (tmp_path / "run.lock").unlink()
 
 
-def test_a_folder_that_is_gone_is_a_fault_of_the_environment(tmp_path):
+def test_a_folder_that_was_removed_is_a_fault_of_the_environment(tmp_path):
     with FolderLocks(tmp_path / "run") as here:
         (tmp_path / "run").rename(tmp_path / "elsewhere")
 
@@ -46,7 +46,7 @@ def test_a_folder_below_a_file_is_a_fault_of_the_environment(tmp_path):
         pass
 
 
-def test_who_is_gone_leaves_no_file(tmp_path):
+def test_a_worker_that_ended_leaves_no_file(tmp_path):
     with FolderLocks(tmp_path) as here, FolderLocks(tmp_path) as other:
         assert files(tmp_path) == sorted([f"{here.worker}.lock", f"{other.worker}.lock"])
 

@@ -60,7 +60,7 @@ def test_runs_in_one_database_do_not_wait_for_each_other(url):
         pass
 
 
-def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, old_server):
+def test_locks_end_with_their_session_and_the_next_lock_takes_them_again(server, url, old_server):
     with PostgresLocks(url, "one") as here, PostgresLocks(url, "one") as other:
         end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{other.worker}'"
         assert server.execute(end) == [(True,)]
@@ -83,7 +83,7 @@ def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, 
         assert here.alive(other.worker)
 
 
-def test_after_a_restart_nobody_is_taken_for_gone_too_soon(server, url):
+def test_after_a_restart_nobody_is_taken_for_dead_too_soon(server, url):
     with PostgresLocks(url, "one") as here, PostgresLocks(url, "one") as other:
         server.kill()
         server.await_answer()
@@ -91,7 +91,7 @@ def test_after_a_restart_nobody_is_taken_for_gone_too_soon(server, url):
         assert here.alive(other.worker)
 
 
-def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server, url):
+def test_a_lock_that_the_server_did_not_live_through_is_an_error_and_the_work_is_repeated(server, url):
     begun = []
 
     def work():
@@ -164,7 +164,7 @@ def test_the_right_password_of_the_environment_opens_a_record(server, url, monke
 
 
 @pytest.mark.parametrize("password", ["", "S3cret-and-wrong"])
-def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, password):
+def test_a_wrong_password_is_an_error_at_once_and_never_printed(server, monkeypatch, password):
     monkeypatch.setenv("PGPASSWORD", password)
     guarded = server.url("postgres", "guarded")
     for attempt in (
@@ -177,7 +177,7 @@ def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, p
         assert "S3cret" not in told(caught.value)
 
 
-def test_a_server_with_too_many_clients_is_told_with_what_to_do(server, url):
+def test_the_error_of_a_server_with_too_many_clients_says_what_to_do(server, url):
     database = url.rpartition("/")[2]
     server.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
     server.execute("DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
