@@ -13,7 +13,7 @@ The record holds readable choices (the trial's parameters), raw units (its value
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 from archsearch.families import read_family
@@ -144,18 +144,10 @@ USED = ("trained", "stopped", "failed")
 # What a candidate can end as; an interrupted trial is rerun and stands for none.
 ENDED = (*USED, "infeasible")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
+# What is None where nothing is mixed globally.
+NONE_IF_LOCAL = ("global_depth", "global_tokens")
 # What is known of every candidate from the moment it is claimed.
-COUNTED = (
-    "slot",
-    "outcome",
-    "architecture",
-    "description",
-    "layout",
-    "family",
-    "globality",
-    "params",
-    "macs",
-)
+COUNTED = tuple(f.name for f in fields(TrialRecord) if f.default is MISSING and f.name not in NONE_IF_LOCAL)
 FIELDS = tuple(field.name for field in fields(TrialRecord) if field.name != "values")
 # Attributes of a trial that are no part of its candidate's record.
 BOOKKEEPING = ("worker", "deaths")
