@@ -135,11 +135,8 @@ class RunFolder:
             return self.database, None
         storage = self.storage if self.manifest.is_file() else None
         if storage is None:
-            what, remedy = (
-                "no run lies here (there is no study.db)",
-                "give the folder that archsearch run named",
-            )
-            raise InputError(str(self.path), [Problem("", what, remedy)])
+            what = "no run lies here (there is no study.db)"
+            raise InputError(str(self.path), [Problem("", what, "give the folder that archsearch run named")])
         return storage, study_name(self.identity())
 
 
