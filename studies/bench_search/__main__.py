@@ -68,8 +68,8 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
     """Trained candidates up to ``until``, drawn by chance, each put into the storage in one go."""
     slot, store = len(loop.store.used()), loop.store
     while slot < until:
-        proposal = proposal_of(loop.searched, RandomTrial(generator))
-        if loop.searched.violations(proposal.architecture):
+        proposal = proposal_of(loop.jobs.space, RandomTrial(generator))
+        if loop.jobs.space.violations(proposal.architecture):
             continue
         top1 = table(proposal.architecture, None)
         record = new_record(proposal.architecture, slot, loop.context.space)
@@ -82,7 +82,7 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
             user_attrs={**record.attributes(), "worker": loop.locks.worker},
             constraints=loop.jobs.space.limited.excess(proposal.architecture),
         )
-        store.storage.create_new_trial(store.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
+        store.storage.create_new_trial(store.study._study_id, template_trial=trial)  # noqa: SLF001 - as the trial store does
         slot += 1
         # As the loop does for every trial: what is finished is read a few at a time, and not thousands.
         if slot % 10 == 0:
