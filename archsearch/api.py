@@ -1,13 +1,12 @@
 """The whole walk as one call: search, then everything that can be derived from the record."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from archsearch.errors import ArchsearchError, RunFolderError
 from archsearch.export.export import export_frontier
-from archsearch.files import disk_faults, file_lock
 from archsearch.plots.pictures import write_pictures
 from archsearch.results.run import Run, load_run, write_tables
 from archsearch.search import Sampler
@@ -15,8 +14,8 @@ from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Evaluate
-from archsearch.study.prepare import Images
+from archsearch.study.inputs import Evaluate, Images
+from archsearch.study.prepare import prepare
 from archsearch.study.run import Engine, search
 
 BASELINES: tuple[Literal["random", "macs"], ...] = ("random", "macs")
@@ -51,28 +50,21 @@ def run_study(  # noqa: PLR0913 - whatever a user brings is an argument
         sampler: proposes candidates in the place of ``study.sampler``: a function of the space, of one row for each
             candidate that teaches something, and of a seed, that returns a ``Proposal``; see
             ``search.samplers.sampler``. The folder belongs to its name.
-        callbacks: hear what happens; see ``Callback``.
+        callbacks: are called for what happens; see ``Callback``.
         storage: the URL of a PostgreSQL database that has the record; see ``study.run.search``.
         engine: works through the search in the place of this process alone; see ``study.run.search``.
 
-    Raises the errors of ``study.run.search``.
+    Raises:
+        DataError, InputError: the data, the device or the storage cannot be used; nothing is written.
+        ArchsearchError: others of ``study.run.search``.
     """
     try:
-        search(
-            space,
-            study,
-            out,
-            evaluate=evaluate,
-            data=data,
-            sampler=sampler,
-            callbacks=callbacks,
-            storage=storage,
-            engine=engine,
-        )
+        context = prepare(space, study, data, evaluate, sampler, callbacks)
+        search(context, RunFolder(Path(out)), storage, engine)
     except RunFolderError:  # what lies there is not ours
         raise
     except BaseException:
-        # What stopped the search is what the caller has to hear.
+        # The caller has to see what stopped the search.
         with suppress(ArchsearchError):
             write_all(out)
         raise
@@ -98,13 +90,9 @@ def run_baselines(space: Space, study: StudyConfig, out: str | Path, evaluate: E
 
 def write_all(out: str | Path) -> Run:
     """Every result file of the run in ``out``; EnvironmentFaultError if the disk does not take them."""
-    folder = RunFolder(Path(out))
-    # Workers that end together write one after the other: the last one has read everything.
-    turn = file_lock(folder.workers / "results.lock") if folder.manifest.is_file() else nullcontext()
-    with turn:
+    with RunFolder(Path(out)).writing_results():
         run = load_run(out)
-        with disk_faults(run.folder):
-            write_tables(run)
-            write_pictures(run)
-            export_frontier(run)
+        write_tables(run)
+        write_pictures(run)
+        export_frontier(run)
     return run

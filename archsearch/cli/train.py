@@ -10,8 +10,8 @@ from archsearch.formatting import amount, duration
 from archsearch.space import load_architecture
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import load_study
-from archsearch.study.train_architecture import CHECKPOINT, train_architecture
-from archsearch.study.training_plan import TrainedNetwork
+from archsearch.study.train_architecture import train_architecture
+from archsearch.study.training_plan import CHECKPOINT, TrainedNetwork
 
 
 class CurvePrinter(Callback):

@@ -1,4 +1,4 @@
-"""A training written down between two rungs: safetensors with a checksum, so that it goes on bit for bit.
+"""The checkpoint of a training: safetensors with a checksum, so that it resumes bit for bit.
 
 A checkpoint that cannot be trusted is as good as none: the training then starts again, with the same result.
 """
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from archsearch.files import disk_faults, replacing
+from archsearch.proxy import Training
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,18 @@ class Checkpoint:
         tensors = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
         notes = {"owner": self.owner, "torch": torch.__version__, "rungs": json.dumps(rungs)}
         with disk_faults(self.path):
-            self.path.parent.mkdir(exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.path) as beside:
                 write(tensors, beside, {**notes, "checksum": checksum(tensors, notes)})
+
+    def resume(self, training: Training) -> list[dict[str, float]]:
+        """Continue ``training`` from what was saved, and return the rungs read by then; none if nothing was saved."""
+        kept = self.load()
+        if kept is None:
+            return []
+        state, rungs = kept
+        training.load(state)
+        return rungs
 
     def load(self) -> tuple[dict[str, Tensor], list[dict[str, float]]] | None:
         """What was saved; None if nothing was, or if it is damaged, another owner's or another torch's."""

@@ -1,4 +1,4 @@
-"""Faults of the disk and of a database server: what the user is told, and what waiting may mend."""
+"""Faults of the disk and of a database server: what the error says, and what waiting may mend."""
 
 import re
 import sqlite3
@@ -37,7 +37,7 @@ def storage_faults(where: StorageLocation) -> Iterator[None]:
 
 
 def storage_fault(where: StorageLocation, error: BaseException) -> EnvironmentFaultError:
-    """What the user is told about a fault of the record."""
+    """The error for a fault of the record, with what to do."""
     reason = reason_of(error)
     remedy = next((remedy for words, remedy in REMEDIES.items() if words in reason), None)
     return EnvironmentFaultError(

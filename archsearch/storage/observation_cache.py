@@ -19,8 +19,10 @@ class ObservationCache:
         self.costs = costs
         self.finished: dict[int, Observation | None] = {}
         self.distributions: dict[str, BaseDistribution] = {}
-        self.questions: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
-        self.choices: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
+        # By the names of a trial's parameters: their distributions and their choices.
+        self.shared: dict[
+            tuple[str, ...], tuple[dict[str, BaseDistribution], dict[str, tuple[Any, ...]]]
+        ] = {}
 
     def known(self, trials: Sequence[FrozenTrial]) -> list[Observation]:
         """All that stand for a candidate: neither interrupted nor put there by somebody else."""
@@ -28,7 +30,7 @@ class ObservationCache:
         return [known for known in found if known is not None]
 
     def of(self, trial: FrozenTrial) -> Observation | None:
-        """One of them."""
+        """The one of a trial, if it has any."""
         if trial.number in self.finished:
             return self.finished[trial.number]
         known = self.read(trial)
@@ -37,7 +39,7 @@ class ObservationCache:
         return known
 
     def read(self, trial: FrozenTrial) -> Observation | None:
-        """Converted."""
+        """A recorded trial, converted; None if it stands for no candidate."""
         attributes = trial.user_attrs
         state = state_of(trial)
         if state is None or "params" not in attributes:
@@ -45,14 +47,13 @@ class ObservationCache:
         readings = [Reading(r["top1"], r.get("train_loss")) for r in attributes.get("rungs", ())]
         if state == "trained":
             readings.append(Reading(attributes["top1"], attributes.get("train_loss")))
-        questions = tuple(trial.params)
-        self.share(trial, questions)
+        choices = self.share(trial)
         sizes = (attributes[name] for name in ("macs", "params", "activations", "globality"))
         return Observation(
             slot=attributes["slot"],
             identity=attributes["architecture"],
             answers=trial.params,
-            choices=self.choices[questions],
+            choices=choices,
             family=rung_family(read_family(attributes["family"])),
             state=state,
             costs=tuple(attributes.get(name) for name in self.costs),
@@ -61,20 +62,19 @@ class ObservationCache:
             features=features_of(*sizes),
         )
 
-    def share(self, trial: FrozenTrial, questions: tuple[str, ...]) -> None:
-        """Choices and names in one place for all trials that have the same: each brings its own from the storage.
+    def share(self, trial: FrozenTrial) -> dict[str, tuple[Any, ...]]:
+        """The choices of a trial, in one place for all trials that have the same: each brings its own from the storage.
 
-        Of ten thousand trials they would take more memory than all else.
+        Of ten thousand trials they, and the names, would take more memory than all else.
         """
-        if questions not in self.questions:
-            known = {
-                name: self.distributions.setdefault(name, trial.distributions[name]) for name in questions
-            }
-            self.questions[questions] = known
-            self.choices[questions] = {name: choices_of(name, d) for name, d in known.items()}
-        trial.distributions = self.questions[questions]
-        trial.params = {name: trial.params[name] for name in self.questions[questions]}
+        names = tuple(trial.params)
+        if names not in self.shared:
+            known = {name: self.distributions.setdefault(name, trial.distributions[name]) for name in names}
+            self.shared[names] = known, {name: choices_of(name, d) for name, d in known.items()}
+        trial.distributions, choices = self.shared[names]
+        trial.params = {name: trial.params[name] for name in trial.distributions}
         trial.user_attrs = {sys.intern(name): value for name, value in trial.user_attrs.items()}
+        return choices
 
 
 def choices_of(name: str, distribution: BaseDistribution) -> tuple[Any, ...]:

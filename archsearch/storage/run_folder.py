@@ -8,12 +8,13 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archsearch.errors import EnvironmentFaultError, InputError, Problem, RunFolderError, shown
-from archsearch.files import disk_faults, write_atomically
+from archsearch.files import disk_faults, file_lock, write_atomically
 from archsearch.storage.storage_url import StorageLocation
 
 PACKAGES = ("archsearch", "torch", "optuna", "fvcore", "numpy")
@@ -39,6 +40,17 @@ class RunFolder:
     def workers(self) -> Path:
         """The locks of those who work on the run."""
         return self.path / "workers"
+
+    @contextmanager
+    def writing_results(self) -> Iterator[None]:
+        """Workers that end together write one after the other, so that the last one has read everything.
+
+        Raises:
+            EnvironmentFaultError: the disk does not take what is written meanwhile.
+        """
+        lock = file_lock(self.workers / "results.lock") if self.manifest.is_file() else nullcontext()
+        with lock, disk_faults(self.path):
+            yield
 
     @property
     def predictor(self) -> Path:
@@ -81,10 +93,10 @@ class RunFolder:
         """
         wanted = json.loads(json.dumps({**identity, "device": device}))
         if not self.manifest.exists():
-            described = {**self.described(wanted), "storage": storage}
+            content = {**manifest_of(wanted), "storage": storage}
             with disk_faults(self.manifest):
                 self.path.mkdir(parents=True, exist_ok=True)
-                write_atomically(self.manifest, json.dumps(described, indent=2) + "\n")
+                write_atomically(self.manifest, json.dumps(content, indent=2) + "\n")
             return
         differences = list(differing(self.identity(), wanted))
         if self.storage != storage:
@@ -123,30 +135,28 @@ class RunFolder:
             return self.database, None
         storage = self.storage if self.manifest.is_file() else None
         if storage is None:
-            what, remedy = (
-                "no run lies here (there is no study.db)",
-                "give the folder that archsearch run named",
-            )
-            raise InputError(str(self.path), [Problem("", what, remedy)])
+            what = "no run lies here (there is no study.db)"
+            raise InputError(str(self.path), [Problem("", what, "give the folder that archsearch run named")])
         return storage, study_name(self.identity())
 
-    def described(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """The manifest's content."""
-        return {
-            "identity": identity,
-            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "git_revision": git_revision(),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        }
+
+def manifest_of(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a manifest: what the run belongs to, and on what it began."""
+    return {
+        "identity": identity,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "git_revision": git_revision(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
 
 
 def study_name(belongs: Mapping[str, Any]) -> str:
     """What a run is called in a database that holds others: its space, and what it belongs to but for the device."""
-    asked = {name: value for name, value in belongs.items() if name != "device"}
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    identity = {name: value for name, value in belongs.items() if name != "device"}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return f"{belongs['space']}-{digest[:12]}"
 
 
@@ -159,7 +169,7 @@ def differing(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterato
 
 
 def git_revision() -> str | None:
-    """The commit that the working directory is at, if it is a git checkout."""
+    """The commit of the working directory, if it is a git checkout."""
     command = ["git", "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603

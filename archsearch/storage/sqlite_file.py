@@ -21,28 +21,15 @@ from archsearch.storage.storage_url import optuna_url
 
 LOCK_TIMEOUT_S = 60
 NETWORK_FILE_SYSTEMS = {
-    *(
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "ncpfs",
-        "afs",
-        "coda",
-        "lustre",
-        "gpfs",
-        "ceph",
-    ),
+    *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs"),
+    *("afs", "coda", "lustre", "gpfs", "ceph"),
     *("beegfs", "orangefs", "pvfs2", "panfs", "wekafs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph"),
     *("fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.juicefs", "fuse.moosefs", "fuse.davfs2", "davfs"),
 }
 
 
 def writable_file(path: Path) -> RDBStorage:
-    """The file with a write-ahead log, immediate transactions and patience."""
+    """The file with a write-ahead log and immediate transactions, which wait for a lock."""
     storage = RDBStorage(
         optuna_url(URL.create("sqlite", database=str(path))),
         engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT_S}},
@@ -85,7 +72,6 @@ def remove_side_files(path: Path) -> None:
 
 def write_ahead(connection: Any, _record: object) -> None:
     """Readers such as the dashboard do not block the writer, nor it them."""
-    connection.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_S * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.isolation_level = None

@@ -70,5 +70,5 @@ def display_location(where: StorageLocation) -> str:
 
 
 def optuna_url(url: URL) -> str:
-    """A URL for Optuna, which fills in what stands in braces."""
+    """A URL for Optuna, which fills in what is in braces."""
     return url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")

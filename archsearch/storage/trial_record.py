@@ -2,18 +2,18 @@
 
 The record holds readable choices (the trial's parameters), raw units (its values) and honest states:
 
-    RUNNING  outcome running     some worker is at it
-    RUNNING  outcome paused      read at a rung, and nobody is at it: it may go on
+    RUNNING  outcome running     some worker works on it
+    RUNNING  outcome paused      read at a rung, and nobody works on it: it may continue
     COMPLETE outcome trained     every objective has a finite value
     PRUNED   outcome infeasible  over a limit, found before training; every constraint set, no values
-    PRUNED   outcome stopped     others went on from its rung; its readings stand under ``rungs``, no values
+    PRUNED   outcome stopped     others continued from its rung; its readings are in ``rungs``, no values
     FAIL     outcome failed      this candidate broke; ``error`` says why; it used up its slot
     FAIL     outcome interrupted the process was stopped; the slot is run again
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 from archsearch.families import read_family
@@ -51,12 +51,12 @@ class TrialRecord:
         device: on what it was measured and trained.
         top1: share of validation images classified right.
         val_loss, train_loss: cross-entropy in nats, on validation and over the last tenth of training.
-        samples: training images shown.
+        samples: training images seen.
         nwot, nwot_per_image, synflow, trainability: zero-cost scores of the untrained network; see
             ``proxy.zero_cost``. None where the score has no finite value.
         rungs: what was read on the way, rung by rung: ``share`` of the training, ``samples``, ``top1``,
             ``val_loss``, ``train_loss``, ``seconds`` so far.
-        audit: whether it went on from a rung by chance alone; see ``search.halving``.
+        audit: whether it continued from a rung by chance alone; see ``search.halving``.
         profile_seconds, score_seconds, train_seconds, seconds: counting and measuring, scoring, and training
             alone; and the whole trial.
         values: what ``evaluate`` returned under names of its own; stored as attributes of these names.
@@ -123,7 +123,7 @@ class TrialRecord:
         return {**known.pop("values", {}), **known}
 
     def value(self, objective: str) -> float:
-        """The raw value of an objective; a record that is told as COMPLETE has a finite one."""
+        """The raw value of an objective; a COMPLETE trial has a finite one."""
         value = getattr(self, objective) if objective in FIELDS else (self.values or {}).get(objective)
         if value is None or not math.isfinite(value):
             raise ValueError(f"{objective} of {self.architecture} is {value}")
@@ -144,17 +144,11 @@ USED = ("trained", "stopped", "failed")
 # What a candidate can end as; an interrupted trial is rerun and stands for none.
 ENDED = (*USED, "infeasible")
 SCORES = ("nwot", "nwot_per_image", "synflow", "trainability")
+# What is None where nothing is mixed globally.
+NONE_IF_LOCAL = ("global_depth", "global_tokens")
 # What is known of every candidate from the moment it is claimed.
-ALWAYS_RECORDED = (
-    "slot",
-    "outcome",
-    "architecture",
-    "description",
-    "layout",
-    "family",
-    "globality",
-    "params",
-    "macs",
+ALWAYS_RECORDED = tuple(
+    f.name for f in fields(TrialRecord) if f.default is MISSING and f.name not in NONE_IF_LOCAL
 )
 FIELDS = tuple(field.name for field in fields(TrialRecord) if field.name != "values")
 # Attributes of a trial that are no part of its candidate's record.

@@ -15,6 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from archsearch.architecture import Architecture
 from archsearch.search import Observation
 from archsearch.stats.pareto import is_efficient
 from archsearch.storage.observation_cache import ObservationCache
@@ -24,6 +25,8 @@ from archsearch.trial import Proposal
 NOBODY = ""
 # Workers that may die at one candidate, for whatever reason, before it is taken for the reason.
 MAX_DEATHS = 5
+# How a trial ends in Optuna's words, by the outcome of its candidate.
+ENDS = {"trained": TrialState.COMPLETE, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 class TrialStore:
@@ -73,24 +76,19 @@ class TrialStore:
         self.put(trial, record, constraints)
         self.write(trial, {"outcome": "paused", "worker": NOBODY})
 
-    def end(
-        self,
-        trial: FrozenTrial,
-        record: TrialRecord,
-        constraints: Mapping[str, float],
-        state: TrialState,
-    ) -> None:
-        """Attributes and constraints first: nothing can be added to a trial that is told."""
+    def end(self, trial: FrozenTrial, record: TrialRecord, constraints: Mapping[str, float]) -> None:
+        """Attributes and constraints first: nothing can be added to a trial that has ended."""
         self.put(trial, record, constraints)
+        state = ENDS[record.outcome]
         values = [record.value(o) for o in self.objectives] if state == TrialState.COMPLETE else None
         self.storage.set_trial_state_values(trial._trial_id, state, values)  # noqa: SLF001
 
     def put(self, trial: FrozenTrial, record: TrialRecord, constraints: Mapping[str, float]) -> None:
         """What is new of a record; the rungs behind all that belongs to them, the outcome at the very end."""
-        told = optuna.trial.Trial(self.study, trial._trial_id)  # noqa: SLF001
+        running = optuna.trial.Trial(self.study, trial._trial_id)  # noqa: SLF001
         for name, excess in sorted(constraints.items()):
             if name not in trial.constraints:
-                told.set_constraint(name, excess)
+                running.set_constraint(name, excess)
         attributes = record.attributes()
         behind = ("rungs", "outcome")
         first = {name: value for name, value in attributes.items() if name not in behind}
@@ -102,18 +100,24 @@ class TrialStore:
             if name not in trial.user_attrs or trial.user_attrs[name] != value:
                 self.storage.set_trial_user_attr(trial._trial_id, name, value)  # noqa: SLF001
 
+    def end_without_values(
+        self, trial: FrozenTrial, state: TrialState, attributes: Mapping[str, Any]
+    ) -> None:
+        """The end of a trial that has no result; what says why is written first."""
+        self.write(trial, attributes)
+        self.storage.set_trial_state_values(trial._trial_id, state)  # noqa: SLF001
+
     def stop_paused(self) -> None:
-        """The paused trials stay where they are, for good."""
+        """The paused trials stay at their rung for good."""
         for trial in filter(is_paused, self.trials()):
-            self.write(trial, {"outcome": "stopped"})
-            self.storage.set_trial_state_values(trial._trial_id, TrialState.PRUNED)  # noqa: SLF001
+            self.end_without_values(trial, TrialState.PRUNED, {"outcome": "stopped"})
 
     def recover_orphans(self, alive: Callable[[str], bool], busy: set[int], *, resumable: bool) -> None:
-        """Trials whose worker is gone: paused again if they are read at a rung, else their slot is free.
+        """Trials whose worker is gone: paused again if they have reached a rung, else their slot is free.
 
-        ``busy`` are those that this worker is at. ``resumable`` says whether trials wait at rungs in this
-        study. A trial that somebody queued by hand stands for no slot and is marked alike. A candidate at which
-        five workers have died is not tried again.
+        ``busy`` are those that this worker works on. ``resumable`` says whether trials wait at rungs in this
+        study. A trial that somebody queued by hand has no slot and is marked alike. A candidate at which
+        five workers have died is not tried again: that is its own fault.
         """
         for trial in self.trials():
             if trial.state.is_finished() or is_paused(trial):
@@ -125,11 +129,12 @@ class TrialStore:
             if worker and not own:
                 self.write(trial, {"deaths": self.deaths_at(trial) + 1})
             if self.deaths_at(trial) >= MAX_DEATHS:
-                self.give_up(trial)
+                reason = f"train: {MAX_DEATHS} workers died at it; probably out of memory, or a crash of an operator"
+                self.end_without_values(trial, TrialState.FAIL, {"error": reason, "outcome": "failed"})
             elif resumable and trial.user_attrs.get("rungs"):
                 self.write(trial, {"outcome": "paused", "worker": NOBODY})
             else:
-                self.interrupt(trial)
+                self.end_without_values(trial, TrialState.FAIL, {"outcome": "interrupted"})
 
     def deaths_at(self, trial: FrozenTrial) -> int:
         """How many workers have died at this candidate in this slot."""
@@ -139,23 +144,12 @@ class TrialStore:
         same = (t.user_attrs for t in self.trials() if "deaths" in t.user_attrs)
         return max((a["deaths"] for a in same if key(a) == key(trial.user_attrs)), default=0)
 
-    def give_up(self, trial: FrozenTrial) -> None:
-        """It ends the process of whoever is at it: that is its own fault, and the last time."""
-        reason = f"train: {MAX_DEATHS} workers died at it; probably out of memory, or a crash of an operator"
-        self.write(trial, {"error": reason, "outcome": "failed"})
-        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
-
-    def interrupt(self, trial: FrozenTrial) -> None:
-        """It has no result; its slot is free again."""
-        self.write(trial, {"outcome": "interrupted"})
-        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001
-
     def used(self) -> list[FrozenTrial]:
         """Trials that used up a slot: trained, stopped or paused at a rung, or failed by their own fault."""
         return [trial for trial in self.trials() if used(trial)]
 
     def free_slot(self, budget: int) -> int | None:
-        """The first slot of the budget that no candidate has used up or is at."""
+        """The first slot of the budget that no candidate has used up or occupies."""
         taken = {t.user_attrs["slot"] for t in self.trials() if used(t) or t.state == TrialState.RUNNING}
         return next((slot for slot in range(budget) if slot not in taken), None)
 
@@ -177,6 +171,11 @@ def frontier_trials(study: optuna.Study) -> list[FrozenTrial]:
     signs = [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in study.directions]
     costs = np.array([trial.values for trial in trained], dtype=float).reshape(-1, len(signs)) * signs
     return list(compress(trained, is_efficient(costs)))
+
+
+def architecture_of(trial: FrozenTrial) -> Architecture:
+    """The architecture of a trial, from its record."""
+    return Architecture.model_validate_json(trial.user_attrs["description"])
 
 
 def used(trial: FrozenTrial) -> bool:

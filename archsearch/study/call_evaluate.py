@@ -1,4 +1,4 @@
-"""A candidate judged by what stands in for training, which may return named values beside its accuracy."""
+"""A candidate evaluated by what stands in for training, which may return named values beside its accuracy."""
 
 import math
 import time
@@ -12,7 +12,8 @@ from archsearch.proxy.schedule import rung_end
 from archsearch.search import Reading
 from archsearch.storage.trial_record import BOOKKEEPING, FIELDS, TrialRecord
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Budget, Evaluate, TrialContext, phase
+from archsearch.study.context import TrialContext, phase
+from archsearch.study.inputs import Budget, Evaluate
 
 READINGS = ("top1", "train_loss")
 
@@ -23,8 +24,8 @@ def call_evaluate(
     """The record with what ``evaluate`` returns, at the next rung or at the end.
 
     It returns top-1 accuracy in [0, 1]; a ``Reading`` that has the training loss too; or a mapping with ``top1``, perhaps
-    ``train_loss``, and values of the caller's own such as ``energy_mj``, which may be objectives: amounts of 0 or more,
-    of which less is better.
+    ``train_loss``, and values of the caller's own such as ``energy_mj``: amounts of 0 or more. Those that are objectives
+    are costs, of which less is better, and lie above 0: the hypervolume takes their logarithms.
     """
     config, target = context.config, next_rung(record, context.config)
     ended = target > len(config.rungs)
@@ -59,7 +60,7 @@ def named_values(
 
     Raises:
         InputError: a value has the name of something that archsearch records itself.
-        FailedTrialError: a value is missing, negative or no number.
+        FailedTrialError: a value is missing, negative or no number, or an objective is 0.
     """
     if isinstance(answer, Reading):
         answer = {name: getattr(answer, name) for name in READINGS}
@@ -77,5 +78,8 @@ def named_values(
     wrong = [f"{name} is {value}" for name, value in own.items() if not 0 <= value < math.inf]
     if wrong:
         raise FailedTrialError("evaluate", f"{', '.join(wrong)}, and an amount is 0 or more")
+    nothing = [f"{name} is {own[name]:g}" for name in asked if own.get(name) == 0]
+    if nothing:
+        raise FailedTrialError("evaluate", f"{', '.join(nothing)}, and the cost of an objective is above 0")
     loss = answer.get("train_loss")
     return Reading(float(answer["top1"]), None if loss is None else float(loss)), own

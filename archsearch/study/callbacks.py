@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: the command line shows it; a script may pass callbacks of its own."""
+"""The events of a run: the command line shows them; a script may pass callbacks of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from archsearch.storage.trial_record import TrialRecord
 
 
 class Callback:
-    """Hears what this process does in a run. Every method does nothing; a subclass overrides what it wants to hear.
+    """Is called for what this process does in a run. Every method does nothing; a subclass overrides those it needs.
 
     A method that raises stops the run with a ``CallbackError``; the record is whole, and the same call resumes.
-    Trainings on other machines (``study.engines.ray``) are heard of when they end, not step by step.
+    Trainings on other machines (``study.engines.ray``) are reported when they end, not step by step.
     """
 
     def on_start(self, done: int, trials: int, best: float | None) -> None:
@@ -33,7 +33,7 @@ class Callback:
         """
 
     def on_rung(self, reading: Mapping[str, float]) -> None:
-        """The current network was judged at a rung: ``share`` of its training, ``samples``, ``top1``, ``val_loss``, ..."""
+        """The current network was evaluated at a rung: ``share`` of its training, ``samples``, ``top1``, ``val_loss``, ..."""
 
     def on_progress(self, done: int) -> None:
         """So many slots are used by now, by all workers; called before ``on_trial_end``."""
@@ -74,7 +74,7 @@ class CallbackList:
 
 
 def rung_reading(share: float, score: ProxyScore) -> dict[str, float]:
-    """What a rung says, as it is recorded and as callbacks hear it."""
+    """What is measured at a rung, as it is recorded and as callbacks get it."""
     return {
         "share": share,
         "samples": score.samples,

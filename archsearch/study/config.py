@@ -14,15 +14,13 @@ from pydantic_core import PydanticCustomError
 
 from archsearch.data.sources import forbids_mirroring
 from archsearch.errors import Problem, StudyFileError, one_of, shown
-from archsearch.objectives import COSTS, COUNTED, OBJECTIVES
+from archsearch.objectives import COSTS, COUNTED, OBJECTIVES, measured_among
 from archsearch.profiling.conditions import Conditions, Dtype, Mode, conditions_of
 from archsearch.proxy.recipe import Recipe
 from archsearch.search import SAMPLER_NAMES, SuccessiveHalving
 from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
-
-OBJECTIVE_NAMES = tuple(OBJECTIVES)
 
 BUDGETS = (
     "trials",
@@ -53,17 +51,17 @@ class StudyConfig(BaseModel):
         objectives: names with known unit and direction, the first an accuracy.
         limits: upper bounds on costs, in the unit of their name; added to the space's own.
         rungs: shares of the training at which a candidate is read on its way, rising; 0 to 1. They change
-            nothing of the training itself; an interrupted one goes on from the last of them.
+            nothing of the training itself; an interrupted one resumes from the last of them.
         scores: whether each candidate is scored before it is trained, to be held against its accuracy.
-        reduction_factor: at each rung, one in so many candidates of a family goes on, the others are stopped
-            there; all go on if it is left out. See ``search.halving``.
-        audit: share of the candidates that goes on from a rung by chance; 0 to 1.
+        reduction_factor: at each rung, one in so many candidates of a family continues, the others are stopped
+            there; all continue if it is left out. See ``search.halving``.
+        audit: share of the candidates that continues from a rung by chance; 0 to 1.
         trials: candidates to start; infeasible proposals cost nothing and do not count.
         fill_map: so many candidates more, aimed at cells of the map (globality, cost) that hold few or none.
         finalists: candidates of the Pareto front that are retrained at the end, from several seeds.
         finalist_seeds: how many seeds.
         finalist_samples: training images shown to each; as many as in the search if it is left out.
-        realised: whether it is measured at the end how far the winners reach; see ``study.measure_globality``.
+        realised: whether the globality of the winners is measured at the end; see ``study.measure_globality``.
         sampler: how candidates are proposed: a name of ``search.samplers``.
         seed: decides proposals, initial weights and the order of images.
         device: ``auto``, ``cpu`` or ``cuda:N``.
@@ -119,13 +117,14 @@ class StudyConfig(BaseModel):
         )
 
     @property
+    def measured(self) -> list[str]:
+        """The objectives and limits that can be compared on devices of one kind only."""
+        return measured_among((*self.objectives, *self.limits))
+
+    @property
     def slots(self) -> int:
         """Candidates to start in all."""
         return self.trials + self.fill_map
-
-    def sampler_of(self, slot: int) -> str:
-        """How the candidate of a slot is proposed."""
-        return self.sampler if slot < self.trials else "map"
 
     @property
     def promotes(self) -> bool:
@@ -134,7 +133,7 @@ class StudyConfig(BaseModel):
 
     @property
     def halving(self) -> SuccessiveHalving | None:
-        """Who goes on from a rung; None if everybody does."""
+        """Which candidates continue from a rung; None if all do."""
         if self.reduction_factor is None:
             return None
         return SuccessiveHalving(self.rungs, self.reduction_factor, self.audit, self.seed)
@@ -161,13 +160,14 @@ def load_study(
     settings: dict[str, Any] = {}
     origin = Origin(source, inline, "study")
     if inline is not None:
-        settings = merged(settings, read_settings(origin))
+        settings = read_settings(plain(inline), origin)
     if file is not None:
-        origin = Origin(str(file), read_document(file, StudyFileError), "")
-        settings = merged(settings, read_settings(origin))
+        document = read_document(file, StudyFileError)
+        origin = Origin(str(file), document, "")
+        settings = merged(settings, read_settings(plain(document), origin))
     if flags:
         origin = Origin(command, None, "")
-        settings = merged(settings, check_flags(flags, origin))
+        settings = merged(settings, read_settings(flags, origin))
     return whole(settings, origin)
 
 
@@ -224,24 +224,15 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def read_settings(origin: Origin) -> dict[str, Any]:
-    """The settings that one file writes, each checked on its own."""
-    entries = origin.table.entries if origin.table is not None else {}
-    settings = {key: frozen(plain(node)) for key, node in entries.items()}
+def read_settings(written: Any, origin: Origin) -> dict[str, Any]:
+    """The settings of a mapping, which one file or the flags have written, each checked on its own."""
+    settings = {key: frozen(value) for key, value in written.items()}
     problems = setting_problems(settings)
     if problems:
         raise origin.error(problems)
     if "limits" in settings:
         settings["limits"] = {name: read_limit(name, value) for name, value in settings["limits"].items()}
     return settings
-
-
-def check_flags(flags: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
-    """Flags are settings too."""
-    problems = setting_problems(flags)
-    if problems:
-        raise origin.error(problems)
-    return dict(flags)
 
 
 def setting_problems(settings: Mapping[str, Any]) -> list[Problem]:
@@ -280,9 +271,9 @@ def objective_problems(objectives: object) -> list[Problem]:
     if not isinstance(objectives, tuple) or not objectives:
         return [Problem("objectives", f"{shown(objectives)} is no list of names", "write [top1, latency_ms]")]
     problems = [
-        Problem("objectives", f"{shown(name)} is no objective", one_of(OBJECTIVE_NAMES, str(name)))
+        Problem("objectives", f"{shown(name)} is no objective", one_of(tuple(OBJECTIVES), str(name)))
         for name in objectives
-        if name not in OBJECTIVE_NAMES
+        if name not in OBJECTIVES
     ]
     if not problems and len(set(objectives)) < len(objectives):
         problems.append(Problem("objectives", "a name stands twice", "write each objective once"))

@@ -1,51 +1,27 @@
-"""What candidates are judged with, and how their errors are told apart from the study's."""
+"""What candidates are evaluated with, and how their errors are told apart from the study's."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from archsearch.architecture import Architecture
 from archsearch.data import DataSource, ImageData
 from archsearch.errors import ArchsearchError, FailedTrialError
-from archsearch.objectives import measured_among
 from archsearch.profiling import LatencyPredictor
-from archsearch.proxy import Recipe
-from archsearch.search import Reading, Sampler
+from archsearch.search import Sampler
 from archsearch.space import Space
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.callbacks import CallbackList
 from archsearch.study.config import StudyConfig
+from archsearch.study.inputs import Evaluate
 from archsearch.workers.device_lock import DeviceLock
 
 
 @dataclass(frozen=True)
-class Budget:
-    """How far a candidate is to be trained by whatever stands in for training.
-
-    Attributes:
-        recipe: the whole training.
-        share: of it, up to a rung or to its end (1); a candidate that goes on from a rung has been asked for
-            with a smaller share before.
-        samples: training images shown by then.
-        slot: the candidate's place in the study.
-    """
-
-    recipe: Recipe
-    share: float
-    samples: int
-    slot: int
-
-
-Evaluate = Callable[[Architecture, Budget], float | Reading | Mapping[str, float]]
-"""Stands in for training: a table, a cluster job, a user's own loop; see ``study.call_evaluate``."""
-
-
-@dataclass(frozen=True)
 class TrialContext:
-    """What candidates are judged with: the same for all of a run.
+    """What candidates are evaluated with: the same for all of a run.
 
     Attributes:
         data: training and validation images; None if ``evaluate`` stands in for training.
@@ -75,11 +51,6 @@ class TrialContext:
         if self.data is None:
             raise ValueError("a study without evaluate needs data")
         return self.data
-
-    @property
-    def measured(self) -> list[str]:
-        """The objectives and limits that can be compared on devices of one kind only."""
-        return measured_among((*self.config.objectives, *self.config.limits))
 
     def announce(self, slot: int, what: str) -> None:
         """Tell the callbacks what begins."""

@@ -32,7 +32,7 @@ from archsearch.study.train_candidate import train_candidate
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate that has been judged: its record, what its limits say, and its trained weights."""
+    """A candidate that has been evaluated: its record, what its limits say, and its trained weights."""
 
     record: TrialRecord
     constraints: dict[str, float]
@@ -55,13 +55,13 @@ def run_phases(record: TrialRecord, architecture: Architecture, context: TrialCo
 
     A candidate over a limit is never trained, and one over a counted limit never measured either, nor one
     whose predicted latency is over the limit by more than the predictor's worst error. Its constraints are
-    those that were known by then. One that goes on from a rung is trained on, and nothing else.
+    those that were known by then. One that continues from a rung is only trained.
     """
     if record.rungs:
-        context.announce(record.slot, f"training {record.layout} on")
+        context.announce(record.slot, f"training {record.layout} further")
         return with_weights(*train_candidate(record, architecture, context), {})
     start = time.perf_counter()
-    constraints = FeasibleSpace(context.space, context.config).excess(architecture)
+    constraints = FeasibleSpace(context.space, context.config).limited.excess(architecture)
     if over(constraints):
         return Candidate(replace(record, outcome="infeasible"), constraints)
     context.announce(record.slot, f"profiling {record.layout}")

@@ -1,16 +1,17 @@
 """A space as a study searches it: its points are within the study's limits too, and say what they cost."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from archsearch.architecture import Architecture
 from archsearch.counting import count_activations, count_macs, count_params, globality
 from archsearch.search.observations import features_of
-from archsearch.space import Space
+from archsearch.space import Space, choices_for
 from archsearch.space.space import COUNTERS
 from archsearch.study.config import StudyConfig
-from archsearch.trial import Trial
+from archsearch.trial import FixedTrial, Proposal, Trial, proposal_of
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,14 @@ class FeasibleSpace:
         """The architecture that ``trial`` chooses."""
         return self.space.sample(trial)
 
+    def references(self) -> Iterator[Proposal]:
+        """The space's references, in the order of its file."""
+        for architecture in self.space.references:
+            yield proposal_of(self, FixedTrial(choices_for(self.space, architecture)))
+
     def violations(self, architecture: Architecture) -> list[str]:
         """Why it cannot be a candidate: it cannot be built, or is over a limit of the space or the study."""
         return self.limited.violations(architecture)
-
-    def excess(self, architecture: Architecture) -> dict[str, float]:
-        """Cost minus limit, by limit."""
-        return self.limited.excess(architecture)
-
-    def explain_infeasible(self) -> str:
-        """What random points say of the limits; see ``Space.explain_infeasible``."""
-        return self.limited.explain_infeasible(self.config.seed)
 
     def costs(self, architecture: Architecture) -> tuple[float | None, ...]:
         """The objectives beside accuracy, as far as they can be counted."""

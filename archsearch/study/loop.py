@@ -1,16 +1,12 @@
-"""Job after job, a candidate is started or goes on from its rung, is judged and recorded, until the budget is used up.
+"""Job after job, a candidate is started or continues from its rung, is evaluated and recorded, until the budget is used up.
 
 An own loop over Optuna's storage: ``Study.optimize`` hides storage errors behind its own, and knows nothing of
 pausing. Workers read and write the record one at a time, under its lock.
 """
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
-
-from optuna.trial import TrialState
 
 from archsearch.errors import ArchsearchError, InfeasibleError
 from archsearch.storage.run_folder import RunFolder
@@ -20,14 +16,11 @@ from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import Candidate, evaluate_candidate
 from archsearch.study.next_job import Job, JobSource, Wait
 from archsearch.workers.signals import defer_signals
-from archsearch.workers.worker_lock import WorkerLock, with_lock
+from archsearch.workers.worker_lock import WorkerLock
 
 MAX_FAILURES_IN_A_ROW = 10
 # How often a worker that has nothing to do looks whether that has changed.
 POLL_S = 0.5
-
-Result = TypeVar("Result")
-ENDS = {"trained": TrialState.COMPLETE, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ class Loop:
         self.busy: set[int] = set()
 
     def run(self) -> Ending:
-        """Use up every slot that is free, and wait for those that others are at."""
+        """Use up every slot that is free, and wait for those that others work on."""
         self.begin()
         try:
             while (job := self.claim()) is not None:
@@ -67,36 +60,32 @@ class Loop:
         return self.ending()
 
     def begin(self) -> None:
-        """Tell where the run stands."""
-        done = self.with_lock(self.store.used)
+        """Tell the callbacks how much of the budget is used."""
+        done = self.locks.with_lock(self.store.used)
         best = max((t.user_attrs["top1"] for t in done if "top1" in t.user_attrs), default=None)
         slots = self.context.config.slots
         self.context.callbacks.call(lambda callback: callback.on_start(len(done), slots, best))
 
     def ending(self) -> Ending:
         """How the search ended."""
-        count = len(self.with_lock(self.store.used))
+        count = len(self.locks.with_lock(self.store.used))
         return Ending(count, exhausted=count < self.context.config.slots)
-
-    def with_lock(self, action: Callable[[], Result]) -> Result:
-        """Do something to the record while nobody else does; see ``workers.worker_lock.with_lock``."""
-        return with_lock(self.locks, action)
 
     def claim(self) -> Job | Wait | None:
         """The next job. A claim whose lock broke off was nobody's, and is recovered by the one that repeats it."""
-        job = self.with_lock(self.next_job)
+        job = self.locks.with_lock(self.next_job)
         if isinstance(job, Job):
             self.busy.add(job.trial_id)
         return job
 
     def next_job(self) -> Job | Wait | None:
-        """Claim what is to be done next, after what workers left that are gone is free again."""
+        """Claim what is to be done next, after the trials of dead workers are free again."""
         self.store.recover_orphans(self.locks.alive, self.busy, resumable=self.context.config.promotes)
         return self.jobs.next()
 
     def settle(self, job: Job, candidate: Candidate) -> None:
         """Record the result of a candidate; nothing, if it is another worker's by now."""
-        number, done = self.with_lock(lambda: (self.put(job, candidate), len(self.store.used())))
+        number, done = self.locks.with_lock(lambda: (self.put(job, candidate), len(self.store.used())))
         self.busy.discard(job.trial_id)
         self.context.callbacks.call(lambda callback: callback.on_progress(done))
         if number is not None:
@@ -107,7 +96,7 @@ class Loop:
             self.failures.clear()
 
     def put(self, job: Job, candidate: Candidate) -> int | None:
-        """Into the record, weights before what says that they are there; the trial's number."""
+        """Write a candidate into the record, its weights before what says that they exist; the trial's number."""
         trial = self.store.mine(job.trial_id)
         if trial is None:
             return None
@@ -117,7 +106,7 @@ class Loop:
             return trial.number
         if candidate.weights is not None:
             save_weights(candidate.weights, self.folder.weights_of(record.architecture))
-        self.store.end(trial, record, candidate.constraints, ENDS[record.outcome])
+        self.store.end(trial, record, candidate.constraints)
         self.folder.checkpoint_of(record.architecture).unlink(missing_ok=True)
         if candidate.weights is not None:
             self.keep_frontier_weights()
@@ -139,9 +128,9 @@ class Loop:
                 path.unlink()
 
     def release(self) -> None:
-        """Stopped in the middle: what this worker was at is marked, and rerun later."""
+        """Stopped in the middle: the trials of this worker are marked, and rerun later."""
         self.busy.clear()
-        # What stopped the search is what the caller has to hear.
+        # The caller has to see what stopped the search.
         with suppress(ArchsearchError), self.locks.locked(), defer_signals():
             self.store.recover_orphans(
                 lambda worker: worker != self.locks.worker, set(), resumable=self.context.config.promotes

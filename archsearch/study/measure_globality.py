@@ -1,9 +1,9 @@
-"""What the winners really do with place: their measured globality, attention distance and receptive field.
+"""The winners' measured globality, attention distance and receptive field.
 
 Kept with the study under ``realised:ARCHITECTURE``.
 """
 
-import math
+import statistics
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ from archsearch.architecture import Architecture
 from archsearch.errors import FailedTrialError
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import FINAL, REALISED
-from archsearch.storage.trial_store import frontier_trials
+from archsearch.storage.trial_store import architecture_of, frontier_trials
 from archsearch.storage.weights import load_network
 from archsearch.study.context import TrialContext, phase
 from archsearch.study.loop import Loop
 from archsearch.study.work_queue import WorkQueue
 
-# Validation images that a network is asked on, and places of each: 128 places of every mixer. With 16 places of each
-# the figure moves by less than 0.01, at four times the cost.
+# Validation images that a network is measured on, and positions of each: 128 positions of every mixer. With 16 positions
+# of each the figure moves by less than 0.01, at four times the cost.
 IMAGES = 32
-PLACES = 4
+POSITIONS = 4
 
 
 @dataclass(frozen=True)
 class Winner:
-    """An architecture with trained weights: of its finals, one file a seed, else the one that the search kept."""
+    """An architecture with trained weights: one file for each seed of its finals, else the one that the search kept."""
 
     architecture: Architecture
     slot: int
@@ -51,7 +51,7 @@ class Winner:
 
 
 def measure_winners(loop: Loop) -> None:
-    """Measure on validation images how far the frontier and the finalists reach; several workers share the work.
+    """Measure on validation images the globality of the frontier and the finalists; several workers share the work.
 
     Measured once, and again when there are finals where there were none, or more of them. Weights that lie in another
     machine's folder are measured there.
@@ -61,7 +61,7 @@ def measure_winners(loop: Loop) -> None:
         return
 
     def measure(winner: Winner) -> Mapping[str, Any]:
-        context.announce(winner.slot, f"measuring how far {winner.architecture.layout} reaches")
+        context.announce(winner.slot, f"measuring the globality of {winner.architecture.layout}")
         if context.device_lock is not None:
             context.device_lock.wait()
         return measure_winner(winner, context)
@@ -80,12 +80,11 @@ def winners(loop: Loop) -> Iterator[Winner]:
             continue
         source, weights = trained_weights(identity, loop.folder)
         if weights:
-            architecture = Architecture.model_validate_json(trial.user_attrs["description"])
-            yield Winner(architecture, trial.user_attrs["slot"], source, weights)
+            yield Winner(architecture_of(trial), trial.user_attrs["slot"], source, weights)
 
 
 def has_more_finals(winner: Winner, result: Mapping[str, Any]) -> bool:
-    """Whether there is more to know than ``result`` says."""
+    """Whether more networks were trained than ``result`` was measured on."""
     return winner.source == "finals" and (
         result["source"] != "finals" or result["networks"] < len(winner.weights)
     )
@@ -102,23 +101,25 @@ def trained_weights(identity: str, folder: RunFolder) -> tuple[str, tuple[Path, 
 
 def measure_winner(winner: Winner, context: TrialContext) -> dict[str, Any]:
     """The result for one architecture, one value for each of its trained networks; or why there is none."""
-    asked = {"source": winner.source, "networks": len(winner.weights), "images": IMAGES}
+    conditions = {"source": winner.source, "networks": len(winner.weights), "images": IMAGES}
     start = time.perf_counter()
     try:
         with phase("realised"):
-            entry = {**asked, **measurements(winner, context)}
+            entry = {**conditions, **measurements(winner, context)}
     except FailedTrialError as error:
-        return {**asked, "error": str(error)}
+        return {**conditions, "error": str(error)}
     return {**entry, "seconds": time.perf_counter() - start}
 
 
 def measurements(winner: Winner, context: TrialContext) -> dict[str, Any]:
     """How far each network reaches, its attentions look (None without any) and its middle sees; and each mixer's mean."""
-    images = validation_images(context)
+    data = context.images
+    # The first validation images have the classes in proportion.
+    images: Tensor = data.normalisation.apply(data.validation.images[:IMAGES]).to(context.device)
     reached, looked, seen = [], [], []
     for path in winner.weights:
         network = load_network(winner.architecture, path).to(context.device)
-        reached.append(measured_globality(network, images, positions=PLACES, seed=context.config.seed))
+        reached.append(measured_globality(network, images, positions=POSITIONS, seed=context.config.seed))
         looked.append(mean_attention_distance(network, images))
         seen.append(effective_receptive_field(network, images, seed=context.config.seed).side)
     distances = [distance for distance in looked if distance is not None]
@@ -132,21 +133,14 @@ def measurements(winner: Winner, context: TrialContext) -> dict[str, Any]:
     }
 
 
-def validation_images(context: TrialContext) -> Tensor:
-    """The first validation images, which have the classes in proportion, normalised, on the device."""
-    data = context.images
-    images: Tensor = data.normalisation.apply(data.validation.images[:IMAGES]).to(context.device)
-    return images
-
-
 def mean_mixers(networks: list[MeasuredGlobality]) -> list[dict[str, Any]]:
-    """Each mixer with its realised reach and weight, as means over the networks."""
+    """Each mixer with its measured reach and weight, as means over the networks."""
     return [
         {
             "place": same[0].place,
             "structural": same[0].structural,
-            "realised": math.fsum(mixer.measured for mixer in same) / len(same),
-            "weight": math.fsum(mixer.weight for mixer in same) / len(same),
+            "realised": statistics.fmean(mixer.measured for mixer in same),
+            "weight": statistics.fmean(mixer.weight for mixer in same),
         }
         for same in zip(*(network.mixers for network in networks), strict=True)
     ]

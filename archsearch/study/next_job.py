@@ -1,23 +1,20 @@
-"""What a worker does next: a candidate goes on from its rung, or a new one is started, until the budget is used up.
+"""What a worker does next: a candidate continues from its rung, or a new one is started, until the budget is used up.
 
 Every method belongs under the lock of the record: all that several workers share is the record.
 """
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archsearch.architecture import Architecture
 from archsearch.errors import InfeasibleError
 from archsearch.search import Observation, ProposalSeed, next_promotion, propose
-from archsearch.space import choices_for
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.trial_record import TrialRecord
-from archsearch.storage.trial_store import TrialStore, used
+from archsearch.storage.trial_store import TrialStore, architecture_of, used
 from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import new_record
 from archsearch.study.feasible_space import FeasibleSpace
-from archsearch.trial import FixedTrial, Proposal, proposal_of
 
 MAX_INFEASIBLE_IN_A_SLOT = 50
 
@@ -33,7 +30,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do for now: what others are at may change that."""
+    """Nothing to do for now: what others work on may change that."""
 
 
 class JobSource:
@@ -48,7 +45,7 @@ class JobSource:
         self.exhausted_at: int | None = None
 
     def next(self) -> Job | Wait | None:
-        """Claim what is to be done next; None when the budget is used up and nobody is at anything."""
+        """Claim what is to be done next; None when the budget is used up and nobody works on anything."""
         known = self.store.known()
         slot = self.store.free_slot(self.context.config.slots)
         exhausted = self.exhausted_at == len(known)
@@ -65,7 +62,7 @@ class JobSource:
         return None
 
     def promotion(self, known: list[Observation], *, more_to_come: bool) -> Job | None:
-        """The next candidate that goes on from its rung."""
+        """The next candidate that continues from its rung."""
         halving = self.context.config.halving
         choice = next_promotion(known, halving, more_to_come=more_to_come) if halving is not None else None
         if choice is None:
@@ -73,30 +70,24 @@ class JobSource:
         slot, by_chance = choice
         trial = self.store.take(slot, audit=by_chance)
         record = TrialRecord.of({**trial.user_attrs, **({"audit": True} if by_chance else {})})
-        architecture = Architecture.model_validate_json(record.description)
-        return Job(trial._trial_id, record, architecture)  # noqa: SLF001 - the storage's name for it
+        return Job(trial._trial_id, record, architecture_of(trial))  # noqa: SLF001 - the storage's name for it
 
     def start(self, known: list[Observation], slot: int) -> Job | None:
         """A new candidate for a slot; None if there is none to be had."""
         config, attempt = self.context.config, self.store.infeasible_in(slot)
         seed = ProposalSeed(config.seed, slot, attempt)
-        own = self.context.sampler if slot < config.trials else None
+        sampler = (self.context.sampler or config.sampler) if slot < config.trials else "map"
         proposal = None
         if attempt < MAX_INFEASIBLE_IN_A_SLOT:
-            proposal = propose(self.space, own or config.sampler_of(slot), known, seed, self.references())
+            proposal = propose(self.space, sampler, known, seed, self.space.references())
         if proposal is None:
             self.exhausted_at = len(known)
             return None
         record = new_record(proposal.architecture, slot, self.context.space)
         return Job(self.store.claim(proposal, record), record, proposal.architecture)
 
-    def references(self) -> Iterator[Proposal]:
-        """The space's references, in the order of its file."""
-        for architecture in self.context.space.references:
-            yield proposal_of(self.space, FixedTrial(choices_for(self.context.space, architecture)))
-
     def close(self) -> None:
-        """End the search: nobody is at anything, nothing is left to do, and no training is waiting to go on."""
+        """End the search: nobody works on anything, nothing is left to do, and no training waits to be continued."""
         if not any(used(trial) for trial in self.store.trials()):
             raise InfeasibleError(self.nothing_found())
         self.store.stop_paused()
@@ -110,6 +101,6 @@ class JobSource:
             for limit, excess in trial.constraints.items():
                 if excess > 0:
                     over[limit] = min(excess, over.get(limit, excess))
-        judged = [f"{limit} is exceeded by {excess:.4g} or more" for limit, excess in sorted(over.items())]
-        said = "; ".join([self.space.explain_infeasible(), *judged])
-        return f"{name}: no candidate is within the limits ({said}); raise the limit that fails most"
+        measured = [f"{limit} is exceeded by {excess:.4g} or more" for limit, excess in sorted(over.items())]
+        reasons = "; ".join([self.space.limited.explain_infeasible(self.context.config.seed), *measured])
+        return f"{name}: no candidate is within the limits ({reasons}); raise the limit that fails most"

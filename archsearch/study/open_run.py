@@ -3,25 +3,31 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import optuna
 
 from archsearch.errors import RunFolderError
 from archsearch.files import disk_faults, write_atomically
-from archsearch.profiling import LatencyPredictor, device_name, load_fitted, read_predictor
+from archsearch.profiling import device_name, load_fitted, read_predictor
 from archsearch.storage.faults import retry_while_down, storage_faults
 from archsearch.storage.open import close, open_for_work
-from archsearch.storage.run_folder import RunFolder, study_name
+from archsearch.storage.run_folder import study_name
 from archsearch.storage.trial_store import TrialStore
-from archsearch.study.context import TrialContext
 from archsearch.study.loop import Loop
 from archsearch.study.prepare import cpu_threads, identity_of
 from archsearch.workers.device_lock import DeviceLock
-from archsearch.workers.join import WorkerLock, join
+from archsearch.workers.join import join
+
+if TYPE_CHECKING:
+    from archsearch.profiling import LatencyPredictor
+    from archsearch.storage.run_folder import RunFolder
+    from archsearch.study.context import TrialContext
+    from archsearch.workers.worker_lock import WorkerLock
 
 
 @contextmanager
-def open_run(context: TrialContext, folder: RunFolder, storage: str | None) -> Iterator[Loop]:
+def open_run(context: "TrialContext", folder: "RunFolder", storage: str | None) -> Iterator[Loop]:
     """The loop of one more worker, which works in ``folder`` and on the record there or in ``storage``.
 
     Raises:
@@ -32,7 +38,7 @@ def open_run(context: TrialContext, folder: RunFolder, storage: str | None) -> I
     name = study_name(identity) if storage is not None else context.space.name
     with working(folder, storage, name, context.config.threads) as locks:
 
-        def begin() -> tuple[LatencyPredictor | None, optuna.Study]:
+        def begin() -> "tuple[LatencyPredictor | None, optuna.Study]":
             with locks.locked():
                 predictor = predictor_of(folder, context)
                 folder.claim(identity, device_name(context.device), storage)
@@ -50,7 +56,9 @@ def open_run(context: TrialContext, folder: RunFolder, storage: str | None) -> I
 
 
 @contextmanager
-def working(folder: RunFolder, storage: str | None, name: str, threads: int | None) -> Iterator[WorkerLock]:
+def working(
+    folder: "RunFolder", storage: str | None, name: str, threads: int | None
+) -> "Iterator[WorkerLock]":
     """One more worker, whose faults of the record are said to be such, on so many CPU ``threads``."""
     with (
         join(folder.path, storage, name) as locks,
@@ -60,13 +68,17 @@ def working(folder: RunFolder, storage: str | None, name: str, threads: int | No
         yield locks
 
 
-def refuse_another_device(study: optuna.Study, context: TrialContext) -> None:
+def refuse_another_device(study: optuna.Study, context: "TrialContext") -> None:
     """Workers of one study measure on devices of one kind, or latencies could not be compared.
 
     Raises:
         RunFolderError: the study has begun on another kind.
     """
-    device, begun, measured = device_name(context.device), study.user_attrs.get("device"), context.measured
+    device, begun, measured = (
+        device_name(context.device),
+        study.user_attrs.get("device"),
+        context.config.measured,
+    )
     if begun is None:
         study.set_user_attr("device", device)
     elif begun != device and measured:
@@ -76,7 +88,7 @@ def refuse_another_device(study: optuna.Study, context: TrialContext) -> None:
         )
 
 
-def predictor_of(folder: RunFolder, context: TrialContext) -> LatencyPredictor | None:
+def predictor_of(folder: "RunFolder", context: "TrialContext") -> "LatencyPredictor | None":
     """The predictor that is fitted when a run begins; the run keeps it, or its lack, to its end."""
     if folder.manifest.exists():
         return read_predictor(folder.predictor)

@@ -1,18 +1,26 @@
-"""Which swaps of a trained candidate are to be trained: each stage as another kind at equal cost."""
+"""Which swaps of a trained candidate are to be trained, each stage as another kind at equal cost, and their record.
 
-from collections.abc import Sequence
+In the attributes of the study, ``swap:NUMBER:COST:PLACE:KIND`` is a swap and ``swap_training:ARCHITECTURE:SAMPLES:SEED``
+a training.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
-from archsearch.architecture import Architecture
 from archsearch.counting import globality
 from archsearch.errors import InputError, Problem
+from archsearch.profiling import device_name
 from archsearch.space.swap import TOLERANCE, Swap, matched_swaps
 from archsearch.stages import Part
-from archsearch.storage.trial_store import frontier_trials
+from archsearch.storage.trial_record import SWAP, SWAP_TRAINING
+from archsearch.storage.trial_store import architecture_of, frontier_trials
+from archsearch.study.context import TrialContext
+from archsearch.study.retrain import Retraining, final_key
+from archsearch.study.work_queue import is_result
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class SwapOptions:
         cost: what is kept equal, ``macs`` or ``params``.
         tolerance: how nearly, as a share of it.
         seeds: trainings of each network.
-        samples: training images shown in each; as many as to a candidate of the search if it is None.
+        samples: training images of each; as many as of a candidate of the search if it is None.
     """
 
     number: int
@@ -66,11 +74,6 @@ def examples(trials: Sequence[FrozenTrial]) -> dict[tuple[int, str], Part]:
     return found
 
 
-def architecture_of(trial: FrozenTrial) -> Architecture:
-    """The architecture of a trial."""
-    return Architecture.model_validate_json(trial.user_attrs["description"])
-
-
 def describe_swap(swap: Swap, number: int, samples: int) -> dict[str, Any]:
     """A swap as the record keeps it: what ``results.swaps`` shows, and the variant as JSON."""
     before, now = swap.original, swap.variant
@@ -106,3 +109,50 @@ def refuse_too_few(samples: int, options: SwapOptions, batch: int) -> None:
         problems.append(Problem("--seeds", f"{options.seeds} are none", "write 1 or more; 3 tell a spread"))
     if problems:
         raise InputError("archsearch swap", problems)
+
+
+def swap_trainings(swaps: Sequence[Swap], slot: int, seeds: int, samples: int) -> tuple[Retraining, ...]:
+    """What is to be trained, seed by seed, the original before its variants; nothing where there are no variants."""
+    variants = [swap.variant for swap in swaps if swap.variant is not None]
+    networks = [swaps[0].original, *variants] if variants else []
+    return tuple(
+        Retraining(network, slot, seed, f"{SWAP_TRAINING}:{network.id}:{samples}:{seed}")
+        for seed in range(seeds)
+        for network in networks
+    )
+
+
+def record_swaps(
+    study: optuna.Study,
+    number: int,
+    swaps: Sequence[Swap],
+    trainings: Sequence[Retraining],
+    context: TrialContext,
+) -> None:
+    """The swaps of trial ``number`` into the record, in the place of earlier ones; and the results of finalists of the run."""
+    samples = context.config.finalist_samples or context.config.recipe.samples
+    for swap in swaps:
+        key = f"{SWAP}:{number}:{swap.cost}:{swap.place}:{swap.kind}"
+        study.set_user_attr(key, describe_swap(swap, number, samples))
+    known: Mapping[str, Any] = study.user_attrs
+    for training in trainings:
+        same = result_as_finalist(training, samples, known, context)
+        if same is not None and "top1" not in known.get(training.key, {}):
+            study.set_user_attr(training.key, same)
+
+
+def result_as_finalist(
+    training: Retraining, samples: int, known: Mapping[str, Any], context: TrialContext
+) -> dict[str, Any] | None:
+    """The result of the same training of a finalist: of the same length, on the same kind of device."""
+    entry = known.get(final_key(training.architecture, training.seed), {})
+    batch, device = context.config.recipe.batch_size, known.get("device")
+    if entry.get("samples") != samples // batch * batch or device != device_name(context.device):
+        return None
+    return {**entry, "device": device}
+
+
+def results_of(study: optuna.Study, trainings: Sequence[Retraining]) -> list[Mapping[str, Any]]:
+    """The results of those trainings that have one."""
+    known = study.user_attrs
+    return [known[training.key] for training in trainings if is_result(known.get(training.key))]

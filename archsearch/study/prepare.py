@@ -1,11 +1,10 @@
 """What a run needs before its first candidate: its device, its images, what it belongs to; refused here if it cannot be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
 import torch
-from torch.utils.data import Dataset
 
 from archsearch.data import DataSource, ImageData, load_data
 from archsearch.data.images import OWN_DATA
@@ -13,18 +12,25 @@ from archsearch.data.torch_dataset import source_of
 from archsearch.errors import DataError, InputError, Problem, one_of
 from archsearch.objectives import COSTS, OBJECTIVES, objective_of
 from archsearch.profiling import pick_device
+from archsearch.search import Sampler
 from archsearch.space import Space
+from archsearch.study.callbacks import Callback, CallbackList
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Evaluate, TrialContext
-
-Images = ImageData | Dataset[Any] | Mapping[str, Dataset[Any]]
-"""Images of the caller's own: ready, as a data set to be split, or as one for each of train, validation and test."""
+from archsearch.study.context import TrialContext
+from archsearch.study.inputs import Evaluate, Images
 
 
 def prepare(
-    space: Space, config: StudyConfig, images: Images | None, evaluate: Evaluate | None
+    space: Space,
+    config: StudyConfig,
+    data: Images | None = None,
+    evaluate: Evaluate | None = None,
+    sampler: Sampler | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> TrialContext:
-    """What candidates are judged with: the ``images`` that are given or those of the study, or ``evaluate``.
+    """What candidates are evaluated with: the images that are given as ``data`` or those of the study, or ``evaluate``.
+
+    The arguments are those of ``api.run_study``.
 
     Raises:
         DataError, InputError: the images, the device or an objective cannot be used; nothing is written.
@@ -33,20 +39,21 @@ def prepare(
     refuse_unmeasurable(config, device)
     config.conditions(device)
     refuse_unknown(config, evaluates=evaluate is not None)
+    context = TrialContext(
+        space, config, device, evaluate=evaluate, sampler=sampler, callbacks=CallbackList(callbacks)
+    )
     if evaluate is not None:
-        if images is not None:
+        if data is not None:
             what = "stands in for training, so no images are used"
             raise InputError("run_study", [Problem("evaluate", what, "leave out data, or evaluate")])
-        return TrialContext(space, config, device, evaluate=evaluate)
-    if images is not None:
-        config = config.model_copy(
-            update={"data": images.name if isinstance(images, ImageData) else OWN_DATA}
-        )
-    data, source = images_of(space, config, images)
+        return context
+    if data is not None:
+        config = config.model_copy(update={"data": data.name if isinstance(data, ImageData) else OWN_DATA})
+    images, source = images_of(space, config, data)
     if source is None and config.finalists:
-        what, remedy = "there are no test images to judge them on", "give a data set, or finalists: 0"
+        what, remedy = "there are no test images for them", "give a data set, or finalists: 0"
         raise InputError("run_study", [Problem("finalists", what, remedy)])
-    return TrialContext(space, config, device, data, source=source)
+    return replace(context, config=config, data=images, source=source)
 
 
 def images_of(
@@ -88,9 +95,9 @@ def refuse_unfit(space: Space, data: ImageData) -> None:
 
 def refuse_unmeasurable(config: StudyConfig, device: torch.device) -> None:
     """InputError for objectives and limits that only a GPU tells, on another device."""
-    asked = dict.fromkeys((*config.objectives, *config.limits))
+    names = dict.fromkeys((*config.objectives, *config.limits))
     what, remedy = "cannot be measured on a CPU", "use a GPU (--device cuda), or leave it out"
-    problems = [Problem(name, what, remedy) for name in asked if objective_of(name).needs_gpu]
+    problems = [Problem(name, what, remedy) for name in names if objective_of(name).needs_gpu]
     if problems and device.type != "cuda":
         raise InputError("study", problems)
 
@@ -114,11 +121,11 @@ def refuse_unknown(config: StudyConfig, *, evaluates: bool) -> None:
 
 def identity_of(context: TrialContext) -> dict[str, object]:
     """What a run folder belongs to."""
-    asked = context.config.identity()
+    settings = context.config.identity()
     if context.sampler is not None:
-        asked["sampler"] = qualified_name(context.sampler)
+        settings["sampler"] = qualified_name(context.sampler)
     return {
-        **asked,
+        **settings,
         "space": context.space.name,
         "space_fingerprint": context.space.fingerprint,
         "data_fingerprint": context.data.fingerprint if context.data is not None else "evaluate",

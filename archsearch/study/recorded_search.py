@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from archsearch.architecture import Architecture
 from archsearch.errors import InputError, Problem, RunFolderError
-from archsearch.files import disk_faults
 from archsearch.profiling import pick_device
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import Space
@@ -16,7 +15,8 @@ from archsearch.space.grammar import PartSpace
 from archsearch.storage.run_folder import RunFolder, differing
 from archsearch.study.config import StudyConfig
 from archsearch.study.context import TrialContext
-from archsearch.study.prepare import Images, images_of
+from archsearch.study.inputs import Images
+from archsearch.study.prepare import images_of
 from archsearch.workers.device_lock import DeviceLock
 
 # What a manifest's identity says besides the study's own settings.
@@ -81,8 +81,6 @@ def context_of(
             f"{config.data}: the images are not those of {folder.path} (fingerprint {images.fingerprint}, "
             f"it was {recorded}); bring the old ones back, or search again"
         )
-    with disk_faults(folder.swaps.path):
-        folder.swaps.path.mkdir(exist_ok=True)
     return TrialContext(
         space,
         config,

@@ -1,4 +1,4 @@
-"""What happens after each training step of a network in a run: callbacks hear of it, and measurements go first."""
+"""What happens after each training step of a network in a run: callbacks are called, and measurements go first."""
 
 import time
 
@@ -13,7 +13,7 @@ class StepHook:
     """Passes each step on to the callbacks and waits while another worker measures, until the time is up.
 
     Attributes:
-        spent: seconds that the training had taken when it went on.
+        spent: seconds that the training had taken when it was resumed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A candidate's training inside a study: its scores, its rungs, its limits, and where it goes on from."""
+"""A candidate's training inside a study: its scores, its rungs, its limits, and where it resumes."""
 
 import math
 import time
@@ -60,7 +60,7 @@ def run_training(
     hook = StepHook(config.candidate_seconds, context.callbacks, context.device_lock)
     training = Training(network, context.images, config.recipe, context.device, hook)
     checkpoint = checkpoint_of(architecture, context)
-    rungs = resume_training(training, checkpoint)
+    rungs = checkpoint.resume(training) if checkpoint is not None else []
     hook.spent = training.seconds
     score = None
     with limited_memory(config.candidate_memory_mib, context.device):
@@ -92,13 +92,3 @@ def checkpoint_of(architecture: Architecture, context: TrialContext) -> Checkpoi
         return None
     owner = f"{architecture.id}:{context.config.fingerprint}"
     return Checkpoint(context.checkpoints.checkpoint_of(architecture.id), owner)
-
-
-def resume_training(training: Training, checkpoint: Checkpoint | None) -> list[dict[str, float]]:
-    """The rungs that a stopped training had read; it goes on behind the last of them."""
-    kept = checkpoint.load() if checkpoint is not None else None
-    if kept is None:
-        return []
-    state, rungs = kept
-    training.load(state)
-    return rungs

@@ -17,12 +17,14 @@ from archsearch.architecture import Architecture, Network, seeded_network
 from archsearch.counting import count_macs, count_params, globality
 from archsearch.data import ImageData, load_data
 from archsearch.errors import RunFolderError
-from archsearch.files import file_lock, write_atomically
+from archsearch.files import disk_faults, file_lock, write_atomically
 from archsearch.profiling import device_name, pick_device
 from archsearch.proxy import ProxyScore, Recipe
 from archsearch.storage.run_folder import RunFolder
 from archsearch.storage.weights import load_given_weights, save_weights
 from archsearch.study.config import StudyConfig
+
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class TrainedNetwork:
         folder: where everything lies.
         top1: of the validation images, at the end.
         test_top1: of the test images, which nothing was chosen by.
-        samples: training images shown.
+        samples: training images it saw.
         seconds: training and validation, from the first step, interruptions apart.
         fresh: whether this call finished it; False if it was finished before.
     """
@@ -73,6 +75,11 @@ class TrainingPlan:
         """What says that the training is finished."""
         return self.folder.path / "result.json"
 
+    @property
+    def checkpoint(self) -> Path:
+        """From where the training continues after it was stopped."""
+        return self.folder.path / CHECKPOINT
+
     def identity(self) -> dict[str, Any]:
         """What the folder belongs to: all that the weights at the end depend on, but for the device."""
         start = None if self.start is None else hashlib.sha256(self.start.read_bytes()).hexdigest()[:12]
@@ -111,7 +118,11 @@ def plan_training(
 
 @contextmanager
 def claim_folder(plan: TrainingPlan) -> Iterator[None]:
-    """The folder is this training's, and no other process is at it."""
+    """Hold the folder for this training alone.
+
+    Raises:
+        RunFolderError: it belongs to something else, or another process works in it.
+    """
     identity, device = plan.identity(), device_name(plan.device)
     if plan.folder.manifest.exists():
         plan.folder.claim(identity, device)
@@ -159,11 +170,13 @@ def summarize(plan: TrainingPlan, score: ProxyScore) -> dict[str, Any]:
 def write_result(
     plan: TrainingPlan, network: Network, curve: list[dict[str, float]], result: dict[str, Any]
 ) -> None:
-    """Every file of a finished training, the result last."""
-    write_atomically(plan.folder.path / "architecture.yaml", plan.architecture.to_yaml())
-    save_weights(network.state_dict(), plan.folder.path / "weights.safetensors")
-    write_atomically(plan.folder.path / "curve.csv", curve_csv(curve))
-    write_atomically(plan.result, json.dumps(result, indent=2) + "\n")
+    """Every file of a finished training, the result last; its checkpoint is deleted."""
+    with disk_faults(plan.folder.path):
+        write_atomically(plan.folder.path / "architecture.yaml", plan.architecture.to_yaml())
+        save_weights(network.state_dict(), plan.folder.path / "weights.safetensors")
+        write_atomically(plan.folder.path / "curve.csv", curve_csv(curve))
+        write_atomically(plan.result, json.dumps(result, indent=2) + "\n")
+        plan.checkpoint.unlink(missing_ok=True)
 
 
 def curve_csv(curve: list[dict[str, float]]) -> str:

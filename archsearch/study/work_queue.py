@@ -1,7 +1,7 @@
 """Work beside the trials that the workers of a run share: trainings of finalists and swaps, measurements of winners.
 
-What is done stands in the attributes of the study, one for each task: ``{"worker": NAME}`` while somebody is at it, then
-its result. The task of a worker that is gone is done again by another.
+Each task has an attribute of the study: ``{"worker": NAME}`` while somebody works on it, then its result. The task of a
+dead worker is done again by another.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import optuna
 
-from archsearch.workers.worker_lock import WorkerLock, with_lock
+from archsearch.workers.worker_lock import WorkerLock
 
 Entry = Mapping[str, Any]
 
@@ -40,8 +40,8 @@ class WorkQueue:
         outdated: Callable[[SomeTask, Entry], bool] = lambda _task, _result: False,
         recorded: Callable[[SomeTask, Entry], None] = lambda _task, _result: None,
     ) -> None:
-        """Do whatever of ``tasks`` has no result, or an ``outdated`` one, and nobody is at; then say what is recorded."""
-        while (task := with_lock(self.locks, lambda: self.claim(tasks(), outdated))) is not None:
+        """Do whatever of ``tasks`` has no result, or an ``outdated`` one, and nobody works on; call ``recorded`` after each."""
+        while (task := self.locks.with_lock(lambda: self.claim(tasks(), outdated))) is not None:
             result = do(task)
             self.record(task, result)
             recorded(task, result)
@@ -59,12 +59,12 @@ class WorkQueue:
         return None
 
     def is_orphan(self, entry: Entry) -> bool:
-        """Whether the worker that began the task is gone."""
+        """Whether the worker that began the task is dead."""
         return not self.locks.alive(entry["worker"])
 
     def record(self, task: Task, result: Entry) -> None:
         """Write down the result of a task."""
-        with_lock(self.locks, lambda: self.study.set_user_attr(task.key, result))
+        self.locks.with_lock(lambda: self.study.set_user_attr(task.key, result))
 
 
 def is_result(entry: Entry | None) -> bool:

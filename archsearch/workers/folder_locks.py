@@ -3,30 +3,24 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.workers.worker_lock import WorkerLock, joined, new_worker
-
-
-def folder_locks(path: Path) -> AbstractContextManager["FolderLocks"]:
-    """One more worker in a run folder of this machine, until the context ends.
-
-    Raises:
-        EnvironmentFaultError: the folder cannot be written.
-    """
-    return joined(FolderLocks(path, new_worker()))
+from archsearch.workers.worker_lock import WorkerLock
 
 
 class FolderLocks(WorkerLock):
-    """Locks of the kernel on files in a run folder: ``workers/NAME.lock`` and, on the record, ``run.lock``."""
+    """Locks of the kernel on files in a run folder: ``workers/NAME.lock`` and, on the record, ``run.lock``.
+
+    A folder that cannot be written is an EnvironmentFaultError.
+    """
 
     poll_s = 0.02
 
-    def __init__(self, path: Path, worker: str) -> None:
-        super().__init__(worker, str(path))
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
         self.path = path
         self.own: IO[bytes] | None = None
         self.shared: IO[bytes] | None = None

@@ -3,19 +3,17 @@
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import URL
 
 from archsearch.errors import EnvironmentFaultError, InputError, Problem
 from archsearch.storage.faults import RESUME, retry_while_down, storage_fault
 from archsearch.storage.open import CONNECTION
 from archsearch.storage.storage_url import TWO_KINDS, driver, parse_storage_url, shown_place
-from archsearch.workers.worker_lock import WorkerLock, joined, new_worker
+from archsearch.workers.worker_lock import WorkerLock
 
-# A session that broke off, as all do when the server restarts, is back before its worker is taken for gone.
+# A session that broke off, as all do when the server restarts, is back before its worker is taken for dead.
 PING_S = 5
 RETURN_S = 30
 # The server, too, notices within about a minute that a worker's machine has vanished.
@@ -49,37 +47,32 @@ OR clock_timestamp() < pg_postmaster_start_time() + make_interval(secs => %s)
 """
 
 
-def postgres_locks(url: str, name: str) -> AbstractContextManager["PostgresLocks"]:
-    """One more worker on the study ``name`` of a database, which may be empty, until the context ends.
+class PostgresLocks(WorkerLock):
+    """Advisory locks of one PostgreSQL session, which end with it, for the study ``name`` of a database.
 
     The connection is one session from beginning to end: a pool that shares sessions among clients, such
-    as PgBouncer's transaction mode, cannot stand in between.
+    as PgBouncer's transaction mode, cannot be used.
 
     Raises:
         InputError: ``url`` names no server, or the driver is not installed.
         EnvironmentFaultError: the server does not answer or refuses the worker.
     """
-    place = parse_storage_url(url)
-    if isinstance(place, Path):
-        raise InputError("storage", [Problem("", f"{place} is no server", TWO_KINDS)])
-    return joined(PostgresLocks(place, name, new_worker()))
-
-
-class PostgresLocks(WorkerLock):
-    """Advisory locks of one PostgreSQL session, which end with it."""
 
     poll_s = 0.05
 
-    def __init__(self, url: URL, name: str, worker: str) -> None:
-        super().__init__(worker, shown_place(url.render_as_string(hide_password=False)))
-        self.url = url.set(drivername="postgresql")
+    def __init__(self, url: str, name: str) -> None:
+        place = parse_storage_url(url)
+        if isinstance(place, Path):
+            raise InputError("storage", [Problem("", f"{place} is no server", TWO_KINDS)])
+        super().__init__(shown_place(url))
+        self.url = place.set(drivername="postgresql")
         self.name = name
         self.driver = driver()
         self.current: Any = None
         # The thread that watches the session and the worker use it one after the other.
         self.guard = threading.RLock()
         self.over = threading.Event()
-        self.watch = threading.Thread(target=self.keep_alive, name=worker, daemon=True)
+        self.watch = threading.Thread(target=self.keep_alive, name=self.worker, daemon=True)
 
     def key(self, role: str) -> int:
         """The number by which PostgreSQL knows a lock."""
@@ -153,7 +146,13 @@ class PostgresLocks(WorkerLock):
     def connection(self) -> Any:
         """The connection, made again where it broke off."""
         if self.current is None or self.current.closed:
-            connection = self.connect()
+            # Its name on the server is the worker's.
+            connection = self.driver.connect(
+                self.url.render_as_string(hide_password=False),
+                autocommit=True,
+                application_name=self.worker,
+                **CONNECTION,
+            )
             try:
                 for name, value in SESSION.items():
                     connection.execute(SETTING, (value, name))
@@ -164,15 +163,6 @@ class PostgresLocks(WorkerLock):
                 raise
             self.current = connection
         return self.current
-
-    def connect(self) -> Any:
-        """A connection whose name is the worker's."""
-        return self.driver.connect(
-            self.url.render_as_string(hide_password=False),
-            autocommit=True,
-            application_name=self.worker,
-            **CONNECTION,
-        )
 
     @contextmanager
     def server_faults(self) -> Iterator[None]:

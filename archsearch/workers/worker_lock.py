@@ -8,7 +8,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage.faults import RESUME, retry_while_down
@@ -17,7 +17,6 @@ from archsearch.workers.signals import defer_signals
 WAIT_TIMEOUT_S = 600
 
 Result = TypeVar("Result")
-Lock = TypeVar("Lock", bound="WorkerLock")
 
 
 def new_worker() -> str:
@@ -27,7 +26,7 @@ def new_worker() -> str:
 
 
 class WorkerLock(ABC):
-    """One worker among those of a run.
+    """One worker among those of a run, from the beginning of the context that this is to its end.
 
     A worker owns what it works on for as long as the kernel, or the server, holds a lock for its process. No
     clock is asked: a worker that is stopped keeps everything, one that is killed releases everything at once.
@@ -40,10 +39,19 @@ class WorkerLock(ABC):
 
     poll_s: float
 
-    def __init__(self, worker: str, place: str) -> None:
-        self.worker = worker
+    def __init__(self, place: str) -> None:
+        self.worker = new_worker()
         self.place = place
         self.held = False
+
+    def __enter__(self) -> Self:
+        self.begin()
+        WORKING.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        WORKING.remove(self)
+        self.end()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -61,6 +69,15 @@ class WorkerLock(ABC):
             self.release()
         finally:
             self.held = False
+
+    def with_lock(self, action: Callable[[], Result]) -> Result:
+        """Do something to the record while nobody else does, again if the server was away; stop requests wait meanwhile."""
+
+        def once() -> Result:
+            with self.locked(), defer_signals():
+                return action()
+
+        return retry_while_down(once)
 
     def acquire(self) -> None:
         """Ask until this worker has the lock. Whoever keeps it for ten minutes is stopped, or hangs."""
@@ -104,33 +121,12 @@ class WorkerLock(ABC):
         """The open files that locks hang on."""
 
 
-def with_lock(lock: WorkerLock, action: Callable[[], Result]) -> Result:
-    """Do something to the record while nobody else does, again if the server was away; stop requests wait meanwhile."""
-
-    def once() -> Result:
-        with lock.locked(), defer_signals():
-            return action()
-
-    return retry_while_down(once)
-
-
-@contextmanager
-def joined(lock: Lock) -> Iterator[Lock]:
-    """One more worker until the context ends. Processes forked meanwhile, such as loaders of data, keep no lock."""
-    lock.begin()
-    WORKING.append(lock)
-    try:
-        yield lock
-    finally:
-        WORKING.remove(lock)
-        lock.end()
-
-
+# Processes that these fork, such as loaders of data, keep no lock.
 WORKING: list[WorkerLock] = []
 
 
 def close_in_child() -> None:
-    """Put nothing in the place of the files that locks hang on; the parent keeps them."""
+    """Replace the files that locks hang on by an empty one; the parent keeps them."""
     descriptors = [number for worker in WORKING for number in worker.descriptors()]
     if descriptors:
         null = os.open(os.devnull, os.O_RDWR)

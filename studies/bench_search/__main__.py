@@ -39,8 +39,8 @@ from archsearch.study.evaluate_candidate import Candidate, new_record
 from archsearch.study.loop import Loop
 from archsearch.study.next_job import Job
 from archsearch.trial import RandomTrial, proposal_of
-from archsearch.workers.folder_locks import folder_locks
-from archsearch.workers.postgres_locks import postgres_locks
+from archsearch.workers.folder_locks import FolderLocks
+from archsearch.workers.postgres_locks import PostgresLocks
 
 HERE = Path(__file__).parent
 SPACE = HERE.parents[1] / "spaces" / "hybrid.yaml"
@@ -68,8 +68,8 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
     """Trained candidates up to ``until``, drawn by chance, each put into the storage in one go."""
     slot, store = len(loop.store.used()), loop.store
     while slot < until:
-        proposal = proposal_of(loop.searched, RandomTrial(generator))
-        if loop.searched.violations(proposal.architecture):
+        proposal = proposal_of(loop.jobs.space, RandomTrial(generator))
+        if loop.jobs.space.violations(proposal.architecture):
             continue
         top1 = table(proposal.architecture, None)
         record = new_record(proposal.architecture, slot, loop.context.space)
@@ -80,9 +80,9 @@ def fill(loop: Loop, until: int, generator: random.Random) -> None:
             params=proposal.params,
             distributions={name: CategoricalDistribution(c) for name, c in proposal.choices.items()},
             user_attrs={**record.attributes(), "worker": loop.locks.worker},
-            constraints=loop.jobs.space.excess(proposal.architecture),
+            constraints=loop.jobs.space.limited.excess(proposal.architecture),
         )
-        store.storage.create_new_trial(store.study._study_id, template_trial=trial)  # noqa: SLF001 - as the ledger does
+        store.storage.create_new_trial(store.study._study_id, template_trial=trial)  # noqa: SLF001 - as the trial store does
         slot += 1
         # As the loop does for every trial: what is finished is read a few at a time, and not thousands.
         if slot % 10 == 0:
@@ -97,7 +97,7 @@ def trial_of(loop: Loop, spent: dict[str, list[float]]) -> None:
     assert isinstance(job, Job), job
     top1 = table(job.architecture, None)
     record = replace(job.record, outcome="trained", top1=top1, **REST)
-    constraints = loop.jobs.space.excess(job.architecture)
+    constraints = loop.jobs.space.limited.excess(job.architecture)
     start = time.perf_counter()
     loop.settle(job, Candidate(record, constraints))
     spent["record"].append(time.perf_counter() - start)
@@ -111,7 +111,7 @@ def measure(where: str | None, sizes: list[int], sampler: str) -> list[dict[str,
     with tempfile.TemporaryDirectory() as place:
         folder = RunFolder(Path(place))
         name = f"bench-{sampler}-{os.getpid()}"
-        locks = folder_locks(folder.path) if where is None else postgres_locks(where, name)
+        locks = FolderLocks(folder.path) if where is None else PostgresLocks(where, name)
         with locks as held:
             study = open_for_work(where or folder.database, name, OBJECTIVES)
             context = TrialContext(space, config, torch.device("cpu"), evaluate=table, checkpoints=folder)

@@ -125,9 +125,9 @@ def test_a_folder_without_a_run_is_code_two(swapped):
 
 
 def test_a_request_to_stop_leaves_a_run_that_the_same_command_resumes(swapped, tmp_path, monkeypatch):
-    from archsearch.study import swap_record
+    from archsearch.study import retrain
 
-    trained, calls = swap_record.retrain_and_test, []
+    trained, calls = retrain.retrain_and_test, []
 
     def stopped(final, context):
         calls.append(final)
@@ -138,7 +138,7 @@ def test_a_request_to_stop_leaves_a_run_that_the_same_command_resumes(swapped, t
     shutil.copytree(swapped.folder / "run", tmp_path / "run")
     command = CommandLine(tmp_path)
     line = ("swap", "run", "--trial", swapped.number, *NEAR, "--seeds", 1, "--samples", 96)
-    monkeypatch.setattr(swap_record, "retrain_and_test", stopped)
+    monkeypatch.setattr(retrain, "retrain_and_test", stopped)
     first = command.here(*line)
     monkeypatch.undo()
     second = command.here(*line)

@@ -29,6 +29,8 @@ from sqlalchemy.pool import Pool
 from table_search import SHORT, TINY, blind, table
 
 from archsearch.api import run_study
+from archsearch.files import replacing
+from archsearch.plots import pictures
 from archsearch.profiling import Profile
 from archsearch.profiling.latency import Latency
 from archsearch.search import Reading
@@ -44,7 +46,7 @@ TIMES = {"seconds", "score_seconds", "train_seconds", "profile_seconds"}
 MEASURED = {"latency_ms", "latency_iqr_ms", "latency_repeats", "latency_flags", "anchor_ms"}
 LASTING = {"run.lock", "run.json", "study.db", "workers", "frontier", "trials.csv", "trials.parquet"}
 LASTING |= {"stages.parquet", "frontier.csv", "proxies.csv", "frontier.png", "weights", "finalists.csv"}
-LASTING |= {"realised.csv", "map.csv", "families.csv"}
+LASTING |= {"measured_globality.csv", "map.csv", "families.csv"}
 
 
 def rising(architecture, budget):
@@ -101,9 +103,7 @@ class Effects:
     def __enter__(self):
         if Effects.heard_by is None:
             # Neither can be taken back.
-            sys.addaudithook(
-                lambda name, values: Effects.heard_by and Effects.heard_by.random_promotion(name, values)
-            )
+            sys.addaudithook(lambda name, values: Effects.heard_by and Effects.heard_by.audit(name, values))
             fsync = os.fsync
             os.fsync = lambda file: (Effects.heard_by and Effects.heard_by.effect("fsync"), fsync(file))[1]
             event.listen(Engine, "commit", lambda _: Effects.heard_by and Effects.heard_by.effect("commit"))
@@ -114,7 +114,7 @@ class Effects:
     def __exit__(self, *_):
         Effects.heard_by = False
 
-    def random_promotion(self, name, values):
+    def audit(self, name, values):
         if self.within:
             return
         if name == "open" and isinstance(values[0], str | bytes) and (values[2] or 0) & WRITES:
@@ -140,21 +140,22 @@ class Effects:
 @contextmanager
 def stand_ins():
     """Profiles that take no time, and a picture that nobody draws: neither has an effect of its own."""
-    import archsearch.results.run as results
 
     def profiled(architecture, *, conditions, **_):
         latency = Latency(1.0, 1.0, 1.0, 11, anchor_ms=1.0)
         return Profile(0, None, 0, latency, None, None, conditions)
 
-    def drawn(_trials, _frontier, _cost, path, _title):
-        path.write_bytes(b"a picture")
+    def drawn(_figure, path):
+        with replacing(path) as beside:
+            beside.write_bytes(b"a picture")
 
-    before = objective.profile_architecture, results.save_frontier_plot
-    objective.profile_architecture, results.save_frontier_plot = profiled, drawn
+    before = objective.profile_architecture, pictures.frontier_figure, pictures.save_figure
+    objective.profile_architecture = profiled
+    pictures.frontier_figure, pictures.save_figure = lambda *_: None, drawn
     try:
         yield
     finally:
-        objective.profile_architecture, results.save_frontier_plot = before
+        objective.profile_architecture, pictures.frontier_figure, pictures.save_figure = before
 
 
 def copied(folder, to):

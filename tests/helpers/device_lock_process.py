@@ -1,4 +1,4 @@
-"""A process beside the test: python device_lock_process.py FOLDER DEVICE measure|step
+"""A process beside the test, which measures (``what`` is ``measure``) or trains (``step``) on a device.
 
 Says ``ready`` before it asks for the device, ``has it`` as soon as it has; a measurement lasts until its
 standard input says something or the process is killed.
@@ -20,7 +20,3 @@ def main(folder, device, what):
         with device_lock.exclusive():
             print("has it", flush=True)
             sys.stdin.readline()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

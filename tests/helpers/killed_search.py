@@ -1,14 +1,11 @@
 """Searches that are killed at a chosen moment, as the kernel kills: no handler runs, nothing is tidied up.
 
-    python killed_search.py SPACE ROOT TRIALS MOMENT...
-
-For each moment a child process searches SPACE in the folder ROOT/MOMENT and dies of SIGKILL there:
+For each moment a child process searches a space in the folder ROOT/MOMENT and dies of SIGKILL there:
 ``call-K`` is the K-th evaluation, ``commit-K`` the moment before the K-th transaction would be committed.
 """
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import torch
@@ -59,7 +56,3 @@ def main(space_file, root, trials, *moments):
             os._exit(0)
         _, status = os.waitpid(child, 0)
         print(moment, os.WTERMSIG(status) if os.WIFSIGNALED(status) else "survived")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

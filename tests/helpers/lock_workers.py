@@ -1,19 +1,16 @@
 """Workers beside the test that hold locks; each does what ``worker_process.py`` is told to."""
 
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
-from paths import HELPERS
+import worker_process
+from forked_helper import ForkedHelper
 
 
 @contextmanager
 def worker(where):
     """Another process, and its name."""
-    command = [sys.executable, HELPERS / "worker_process.py", where]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    with ForkedHelper(worker_process.main, where) as process:
         try:
             yield process, process.stdout.readline().strip()
         finally:
@@ -26,7 +23,7 @@ def tell(process, command):
 
 
 def holding(process):
-    """The process has its turn when this returns."""
+    """The process has the lock when this returns."""
     tell(process, "hold")
     assert process.stdout.readline() == "held\n"
 

@@ -10,12 +10,11 @@ import time
 from functools import partial
 from pathlib import Path
 
-from table_search import blind, table
+from table_search import blind, search, table
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.space import load_space
 from archsearch.study.engines.ray import OnRay
-from archsearch.study.run import search
 
 
 def dies_once(folder, architecture, budget):

@@ -8,9 +8,11 @@ import optuna
 from fake_search_spaces import NINETY_SIX
 
 from archsearch.proxy import Recipe
+from archsearch.storage.run_folder import RunFolder
+from archsearch.study import run
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
+from archsearch.study.prepare import prepare
 
 # 96 architectures, of which four heads in six channels cannot be built.
 TINY = NINETY_SIX.replace("ninety-six", "tiny").replace("heads: {choice: [1, 2]}", "heads: {choice: [2, 4]}")
@@ -26,6 +28,11 @@ stages:
 SHORT = Recipe(samples=128, batch_size=32, validation_images=64)
 # Seconds: these tests are about the search, and it measures hundreds.
 GLANCE = 0.01
+
+
+def search(space, config, folder, storage=None, engine=None, **brought):
+    """The search alone, without the files that ``run_study`` makes of it; ``brought`` are arguments of that."""
+    return run.search(prepare(space, config, **brought), RunFolder(Path(folder)), storage, engine)
 
 
 def blind(**settings):

@@ -1,23 +1,20 @@
 """A worker beside the test, which does what its standard input says and answers each line with one.
 
-python worker_process.py WHERE
-
-WHERE is a run folder or the URL of a database. The first line that it prints is the worker's name.
+``where`` is a run folder or the URL of a database. The first line that it prints is the worker's name.
 """
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
 from archsearch.storage.open import close, open_for_work
-from archsearch.workers.folder_locks import folder_locks
-from archsearch.workers.postgres_locks import postgres_locks
+from archsearch.workers.folder_locks import FolderLocks
+from archsearch.workers.postgres_locks import PostgresLocks
 
 
 def locks_of(where):
-    return postgres_locks(where, "one") if "://" in where else folder_locks(Path(where))
+    return PostgresLocks(where, "one") if "://" in where else FolderLocks(Path(where))
 
 
 def count(locks, path, times):
@@ -30,7 +27,7 @@ def count(locks, path, times):
 
 
 def hold(locks):
-    """A turn that lasts until the process ends."""
+    """The lock, until the process ends."""
     with locks.locked():
         print("held", flush=True)
         time.sleep(600)
@@ -61,9 +58,3 @@ def main(where):
             command, *words = line.split()
             commands[command](locks, *words)
             print("done", flush=True)
-
-
-if __name__ == "__main__":
-    # A shell starts what is to run in the background without an ear for Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    main(sys.argv[1])

@@ -7,17 +7,17 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
+import queue_process
+from forked_helper import ForkedHelper
 from full_disk import mountable
-from paths import HELPERS
-from table_search import blind, opened, outcome_of, table
+from table_search import blind, opened, outcome_of, search, table
 
 from archsearch import load_run
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.storage.open import close, load_for_work, open_for_work, open_read_only
-from archsearch.study.run import search
 
 WORKERS = 4
 QUEUED = 40
@@ -76,11 +76,14 @@ class TestBothKinds:
         for _ in range(QUEUED):
             study.enqueue_trial({}, user_attrs={"queued": True})
         close(study)
-        worker = [sys.executable, HELPERS / "queue_process.py", record, tmp_path, str(WORKERS)]
-        workers = [subprocess.Popen(worker, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
-        assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * WORKERS
-        (tmp_path / "go").touch()
-        handed_out = [[int(line) for line in worker.communicate(timeout=60)[0].split()] for worker in workers]
+        with ExitStack() as stack:
+            workers = [
+                stack.enter_context(ForkedHelper(queue_process.main, record, tmp_path, WORKERS))
+                for _ in range(WORKERS)
+            ]
+            assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * WORKERS
+            (tmp_path / "go").touch()
+            handed_out = [[int(line) for line in worker.communicate()[0].split()] for worker in workers]
 
         assert sorted(itertools.chain.from_iterable(handed_out)) == list(range(QUEUED))
         assert all(handed_out)
@@ -205,7 +208,7 @@ def test_a_reader_does_not_disturb_the_search_nor_the_search_the_reader(six, out
     reader.close()
 
 
-def test_a_lock_of_somebody_else_is_waited_for(six, out):
+def test_a_worker_waits_for_the_lock_of_another(six, out):
     search(six, blind(trials=1), out, evaluate=table)
     holder = sqlite3.connect(out / "study.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN EXCLUSIVE")
@@ -261,7 +264,7 @@ def test_a_closed_study_leaves_no_side_files(six, out):
     assert [path.name for path in out.glob("study.db*")] == ["study.db"]
 
 
-def test_a_page_of_zeros_is_noticed_when_the_run_goes_on_and_left_as_it_is(six, out):
+def test_a_page_of_zeros_is_noticed_when_the_run_resumes_and_left_as_it_is(six, out):
     search(six, blind(trials=2), out, evaluate=table)
     page = (out / "study.db").read_bytes()[:4096]
     damaged = page + bytes(4096) + (out / "study.db").read_bytes()[8192:]

@@ -7,14 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from table_search import SHORT, SIX, blind, outcome_of, recorded, settled, table
+from table_search import SHORT, SIX, blind, outcome_of, recorded, search, settled, table
 
 from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
 from archsearch.files import write_atomically
 from archsearch.space import load_space
 from archsearch.storage.run_folder import differing
-from archsearch.study.run import search
 
 
 def contents(folder):
@@ -127,7 +126,7 @@ def test_real_training_is_refused_where_a_table_stood_in(six, done):
         search(six, blind(), done)
 
 
-def test_all_differences_are_told_at_once(six, done):
+def test_all_differences_are_reported_at_once(six, done):
     with pytest.raises(RunFolderError, match="sampler was auto and is random; seed was 0 and is 3"):
         search(six, blind(seed=3, sampler="random"), done, evaluate=table)
 

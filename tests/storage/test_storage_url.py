@@ -33,7 +33,7 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(url):
     assert "S3" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_password_is_told_where_it_belongs():
+def test_the_error_about_a_password_says_where_it_belongs():
     with pytest.raises(
         InputError, match="no place on a command line, where ps shows it; write it into PGPASSWORD"
     ):
@@ -46,7 +46,7 @@ def test_another_database_is_refused_with_the_two_that_work(url):
         parse_storage_url(url)
 
 
-def test_a_driver_that_is_missing_is_told_with_its_extra(monkeypatch):
+def test_the_error_about_a_missing_driver_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
     with pytest.raises(InputError, match=r"pip install 'archsearch\[postgres\]'"):

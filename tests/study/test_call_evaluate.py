@@ -1,12 +1,11 @@
 """What stands in for training may return named values, and these may be objectives."""
 
 import pytest
-from table_search import GLANCE, SHORT, blind, recorded, states, table
+from table_search import GLANCE, SHORT, blind, recorded, search, states, table
 
 from archsearch import load_run
 from archsearch.errors import InputError
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
 
 ENERGY = StudyConfig(objectives=("top1", "energy_mj"), trials=4, latency_seconds=GLANCE)
 
@@ -70,6 +69,7 @@ def test_the_same_values_without_being_objectives_are_recorded(six, out):
         (0.5, "evaluate: no energy_mj in top1"),
         ({"top1": 0.5, "energy_mj": float("nan")}, "evaluate: energy_mj is nan, and an amount is 0 or more"),
         ({"top1": 0.5, "energy_mj": -1}, "evaluate: energy_mj is -1.0, and an amount is 0 or more"),
+        ({"top1": 0.5, "energy_mj": 0}, "evaluate: energy_mj is 0, and the cost of an objective is above 0"),
         ({"top1": 5, "energy_mj": 1}, "evaluate: evaluate returned 5.0, and top-1 lies between 0 and 1"),
     ],
 )
@@ -77,6 +77,12 @@ def test_an_answer_that_cannot_be_used_costs_the_candidate_and_says_why(six, out
     search(six, ENERGY, out, evaluate=returning(answer))
 
     assert {trial.user_attrs["error"] for trial in recorded(out)} == {error}
+
+
+def test_a_value_of_ones_own_that_is_no_objective_may_be_0(six, out):
+    search(six, blind(trials=1), out, evaluate=returning({"top1": 0.5, "watts": 0}))
+
+    assert load_run(out).trials["watts"].tolist() == [0]
 
 
 def test_a_name_that_the_record_has_already_is_refused(six, out):

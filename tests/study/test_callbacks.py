@@ -3,16 +3,21 @@
 import math
 
 import pytest
-from table_search import GLANCE, SHORT, blind, settled, states, table
+from table_search import GLANCE, SHORT, blind, search, settled, states, table
 
 from archsearch import Callback
 from archsearch.api import run_study
 from archsearch.errors import CallbackError
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
 
 TRAINED = StudyConfig(
-    recipe=SHORT, rungs=(0.5,), objectives=("top1", "macs"), trials=1, scores=False, latency_seconds=GLANCE
+    recipe=SHORT,
+    rungs=(0.5,),
+    objectives=("top1", "macs"),
+    trials=1,
+    scores=False,
+    realised=False,
+    latency_seconds=GLANCE,
 )
 
 
@@ -49,7 +54,7 @@ def trained(space, tmp_path_factory):
     return run, callbacks
 
 
-def test_all_of_several_callbacks_hear_the_same(trained):
+def test_several_callbacks_get_the_same_events(trained):
     first, second = trained[1]
 
     assert first.heard == second.heard
@@ -57,7 +62,7 @@ def test_all_of_several_callbacks_hear_the_same(trained):
     assert first.heard[-2:] == [("progress", 1), ("trial", 0, "trained")]
 
 
-def test_each_step_is_heard_with_its_loss_which_is_the_one_that_is_recorded(trained):
+def test_each_step_is_reported_with_its_loss_which_is_the_one_that_is_recorded(trained):
     run, (heard, _) = trained
     steps = heard.of("step")
 
@@ -66,7 +71,7 @@ def test_each_step_is_heard_with_its_loss_which_is_the_one_that_is_recorded(trai
     assert run.trials["train_loss"][0] == steps[-1][2]
 
 
-def test_a_rung_is_heard_as_it_is_recorded(trained):
+def test_a_rung_is_reported_as_it_is_recorded(trained):
     run, (heard, _) = trained
 
     assert heard.of("rung") == [(0.5, run.trials["rung_1_top1"][0])]
@@ -88,7 +93,7 @@ def test_a_callback_that_raises_is_named_and_the_record_stays_whole(space, train
     assert settled(tmp_path / "run") == settled(trained[0].folder)
 
 
-def test_the_rungs_of_what_stands_in_for_training_are_heard_too(six, out):
+def test_the_rungs_of_what_stands_in_for_training_are_reported_too(six, out):
     heard = Everything()
     config = blind(trials=2, rungs=(0.5,), reduction_factor=2, recipe=SHORT)
     search(six, config, out, evaluate=table, callbacks=[heard])

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 import torch
-from table_search import GLANCE, SHORT, recorded, states
+from table_search import GLANCE, SHORT, recorded, search, states
 
 from archsearch.api import run_study
 from archsearch.cli.results import results_command
@@ -14,7 +14,6 @@ from archsearch.storage.trial_record import SCORES
 from archsearch.study import train_candidate as module
 from archsearch.study.callbacks import Callback, CallbackList
 from archsearch.study.config import StudyConfig, load_study
-from archsearch.study.run import search
 from archsearch.study.step_hook import StepHook
 
 
@@ -106,7 +105,7 @@ def test_without_a_limit_a_training_takes_what_it_takes(clock):
     deadline(1, 4, LOSS)
 
 
-def test_a_training_that_goes_on_remembers_what_it_took(space, out, clock):
+def test_a_resumed_training_remembers_how_long_it_took(space, out, clock):
     """A second in front of the rung, and one behind it."""
 
     def interrupts(done):

@@ -198,7 +198,7 @@ def test_a_bad_setting_in_the_space_is_placed_in_the_space(refusal_of, name):
     assert refusal_of(f"{{{written}}}") == [f"space.yaml:{STUDY_LINE}: study.{message}"]
 
 
-def test_a_bound_that_is_itself_too_large_is_told_as_a_bound(refusal_of):
+def test_a_bound_that_is_itself_too_large_is_reported_as_a_bound(refusal_of):
     lines = refusal_of(file="recipe: {warmup: 1.0}\n")
 
     assert lines == ["study.yaml:1: recipe.warmup: 1.0 is too large; write less than 1"]
@@ -213,7 +213,7 @@ def test_settings_inside_the_recipe_and_the_limits_have_their_own_lines(refusal_
     ]
 
 
-def test_all_problems_of_a_study_are_told_at_once(refusal_of):
+def test_all_problems_of_a_study_are_reported_at_once(refusal_of):
     lines = refusal_of(file="trials: 0\nseed: -1\nsampler: grid\n")
 
     assert [line.split(": ")[1] for line in lines] == ["trials", "seed", "sampler"]

@@ -8,16 +8,16 @@ import sqlite3
 import subprocess
 import sys
 
+import crash_points
+import full_disk
 import pytest
 from crash_points import CASES, Case, facts, finished, stand_ins, violations
-from full_disk import mountable
-from paths import HELPERS
+from forked_helper import ForkedHelper
 from table_search import Calls
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.storage import sqlite_file
 
-CRASHING = HELPERS / "crash_points.py"
 # One of how many points of each case. What a trial does is 27 effects, and 45 with its two rungs: with no common
 # factor, each trial is struck at other places. ``python -m studies.crash_safety`` sweeps all, and real trainings.
 STRIDES = {"table": 5, "rungs": 7}
@@ -30,14 +30,16 @@ KILLS, RECOVERIES = 12, 10
 @pytest.fixture(scope="module", params=STRIDES)
 def swept(request, tmp_path_factory):
     """What the sweep of one case counted."""
-    numbers = map(str, (0, STRIDES[request.param], KILLS, RECOVERIES))
-    command = [sys.executable, CRASHING, request.param, tmp_path_factory.mktemp("sweep"), *numbers]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    root = tmp_path_factory.mktemp("sweep")
+    with ForkedHelper(
+        crash_points.main, request.param, root, 0, STRIDES[request.param], KILLS, RECOVERIES
+    ) as sweep:
+        printed, errors = sweep.communicate(timeout=800)
+    assert sweep.returncode == 0, errors
+    return json.loads(printed.splitlines()[-1])
 
 
-def test_a_kill_at_any_effect_changes_nothing_that_a_run_comes_to(swept):
+def test_a_kill_at_any_effect_does_not_change_the_result_of_a_run(swept):
     assert swept["violations"] == []
 
 
@@ -174,21 +176,28 @@ def test_a_folder_that_may_not_be_written_any_more_stops_the_run_and_it_resumes(
     assert resumed(folder, whole) == []
 
 
-def filled(tmp_path, whole, how, *before):
-    """What a run on a disk without room said, and what was wrong once it had room and resumed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = [*before, sys.executable, HELPERS / "full_disk.py", how, folder, whole]
+def filled_to_its_limit(folder, whole):
+    """What a run whose files may not grow printed."""
+    with ForkedHelper(full_disk.main, "limit", folder, whole) as process:
+        printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return printed
+
+
+def filled_disk(folder, whole):
+    """What a run on a small disk printed, which is mounted in a namespace of its own."""
+    if not full_disk.mountable():
+        pytest.skip("this user may not mount")
+    command = ["unshare", "-rm", sys.executable, full_disk.__file__, "mount", folder, whole]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
 
 
-@pytest.mark.parametrize("how", ["limit", "mount"])
-def test_a_full_disk_stops_the_run_burns_no_candidate_and_it_resumes(whole, tmp_path, how):
-    if how == "mount" and not mountable():
-        pytest.skip("this user may not mount")
-    found = filled(tmp_path, whole[0], how, *(["unshare", "-rm"] if how == "mount" else []))
+@pytest.mark.parametrize("fill", [filled_to_its_limit, filled_disk], ids=["limit", "mount"])
+def test_a_full_disk_stops_the_run_burns_no_candidate_and_it_resumes(whole, tmp_path, fill):
+    (tmp_path / "disk").mkdir()
+    found = json.loads(fill(tmp_path / "disk", whole[0]).splitlines()[-1])
 
     assert (found["code"], found["burned"], found["wrong"]) == (4, [], [])
     assert found["trials"] > 0

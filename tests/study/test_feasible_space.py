@@ -58,7 +58,7 @@ def test_a_point_within_all_limits_has_nothing_against_it(searched_of, largest):
 
     assert searched.violations(largest) == []
     # Latency is not counted: it says nothing before it is measured.
-    assert searched.excess(largest) == {"params": 0.0}
+    assert searched.limited.excess(largest) == {"params": 0.0}
 
 
 def test_every_limit_that_is_exceeded_is_a_reason_and_the_stricter_one_is_the_limit(searched_of, largest):
@@ -67,7 +67,7 @@ def test_every_limit_that_is_exceeded_is_a_reason_and_the_stricter_one_is_the_li
     searched = searched_of(space, blind(limits={"params": params - 2.0, "macs": macs - 1.0}))
 
     assert searched.limited.limits == {"macs": macs - 1000, "params": params - 2}
-    assert searched.excess(largest) == {"macs": 1000.0, "params": 2.0}
+    assert searched.limited.excess(largest) == {"macs": 1000.0, "params": 2.0}
     assert searched.violations(largest) == [f"macs > {macs - 1000:,g}", f"params > {params - 2:,g}"]
 
 
@@ -86,7 +86,7 @@ def test_the_excess_is_that_of_the_stricter_limit(searched_of, largest, of_space
     limits = {} if of_study is None else {"macs": float(macs - of_study)}
 
     # A limit of ``macs - 10`` is exceeded by ten.
-    assert searched_of(text, blind(limits=limits)).excess(largest) == {"macs": float(excess)}
+    assert searched_of(text, blind(limits=limits)).limited.excess(largest) == {"macs": float(excess)}
 
 
 def test_the_distance_is_the_factor_over_the_worst_limit(searched_of, largest):
@@ -112,7 +112,7 @@ def test_an_explanation_says_how_many_keep_the_limits_what_is_nearest_and_what_f
     points = [proposal.architecture for proposal in feasible_points(searched_of(NINETY_SIX))]
     fewest = min(points, key=count_params)
 
-    assert searched.explain_infeasible() == (
+    assert searched.limited.explain_infeasible(seed=0) == (
         "0 of 1,000 drawn candidates are feasible by what can be counted; "
         f"nearest: {fewest.layout} with {count_params(fewest):,} params (limit 1); "
         "what failed most: params > 1 (1,000)"
@@ -120,7 +120,7 @@ def test_an_explanation_says_how_many_keep_the_limits_what_is_nearest_and_what_f
 
 
 def test_an_explanation_counts_what_is_feasible_and_what_cannot_be_built(searched_of):
-    said = searched_of(BROKEN, blind()).explain_infeasible()
+    said = searched_of(BROKEN, blind()).limited.explain_infeasible(seed=0)
     feasible, failed = said.split("; ")
 
     # One in two is attention, of them one in three is 12 wide, and of those one in two has four heads.
@@ -130,7 +130,7 @@ def test_an_explanation_counts_what_is_feasible_and_what_cannot_be_built(searche
 
 
 def test_the_explanation_of_a_space_without_limits_says_that_all_are_feasible(searched_of):
-    assert searched_of(NINETY_SIX, blind()).explain_infeasible() == (
+    assert searched_of(NINETY_SIX, blind()).limited.explain_infeasible(seed=0) == (
         "1,000 of 1,000 drawn candidates are feasible by what can be counted"
     )
 
@@ -190,7 +190,7 @@ def test_the_end_is_read_of_those_that_were_trained_to_it_alone():
         ("", TrialState.COMPLETE, None),
     ],
 )
-def test_the_state_of_a_candidate_is_its_outcome_once_it_is_told(outcome, state, wanted):
+def test_the_state_of_a_candidate_is_its_outcome_once_it_has_ended(outcome, state, wanted):
     assert state_of(recorded(outcome, state)) == wanted
 
 
@@ -203,7 +203,7 @@ def test_trials_that_stand_for_no_candidate_are_left_out():
     assert [known.slot for known in ObservationCache(()).known(study.trials)] == [7]
 
 
-def test_a_finished_trial_is_read_once_and_a_running_one_anew():
+def test_a_finished_trial_is_read_once_and_a_running_one_each_time():
     memory = ObservationCache(())
     study = optuna.create_study(directions=["minimize"] * 2)
     study.add_trials(

@@ -10,7 +10,7 @@ from archsearch.results.finalists import finalists_frame
 from archsearch.search import Reading
 from archsearch.space import load_space
 from archsearch.storage.checkpoint import Checkpoint
-from archsearch.study import finalists
+from archsearch.study import retrain
 from archsearch.study.config import StudyConfig
 
 STUDY = StudyConfig(
@@ -42,7 +42,7 @@ def test_as_many_as_asked_for_are_retrained_from_every_seed(run):
     assert set(run.finalists["samples"]) == {192}
 
 
-def test_each_is_judged_on_test_images_with_its_spread(run):
+def test_each_is_evaluated_on_test_images_with_its_spread(run):
     for name in ("test_top1_mean", "val_top1_mean"):
         assert run.finalists[name].between(0, 1).all()
     for name in ("test_top1_sd", "val_top1_sd"):
@@ -74,13 +74,13 @@ def test_the_same_command_again_trains_nothing(run, monkeypatch):
     def trained_again(*_):
         raise AssertionError
 
-    monkeypatch.setattr(finalists, "retrain_and_test", trained_again)
+    monkeypatch.setattr(retrain, "retrain_and_test", trained_again)
     again = run_study(load_space(run.folder.parent / "six.yaml"), STUDY, run.folder)
 
     assert again.finalists.equals(run.finalists)
 
 
-def test_a_final_training_that_is_stopped_goes_on_with_the_same_result(run, tmp_path, monkeypatch):
+def test_a_final_training_that_is_stopped_resumes_with_the_same_result(run, tmp_path, monkeypatch):
     class Stopped(KeyboardInterrupt):
         pass
 

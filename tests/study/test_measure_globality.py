@@ -3,13 +3,12 @@
 import shutil
 
 import pytest
-from table_search import SHORT, Heard, opened, table
+from table_search import SHORT, Heard, opened, search, table
 
 from archsearch.results import load_run
 from archsearch.space import load_space
 from archsearch.study import measure_globality as measuring
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
 
 MIXED = """\
 name: mixed
@@ -53,7 +52,7 @@ def copy(finished, tmp_path):
     return shutil.copytree(finished[0], tmp_path / "copy")
 
 
-def test_every_winner_is_asked_and_the_callback_hears_of_it(finished):
+def test_every_winner_is_measured_and_the_callback_is_called(finished):
     folder, heard = finished
     frontier = load_run(folder).frontier
 
@@ -81,33 +80,33 @@ def test_what_is_kept_is_the_network_s_and_each_mixer_s(finished):
 def test_the_results_have_a_row_for_each_winner(finished):
     run = load_run(finished[0])
 
-    assert set(run.realised["architecture"]) == set(run.frontier["architecture"])
-    assert set(run.realised["source"]) == {"search"}
-    assert run.realised["realised_low"].isna().all()
+    assert set(run.measured_globality["architecture"]) == set(run.frontier["architecture"])
+    assert set(run.measured_globality["source"]) == {"search"}
+    assert run.measured_globality["measured_low"].isna().all()
 
 
-def test_the_same_command_again_asks_nobody(mixed, copy, monkeypatch):
-    def asked_again(*_):
+def test_the_same_command_again_measures_nothing(mixed, copy, monkeypatch):
+    def measured_again(*_):
         raise AssertionError
 
-    monkeypatch.setattr(measuring, "measure_winner", asked_again)
+    monkeypatch.setattr(measuring, "measure_winner", measured_again)
     search(mixed, STUDY, copy)
 
 
-def test_finalists_are_asked_again_one_network_a_seed(mixed, copy):
+def test_finalists_are_measured_again_one_network_a_seed(mixed, copy):
     search(mixed, STUDY.model_copy(update={"finalists": 1, "finalist_seeds": 2}), copy)
     run = load_run(copy)
 
-    (row,) = run.realised[run.realised["source"] == "finals"].to_dict("records")
+    (row,) = run.measured_globality[run.measured_globality["source"] == "finals"].to_dict("records")
     assert row["architecture"] == run.finalists["architecture"][0]
     values = entries(copy)[row["architecture"]]["realised_globality"]
     assert len(values) == 2
     assert values[0] != values[1]
-    assert row["realised_globality"] == pytest.approx(sum(values) / 2)
-    assert row["realised_low"] < row["realised_globality"] < row["realised_high"]
+    assert row["measured_globality"] == pytest.approx(sum(values) / 2)
+    assert row["measured_low"] < row["measured_globality"] < row["measured_high"]
 
 
-def test_a_worker_that_is_gone_leaves_its_network_to_the_next(mixed, copy):
+def test_a_dead_worker_leaves_its_network_to_the_next(mixed, copy):
     (identity, before), *_ = entries(copy).items()
     with opened(copy) as study:
         study.set_user_attr(f"realised:{identity}", {"worker": "gone-1-00000000"})
@@ -117,7 +116,7 @@ def test_a_worker_that_is_gone_leaves_its_network_to_the_next(mixed, copy):
     assert {**again, "seconds": None} == {**before, "seconds": None}
 
 
-def test_a_network_that_breaks_costs_nothing_else_and_is_not_asked_again(mixed, copy, monkeypatch):
+def test_a_network_that_breaks_costs_nothing_else_and_is_not_measured_again(mixed, copy, monkeypatch):
     identity, *_ = entries(copy)
     with opened(copy) as study:
         study.set_user_attr(f"realised:{identity}", {"worker": "gone-1-00000000"})
@@ -125,8 +124,8 @@ def test_a_network_that_breaks_costs_nothing_else_and_is_not_asked_again(mixed, 
     search(mixed, STUDY, copy)
 
     assert entries(copy)[identity]["error"].startswith("realised: SafetensorError")
-    assert identity not in set(load_run(copy).realised["architecture"])
-    monkeypatch.setattr(measuring, "measure_winner", lambda *_: pytest.fail("asked again"))
+    assert identity not in set(load_run(copy).measured_globality["architecture"])
+    monkeypatch.setattr(measuring, "measure_winner", lambda *_: pytest.fail("measured again"))
     search(mixed, STUDY, copy)
 
 
@@ -148,8 +147,8 @@ def test_it_can_be_switched_off_and_is_no_part_of_the_identity(mixed, tmp_path):
     assert off.fingerprint == STUDY.fingerprint
 
 
-def test_where_nothing_was_trained_nobody_is_asked(mixed, tmp_path):
+def test_where_nothing_was_trained_nothing_is_measured(mixed, tmp_path):
     search(mixed, STUDY.model_copy(update={"trials": 1}), tmp_path / "run", evaluate=table)
 
     assert entries(tmp_path / "run") == {}
-    assert load_run(tmp_path / "run").realised.empty
+    assert load_run(tmp_path / "run").measured_globality.empty

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 from fake_predictors import ByParams, predictor
-from table_search import Calls, blind, recorded, states, table
+from table_search import Calls, blind, recorded, search, states, table
 
 from archsearch.api import run_study
 from archsearch.counting import count_activations, count_macs, count_params
@@ -14,7 +14,6 @@ from archsearch.profiling.fitted import predictor_file
 from archsearch.study import evaluate_candidate as objective
 from archsearch.study.context import TrialContext
 from archsearch.study.evaluate_candidate import evaluate_candidate, new_record
-from archsearch.study.run import search
 
 CPU = torch.device("cpu")
 # Wrong by a quarter at the worst: what is predicted to take over 125 ms takes over 100.
@@ -171,7 +170,7 @@ def test_a_run_keeps_its_predictor_when_another_is_fitted(six, out):
     assert predictions(out) == [5.0] * 3
 
 
-def test_a_run_that_began_without_a_predictor_goes_on_without(six, out):
+def test_a_run_that_began_without_a_predictor_continues_without(six, out):
     search(six, blind(device="cpu", trials=1), out, evaluate=table)
     keep_fitted(predictor(5.0), six.fingerprint)
     search(six, blind(device="cpu", trials=3), out, evaluate=table)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from table_search import GLANCE, SHORT, blind, recorded, settled, states, table
+from table_search import GLANCE, SHORT, blind, recorded, search, settled, states, table
 from torch.utils.data import Dataset
 
 from archsearch import load_run
@@ -17,7 +17,6 @@ from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
 from archsearch.study.config import StudyConfig
 from archsearch.study.plan_swaps import SwapOptions
-from archsearch.study.run import search
 from archsearch.study.train_swaps import train_swaps
 from archsearch.trial import FixedTrial, proposal_of
 
@@ -69,7 +68,7 @@ def trained(space, tmp_path_factory):
     return run_study(space, config, tmp_path_factory.mktemp("own") / "run", data=Digits())
 
 
-def test_a_data_set_is_split_as_any_source_and_winners_are_judged_on_its_test_images(trained):
+def test_a_data_set_is_split_as_any_source_and_winners_are_evaluated_on_its_test_images(trained):
     assert trained.trials["outcome"].tolist() == ["trained"]
     assert trained.frontier["test_top1"].notna().all()
     assert trained.finalists["test_top1_mean"].notna().all()
@@ -119,7 +118,7 @@ def test_a_sampler_of_ones_own_proposes_once_there_is_something_to_learn_from(ti
 
     def sampler(space, rows, seed):
         asked.append((len(rows), seed))
-        taken = {row.known.identity for row in rows}
+        taken = {row.observation.identity for row in rows}
         proposals = (proposal_of(space, FixedTrial(point)) for point in CONVOLUTIONS)
         return next(proposal for proposal in proposals if proposal.architecture.id not in taken)
 

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 import ray_search
-from table_search import GLANCE, SHORT, TINY, blind, outcome_of, recorded, settled, states, table
+from table_search import GLANCE, SHORT, TINY, blind, outcome_of, recorded, search, settled, states, table
 
 from archsearch.errors import EnvironmentFaultError, InputError
 from archsearch.study.config import StudyConfig
 from archsearch.study.engines.ray import OnRay, capacity, connected
-from archsearch.study.run import search
 
 with_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="archsearch[ray] is not installed"
@@ -82,7 +81,7 @@ def test_what_sigterm_means_is_left_alone(ray_here):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_two_candidates_are_judged_at_the_same_time(ray_here, tiny, tmp_path, out):
+def test_two_candidates_are_evaluated_at_the_same_time(ray_here, tiny, tmp_path, out):
     evaluate = partial(ray_search.meets, tmp_path)
     search(tiny, blind(trials=2), out, evaluate=evaluate, engine=OnRay(workers=2))
 
@@ -113,7 +112,7 @@ def test_candidates_wait_at_rungs_and_go_on_through_ray(ray_here, space_of, tmp_
     assert "RUNNING" not in count
 
 
-def test_a_candidate_whose_process_is_killed_once_is_judged_again(ray_here, tiny, tmp_path, out):
+def test_a_candidate_whose_process_is_killed_once_is_evaluated_again(ray_here, tiny, tmp_path, out):
     evaluate = partial(ray_search.dies_once, tmp_path)
     search(tiny, blind(), out, evaluate=evaluate, engine=OnRay(workers=2))
 
@@ -155,7 +154,7 @@ def test_what_a_machine_lacks_is_said(ray_here, tiny, tmp_path, monkeypatch, out
     )
 
 
-def test_the_same_call_goes_on_where_a_killed_one_stopped(ray_here, space_of, tmp_path, out):
+def test_the_same_call_resumes_where_a_killed_one_stopped(ray_here, space_of, tmp_path, out):
     space = space_of(TINY)
     killed = subprocess.Popen([sys.executable, HELPER, tmp_path / "space.yaml", out, "12"])
     # A record that is read while its tables are made would be in their way.

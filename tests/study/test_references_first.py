@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import optuna
-from table_search import SHORT, blind, table
+from table_search import SHORT, blind, search, table
 
 from archsearch.api import write_all
-from archsearch.study.run import search
 
 
 def with_references(space, *seeds):

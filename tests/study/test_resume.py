@@ -2,17 +2,17 @@
 
 import contextlib
 import signal
-import subprocess
 import sys
 
+import killed_search
 import pytest
+from forked_helper import ForkedHelper
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killed_search import Counted
-from paths import HELPERS
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from table_search import TINY, Calls, blind, opened, outcome_of, recorded, settled, states, table
+from table_search import TINY, Calls, blind, opened, outcome_of, recorded, search, settled, states, table
 
 from archsearch.api import run_study
 from archsearch.errors import InputError
@@ -20,9 +20,6 @@ from archsearch.results import load_run
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.storage.open import open_for_work
-from archsearch.study.run import search
-
-KILLED = HELPERS / "killed_search.py"
 
 
 def stop_at(*moments):
@@ -169,13 +166,9 @@ def test_a_trial_that_somebody_queued_by_hand_does_not_disturb(space, undisturbe
 
 def killed(space_file, root, trials, moments):
     """Runs that were killed at these moments."""
-    done = subprocess.run(
-        [sys.executable, KILLED, space_file, root, str(trials), *moments],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines() == [f"{moment} {int(signal.SIGKILL)}" for moment in moments], done.stderr
+    with ForkedHelper(killed_search.main, space_file, root, trials, *moments) as process:
+        printed, errors = process.communicate(timeout=300)
+    assert printed.splitlines() == [f"{moment} {int(signal.SIGKILL)}" for moment in moments], errors
     return {moment: root / moment for moment in moments}
 
 

@@ -2,22 +2,17 @@
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
-from paths import HELPERS
-from table_search import GLANCE, SIX, recorded
+from forked_helper import ForkedHelper
+from table_search import GLANCE, recorded, search
 
 from archsearch.api import run_study
 from archsearch.errors import FailedTrialError, StudyFileError
 from archsearch.proxy import Recipe
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig, load_study
-from archsearch.study.run import search
 
 STEPS = 20
 RUNGS = (0.25, 0.5)
@@ -129,7 +124,7 @@ def test_every_rung_is_read_in_its_order(undisturbed, schedule):
 
 
 @pytest.mark.parametrize("schedule", RECIPES)
-def test_a_watcher_is_told_every_step(undisturbed, schedule):
+def test_a_callback_is_called_for_every_step(undisturbed, schedule):
     assert undisturbed[schedule].told == [WHOLE, WHOLE]
 
 
@@ -165,7 +160,7 @@ def test_no_checkpoint_outlives_its_candidate(undisturbed, schedule):
 
 
 @pytest.mark.parametrize("schedule", RECIPES)
-def test_an_interrupted_training_goes_on_from_its_last_rung(space, undisturbed, out, schedule):
+def test_an_interrupted_training_resumes_from_its_last_rung(space, undisturbed, out, schedule):
     interrupted(space, study(schedule), out, 8)
     assert len(checkpoints(out)) == 1
     steps = Steps()
@@ -187,7 +182,7 @@ def test_a_training_interrupted_again_and_again_loses_nothing(space, undisturbed
     assert lasting(out) == lasting(undisturbed["wsd"].folder)
 
 
-def test_a_training_interrupted_before_its_first_rung_starts_anew(space, undisturbed, out):
+def test_a_training_interrupted_before_its_first_rung_starts_again(space, undisturbed, out):
     interrupted(space, study("wsd"), out, 4)
     steps = Steps()
     search(space, study("wsd"), out, callbacks=[steps])
@@ -196,7 +191,7 @@ def test_a_training_interrupted_before_its_first_rung_starts_anew(space, undistu
     assert lasting(out) == lasting(undisturbed["wsd"].folder)
 
 
-def test_a_damaged_checkpoint_starts_anew_with_the_same_result(space, undisturbed, out):
+def test_with_a_damaged_checkpoint_training_starts_again_with_the_same_result(space, undisturbed, out):
     interrupted(space, study("wsd"), out, 8)
     (path,) = (out / "checkpoints").iterdir()
     content = bytearray(path.read_bytes())
@@ -223,25 +218,13 @@ def test_a_checkpoint_of_a_training_that_fails_is_removed(space, out):
     assert checkpoints(out) == []
 
 
-KILLED = """
-import os, signal, sys
-from test_rungs import Steps, study
-from archsearch.space import load_space
-from archsearch.study.run import search
-die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-search(load_space(sys.argv[1]), study(), sys.argv[2], callbacks=[Steps(die, (1, 8))])
-"""
+def test_a_killed_training_resumes_from_its_last_rung(space, undisturbed, out):
+    def killed():
+        die = lambda: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
+        search(space, study(), out, callbacks=[Steps(die, (1, 8))])
 
-
-def test_a_killed_training_goes_on_from_its_last_rung(space, undisturbed, out, tmp_path):
-    (tmp_path / "killed.yaml").write_text(SIX)
-    threads = str(torch.get_num_threads())
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path / "killed.yaml", out],
-        env={**os.environ, "PYTHONPATH": f"{HELPERS}:{Path(__file__).parent}", "OMP_NUM_THREADS": threads},
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
+    with ForkedHelper(killed) as process:
+        assert process.wait() == -signal.SIGKILL
     assert len(checkpoints(out)) == 1
     steps = Steps()
     search(space, study(), out, callbacks=[steps])

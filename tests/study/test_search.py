@@ -24,6 +24,7 @@ from table_search import (
     opened,
     outcome_of,
     recorded,
+    search,
     settled,
     states,
     table,
@@ -37,8 +38,8 @@ from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.study import evaluate_candidate as objective
 from archsearch.study.config import StudyConfig
-from archsearch.study.context import Budget
-from archsearch.study.run import Ending, search
+from archsearch.study.inputs import Budget
+from archsearch.study.run import Ending
 
 # A limit that about every eighth architecture of the space keeps.
 TIGHT = TINY + "limits: {params: 400}\n"
@@ -330,7 +331,7 @@ def odd_ones_fail(number, architecture):
         raise RuntimeError(f"no room for number {number}\nand a second line")
 
 
-def test_a_candidate_that_breaks_is_recorded_and_the_search_goes_on(tiny, out):
+def test_a_candidate_that_breaks_is_recorded_and_the_search_continues(tiny, out):
     search(tiny, blind(trials=6), out, evaluate=Calls(odd_ones_fail))
 
     assert states(out) == {"FAIL": 3, "COMPLETE": 3}
@@ -449,8 +450,7 @@ SCRIPT = """
 import sys
 from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
-from archsearch.study.run import search
-from table_search import blind, table
+from table_search import blind, search, table
 search(load_space(sys.argv[1]), blind(trials=16), sys.argv[2], evaluate=table)
 """
 
@@ -509,7 +509,7 @@ def test_nobody_elses_random_numbers_are_touched(tiny, out):
     assert (torch.rand(3).tolist(), random.random(), np.random.rand()) == expected  # noqa: NPY002
 
 
-def test_a_callback_hears_where_the_search_stands_and_every_trial(six, out):
+def test_a_callback_gets_the_slots_used_and_every_trial(six, out):
     heard = Heard()
     search(six, blind(trials=2), out, evaluate=table, callbacks=[heard])
 
@@ -517,7 +517,7 @@ def test_a_callback_hears_where_the_search_stands_and_every_trial(six, out):
     assert [(record.slot, record.outcome) for record in heard.records] == [(0, "trained"), (1, "trained")]
 
 
-def test_a_callback_hears_on_resuming_what_is_done(six, out):
+def test_a_callback_gets_on_resuming_what_is_done(six, out):
     search(six, blind(trials=2), out, evaluate=table)
     heard = Heard()
     search(six, blind(trials=3), out, evaluate=table, callbacks=[heard])
@@ -526,7 +526,7 @@ def test_a_callback_hears_on_resuming_what_is_done(six, out):
     assert [record.slot for record in heard.records] == [2]
 
 
-def test_a_callback_hears_each_phase_before_it_begins(six, out):
+def test_a_callback_is_called_before_each_phase(six, out):
     heard = Heard()
     search(six, blind(trials=1), out, evaluate=table, callbacks=[heard])
 

@@ -28,7 +28,7 @@ def test_every_family_has_the_spread_of_what_is_predicted_of_its_members(tiny):
     }
 
 
-def test_latency_is_not_told_where_nothing_is_fitted(tiny):
+def test_no_latency_is_predicted_where_nothing_is_fitted(tiny):
     assert summarize_space(tiny, 10).latency_ms is None
 
 

@@ -17,12 +17,13 @@ from archsearch.space import load_space
 from archsearch.storage.checkpoint import Checkpoint
 from archsearch.storage.open import close, load_for_work
 from archsearch.storage.run_folder import RunFolder
-from archsearch.study import retrain, swap_record, train_swaps
+from archsearch.study import plan_swaps as plan_swaps_module
+from archsearch.study import retrain, train_swaps
 from archsearch.study.callbacks import Callback
 from archsearch.study.config import StudyConfig
 from archsearch.study.plan_swaps import SwapOptions, plan_swaps
 from archsearch.study.recorded_search import config_of, space_of
-from archsearch.workers.folder_locks import folder_locks
+from archsearch.workers.folder_locks import FolderLocks
 
 # 2 x 3 = 6 architectures, each with a stage that may mix globally.
 SPACE = """\
@@ -138,7 +139,7 @@ def test_a_training_of_a_finalist_is_taken_over(searched, whole):
 
 
 def test_what_is_taken_over_is_what_training_it_again_would_give(searched, whole, copy, monkeypatch):
-    monkeypatch.setattr(swap_record, "result_as_finalist", lambda *_: None)
+    monkeypatch.setattr(plan_swaps_module, "result_as_finalist", lambda *_: None)
     train(copy, SwapOptions(searched[1], seeds=2))
 
     assert trainings(copy) == trainings(whole)
@@ -153,7 +154,7 @@ def test_a_finalist_that_was_trained_longer_is_not_taken_over(searched, copy):
 
 def test_the_same_call_again_trains_nothing(searched, whole, monkeypatch):
     before = trainings(whole)
-    monkeypatch.setattr(swap_record, "retrain_and_test", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(retrain, "retrain_and_test", lambda *_: pytest.fail("trained again"))
     train(whole, SwapOptions(searched[1], seeds=2))
 
     assert trainings(whole) == before
@@ -167,7 +168,7 @@ def test_no_checkpoint_is_left_and_the_finalists_weights_stay_as_they_were(searc
     assert finals_of(whole) == finals_of(searched[0])
 
 
-def test_one_that_is_killed_goes_on_from_its_checkpoint_with_the_same_result(searched, whole, copy):
+def test_one_that_is_killed_resumes_from_its_checkpoint_with_the_same_result(searched, whole, copy):
     saves = []
     save = Checkpoint.save
 
@@ -191,10 +192,10 @@ def test_one_that_is_killed_goes_on_from_its_checkpoint_with_the_same_result(sea
     assert trainings(copy) == trainings(whole)
 
 
-def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_not(searched, whole, copy):
+def test_the_task_of_a_living_worker_is_left_to_it_and_that_of_a_dead_one_is_not(searched, whole, copy):
     variant = planned(copy, SwapOptions(searched[1]))[0].variant.id
     key = f"swap_training:{variant}:{SHORT.samples}:0"
-    with folder_locks(copy) as other:
+    with FolderLocks(copy) as other:
         with opened(copy) as study:
             study.set_user_attr(key, {"worker": other.worker})
         train(copy, SwapOptions(searched[1], seeds=1))
@@ -205,7 +206,7 @@ def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_
     assert trainings(copy)[variant, 0] == trainings(whole)[variant, 0]
 
 
-def test_a_callback_hears_of_the_plan_and_of_each_training(searched, copy):
+def test_a_callback_gets_the_plan_and_each_training(searched, copy):
     heard = []
 
     class Heard(Callback):
@@ -243,8 +244,8 @@ def test_a_training_that_breaks_costs_its_pair_and_no_other(searched, copy, monk
 
 
 def test_if_every_training_breaks_that_is_an_error(searched, copy, monkeypatch):
-    monkeypatch.setattr(swap_record, "retrain_and_test", lambda *_: {"error": "train: loss is nan"})
-    monkeypatch.setattr(swap_record, "result_as_finalist", lambda *_: None)
+    monkeypatch.setattr(retrain, "retrain_and_test", lambda *_: {"error": "train: loss is nan"})
+    monkeypatch.setattr(plan_swaps_module, "result_as_finalist", lambda *_: None)
 
     with pytest.raises(InfeasibleError, match="every training broke, the last one with: train: loss is nan"):
         train(copy, SwapOptions(searched[1], seeds=1))

@@ -89,7 +89,7 @@ def test_it_is_the_training_of_the_recipe_with_the_seed_of_the_study(done):
     assert all(torch.equal(weights[name], tensor) for name, tensor in network.state_dict().items())
 
 
-def test_the_test_images_are_judged_by_the_weights_that_are_kept(done):
+def test_the_kept_weights_are_evaluated_on_the_test_images(done):
     data = load_data("digits", SMALL.image.shape, 10, limit=RECIPE.samples)
     network = load_network(SMALL, done[0].weights)
     test = load_test("digits", SMALL.image.shape, 10)
@@ -204,7 +204,7 @@ def test_what_says_nothing_of_a_single_training_may_change(done):
     assert not train_architecture(SMALL, other, done[0].folder).fresh
 
 
-def test_a_folder_that_another_process_is_at_is_refused(tmp_path):
+def test_a_folder_that_another_process_works_in_is_refused(tmp_path):
     with file_lock(tmp_path / "train.lock", fcntl.LOCK_EX), pytest.raises(RunFolderError, match="is in use"):
         train_architecture(SMALL, STUDY, tmp_path)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from table_search import GLANCE, SHORT, Heard, opened, recorded
+from table_search import GLANCE, SHORT, Heard, opened, recorded, search
 
 from archsearch.api import run_study
 from archsearch.architecture import Architecture, seeded_network
@@ -11,7 +11,6 @@ from archsearch.proxy import evaluate
 from archsearch.space import load_architecture
 from archsearch.storage.weights import load_network
 from archsearch.study.config import StudyConfig
-from archsearch.study.run import search
 
 RECIPE = SHORT.model_copy(
     update={"samples": 2048, "learning_rate": 0.01, "crop": 0, "validation_images": 100}
@@ -72,7 +71,7 @@ def test_weights_give_the_recorded_accuracy_again(run, digits):
         assert loss == pytest.approx(row["val_loss"], rel=1e-4)
 
 
-def test_the_frontier_alone_is_judged_on_the_test_images(run):
+def test_only_the_frontier_is_evaluated_on_the_test_images(run):
     judged = run.trials.loc[run.trials["test_top1"].notna(), "number"]
 
     assert sorted(judged) == sorted(run.frontier["number"])
@@ -111,7 +110,7 @@ def test_the_run_belongs_to_its_data(run, digits):
     assert run.manifest["identity"]["data_fingerprint"] == digits.fingerprint
 
 
-def test_the_watcher_heard_every_step(run, heard):
+def test_the_callback_was_called_for_every_step(run, heard):
     assert heard.phases[:2] == [(0, "profiling P-C"), (0, "training P-C")]
     winners = [int(slot) for slot in run.trials.loc[run.trials["on_frontier"], "slot"]]
     said = ["testing P-C"] * len(winners) + ["measuring how far P-C reaches"] * len(winners)

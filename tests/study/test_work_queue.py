@@ -9,7 +9,7 @@ import pytest
 
 from archsearch.storage.open import close, open_for_work
 from archsearch.study.work_queue import WorkQueue, is_result
-from archsearch.workers.folder_locks import folder_locks
+from archsearch.workers.folder_locks import FolderLocks
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def locks(tmp_path):
-    with folder_locks(tmp_path) as held:
+    with FolderLocks(tmp_path) as held:
         yield held
 
 
@@ -50,7 +50,7 @@ def results(study):
 ALL = {task.key: squared(task) for task in TASKS}
 
 
-def test_every_task_is_done_once_and_told_when_it_is_recorded(study, locks):
+def test_every_task_is_done_once_and_reported_when_it_is_recorded(study, locks):
     done, told = [], []
 
     def do(task):
@@ -82,8 +82,8 @@ def test_while_a_task_is_done_it_is_this_workers_and_the_record_is_free(study, l
     assert not is_result(entries[0])
 
 
-def test_what_a_living_worker_is_at_is_left_to_it_and_what_a_dead_one_was_at_is_not(study, locks, tmp_path):
-    with folder_locks(tmp_path) as other:
+def test_the_task_of_a_living_worker_is_left_to_it_and_that_of_a_dead_one_is_not(study, locks, tmp_path):
+    with FolderLocks(tmp_path) as other:
         study.set_user_attr("square:2", {"worker": other.worker})
         WorkQueue(study, locks).run(lambda: TASKS, squared)
         meanwhile = results(study)
@@ -138,7 +138,7 @@ def killed_at(folder: Path, moment: str) -> int:
         set_user_attr(key, value)
 
     study.set_user_attr = writing
-    with folder_locks(folder) as locks:
+    with FolderLocks(folder) as locks:
         do = lambda task: strike() if (task.number, moment) == (2, "done") else squared(task)  # noqa: E731
         WorkQueue(study, locks).run(lambda: TASKS, do)
     os._exit(0)
@@ -149,7 +149,7 @@ def test_a_worker_that_is_killed_at_any_moment_leaves_its_task_to_the_next(tmp_p
     assert killed_at(tmp_path, moment) == -signal.SIGKILL
     done = []
     study = open_for_work(tmp_path / "study.db", "one", ("top1", "macs"))
-    with folder_locks(tmp_path) as locks:
+    with FolderLocks(tmp_path) as locks:
         WorkQueue(study, locks).run(lambda: TASKS, lambda task: done.append(task) or squared(task))
 
     assert done == [*TASKS[2:]]

@@ -8,7 +8,7 @@ import time
 import postgres_server
 import pytest
 from crash_points import CLIMB, rising
-from table_search import blind, settled, table
+from table_search import blind, search, settled, table
 from table_search import states as states_in
 from worker_crowd import Crowd, exactly, nursery, space_named
 
@@ -16,7 +16,6 @@ from archsearch.api import run_study
 from archsearch.errors import EnvironmentFaultError, RunFolderError
 from archsearch.storage import faults
 from archsearch.study import loop
-from archsearch.study.run import search
 from archsearch.workers.folder_locks import FolderLocks
 
 ROUNDS = 2  # ``python -m studies.crash_safety`` has twenty
@@ -100,7 +99,7 @@ def test_the_candidate_of_a_killed_worker_is_taken_by_another(crowd):
     assert [outcome for _, state, outcome in crowd.trials() if state == "FAIL"] == ["interrupted"]
 
 
-def test_when_all_are_killed_another_number_of_workers_goes_on(crowd):
+def test_when_all_are_killed_another_number_of_workers_continues(crowd):
     killed = [crowd.start(options={"pace": 0.2}, trials=8) for _ in range(2)]
     crowd.until(lambda diary: len(diary) >= 4)
     for worker in killed:
@@ -154,7 +153,7 @@ def test_workers_with_rungs_leave_nobody_paused(crowd):
     assert {outcome for _, _, outcome in crowd.trials()} == {"trained", "stopped"}
 
 
-def test_a_candidate_of_a_killed_worker_goes_on_from_its_rung(crowd):
+def test_a_candidate_of_a_killed_worker_continues_from_its_rung(crowd):
     first = crowd.start(options={"pace": 0.3, "space": "tokens"}, trials=3, **RUNGS)
     # Whoever begins a second time goes on from a rung.
     diary = crowd.until(lambda diary: len({slot for _, slot in diary}) < len(diary))
@@ -208,7 +207,7 @@ def test_workers_of_a_sampler_without_memory_find_what_one_finds(crowd):
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"sampler": "random"}, {"objectives": ("top1", "params")}])
-def test_a_worker_with_other_settings_is_refused_while_the_run_goes_on(crowd, change):
+def test_a_worker_with_other_settings_is_refused_while_the_run_is_under_way(crowd, change):
     crowd.start(options={"pace": 0.3}, trials=2)
     crowd.until(lambda diary: len(diary) >= 1)
 

@@ -3,12 +3,11 @@
 import fcntl
 import os
 import select
-import subprocess
-import sys
 from contextlib import contextmanager
 
+import device_lock_process
 import pytest
-from paths import HELPERS
+from forked_helper import ForkedHelper
 
 from archsearch.errors import EnvironmentFaultError
 from archsearch.files import file_lock
@@ -21,9 +20,7 @@ LONG = 0.5
 @contextmanager
 def beside(folder, what, device="cpu"):
     """A process that measures, or takes a step of training; it is ready to ask for the device."""
-    command = [sys.executable, HELPERS / "device_lock_process.py", folder, device, what]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+    with ForkedHelper(device_lock_process.main, folder, device, what) as process:
         try:
             assert heard(process) == "ready"
             yield process
@@ -42,12 +39,12 @@ def heard(process, within=60):
     return line.decode().strip()
 
 
-def test_a_step_waits_while_another_process_measures_and_goes_on_when_it_ends(tmp_path):
+def test_a_step_waits_while_another_process_measures_and_continues_when_it_ends(tmp_path):
     with beside(tmp_path, "measure") as measurer:
         assert heard(measurer) == "has it"
         with beside(tmp_path, "step") as step:
             assert heard(step, LONG) is None
-            measurer.stdin.write(b"done\n")
+            measurer.stdin.write("done\n")
             measurer.stdin.flush()
             assert heard(step) == "has it"
 

@@ -4,7 +4,7 @@ import pytest
 from lock_workers import worker
 
 from archsearch.errors import EnvironmentFaultError
-from archsearch.workers.folder_locks import folder_locks
+from archsearch.workers.folder_locks import FolderLocks
 
 
 def files(folder):
@@ -13,7 +13,7 @@ def files(folder):
 
 def test_a_name_that_leads_out_of_the_folder_touches_nothing(tmp_path):
     (tmp_path / "precious.lock").touch()
-    with folder_locks(tmp_path / "run") as here:
+    with FolderLocks(tmp_path / "run") as here:
         assert not here.alive("../../precious")
         assert not here.alive(str(tmp_path / "precious"))
 
@@ -21,15 +21,15 @@ def test_a_name_that_leads_out_of_the_folder_touches_nothing(tmp_path):
 
 
 def test_a_lock_file_that_was_removed_is_made_again(tmp_path):
-    with folder_locks(tmp_path) as here:
+    with FolderLocks(tmp_path) as here:
         for _ in range(2):
             with here.locked():
                 assert (tmp_path / "run.lock").read_text() == here.worker
             (tmp_path / "run.lock").unlink()
 
 
-def test_a_folder_that_is_gone_is_a_fault_of_the_environment(tmp_path):
-    with folder_locks(tmp_path / "run") as here:
+def test_a_folder_that_was_removed_is_a_fault_of_the_environment(tmp_path):
+    with FolderLocks(tmp_path / "run") as here:
         (tmp_path / "run").rename(tmp_path / "elsewhere")
 
         with pytest.raises(EnvironmentFaultError, match="No such file"), here.locked():
@@ -41,20 +41,20 @@ def test_a_folder_below_a_file_is_a_fault_of_the_environment(tmp_path):
 
     with (
         pytest.raises(EnvironmentFaultError, match="choose another folder with --out"),
-        folder_locks(tmp_path / "file"),
+        FolderLocks(tmp_path / "file"),
     ):
         pass
 
 
-def test_who_is_gone_leaves_no_file(tmp_path):
-    with folder_locks(tmp_path) as here, folder_locks(tmp_path) as other:
+def test_a_worker_that_ended_leaves_no_file(tmp_path):
+    with FolderLocks(tmp_path) as here, FolderLocks(tmp_path) as other:
         assert files(tmp_path) == sorted([f"{here.worker}.lock", f"{other.worker}.lock"])
 
     assert files(tmp_path) == []
 
 
 def test_the_file_of_a_killed_worker_is_removed_by_whoever_looks(tmp_path):
-    with worker(tmp_path) as (process, name), folder_locks(tmp_path) as here:
+    with worker(tmp_path) as (process, name), FolderLocks(tmp_path) as here:
         process.kill()
         process.wait()
 

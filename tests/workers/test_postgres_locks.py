@@ -13,7 +13,7 @@ from archsearch.errors import EnvironmentFaultError
 from archsearch.storage.faults import retry_while_down
 from archsearch.storage.open import close, load_for_work, open_for_work
 from archsearch.workers import postgres_locks as postgres
-from archsearch.workers.postgres_locks import postgres_locks
+from archsearch.workers.postgres_locks import PostgresLocks
 
 NAMES = ("top1", "macs")
 WORKERS = 4
@@ -52,16 +52,16 @@ def test_workers_that_start_together_on_an_empty_database_all_get_in(server, tmp
 
 def test_runs_in_one_database_do_not_wait_for_each_other(url):
     with (
-        postgres_locks(url, "one") as first,
-        postgres_locks(url, "two") as second,
+        PostgresLocks(url, "one") as first,
+        PostgresLocks(url, "two") as second,
         first.locked(),
         second.locked(),
     ):
         pass
 
 
-def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, old_server):
-    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
+def test_locks_end_with_their_session_and_the_next_lock_takes_them_again(server, url, old_server):
+    with PostgresLocks(url, "one") as here, PostgresLocks(url, "one") as other:
         end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{other.worker}'"
         assert server.execute(end) == [(True,)]
         assert not here.alive(other.worker)
@@ -73,7 +73,7 @@ def test_locks_end_with_their_session_and_a_turn_takes_them_again(server, url, o
 
 def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, url, old_server, monkeypatch):
     monkeypatch.setattr(postgres, "PING_S", 0.05)
-    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
+    with PostgresLocks(url, "one") as here, PostgresLocks(url, "one") as other:
         server.kill()
         server.await_answer()
         deadline = time.monotonic() + 5
@@ -83,15 +83,15 @@ def test_a_worker_that_trains_comes_back_by_itself_when_the_server_does(server, 
         assert here.alive(other.worker)
 
 
-def test_after_a_restart_nobody_is_taken_for_gone_too_soon(server, url):
-    with postgres_locks(url, "one") as here, postgres_locks(url, "one") as other:
+def test_after_a_restart_nobody_is_taken_for_dead_too_soon(server, url):
+    with PostgresLocks(url, "one") as here, PostgresLocks(url, "one") as other:
         server.kill()
         server.await_answer()
 
         assert here.alive(other.worker)
 
 
-def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server, url):
+def test_a_lock_that_the_server_did_not_live_through_is_an_error_and_the_work_is_repeated(server, url):
     begun = []
 
     def work():
@@ -101,7 +101,7 @@ def test_a_turn_that_the_server_did_not_live_through_is_told_and_repeated(server
                 server.kill()
                 server.await_answer()
 
-    with postgres_locks(url, "one") as here:
+    with PostgresLocks(url, "one") as here:
         retry_while_down(work)
         assert begun == [0, 1]
         begun.clear()
@@ -116,7 +116,7 @@ def test_work_gets_through_a_server_that_is_killed_and_started_again(server, url
         with here.locked():
             study.set_user_attr(f"step {number}", number)
 
-    with postgres_locks(url, "one") as here:
+    with PostgresLocks(url, "one") as here:
         with here.locked():
             study = open_for_work(url, "one", NAMES)
         for number in range(20):
@@ -144,7 +144,7 @@ def test_patience_ends_with_a_fault_of_the_environment(server, url):
             open_for_work(url, "one", NAMES)
         with (
             pytest.raises(EnvironmentFaultError, match=rf"127\.0\.0\.1:{server.port}/.*refused"),
-            postgres_locks(url, "one"),
+            PostgresLocks(url, "one"),
         ):
             pass
     finally:
@@ -159,17 +159,17 @@ def test_the_right_password_of_the_environment_opens_a_record(server, url, monke
     guarded = server.url(database, "guarded")
 
     close(open_for_work(guarded, "one", NAMES))
-    with postgres_locks(guarded, "one") as here, here.locked():
+    with PostgresLocks(guarded, "one") as here, here.locked():
         pass
 
 
 @pytest.mark.parametrize("password", ["", "S3cret-and-wrong"])
-def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, password):
+def test_a_wrong_password_is_an_error_at_once_and_never_printed(server, monkeypatch, password):
     monkeypatch.setenv("PGPASSWORD", password)
     guarded = server.url("postgres", "guarded")
     for attempt in (
         lambda: open_for_work(guarded, "one", NAMES),
-        lambda: postgres_locks(guarded, "one").__enter__(),
+        lambda: PostgresLocks(guarded, "one").__enter__(),
     ):
         with pytest.raises(EnvironmentFaultError, match=r"PGPASSWORD or ~/\.pgpass") as caught:
             retry_while_down(attempt)
@@ -177,7 +177,7 @@ def test_a_wrong_password_is_told_at_once_and_never_shown(server, monkeypatch, p
         assert "S3cret" not in told(caught.value)
 
 
-def test_a_server_with_too_many_clients_is_told_with_what_to_do(server, url):
+def test_the_error_of_a_server_with_too_many_clients_says_what_to_do(server, url):
     database = url.rpartition("/")[2]
     server.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
     server.execute("DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")

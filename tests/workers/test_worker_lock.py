@@ -102,7 +102,7 @@ def test_looking_at_a_worker_does_not_disturb_it(where, one):
 
 
 @pytest.mark.alone
-def test_a_killed_worker_is_gone_and_its_lock_is_free_at_once(where, one):
+def test_a_killed_worker_is_dead_and_its_lock_is_free_at_once(where, one):
     with worker(where) as (process, name), one() as here:
         holding(process)
         assert here.alive(name)
@@ -133,7 +133,7 @@ def test_a_stopped_worker_lives(where, one):
         assert here.alive(name)
 
 
-def test_a_worker_that_nobody_has_heard_of_is_gone(one):
+def test_an_unknown_worker_is_dead(one):
     with one() as here:
         assert not here.alive("host-1-00000000")
 

@@ -1,4 +1,4 @@
-"""Ray as the engine of a search: this process asks and tells, tasks on the machines of a cluster judge.
+"""Ray as the engine of a search: this process asks and tells, tasks on the machines of a cluster evaluate.
 
 Where a task runs, on which part of which GPU, and that it runs again when its process or its machine dies, is
 left to Ray. The record has one writer, so that the machines need neither the run folder nor a database.
@@ -26,7 +26,7 @@ from archsearch.study.loop import POLL_S, Ending, Loop
 from archsearch.study.next_job import Job, Wait
 
 INSTALL = "install it with: pip install 'archsearch[ray]'"
-# What Ray raises when a task's process or machine is gone more often than it is to be retried.
+# What Ray raises when a task's process or machine died more often than it is to be retried.
 LOST = ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError")
 
 
@@ -96,7 +96,7 @@ class Passage:
         self.lost = tuple(getattr(ray.exceptions, name) for name in LOST)
 
     def run(self) -> Ending:
-        """As ``Loop.run``, but for where candidates are judged."""
+        """As ``Loop.run``, but for where candidates are evaluated."""
         self.loop.begin()
         try:
             while self.fill():
@@ -154,7 +154,7 @@ class Passage:
 
     def cancel(self) -> None:
         """End what is in flight."""
-        # What stopped the search is what the caller has to hear.
+        # The caller has to see what stopped the search.
         with suppress(self.ray.exceptions.RayError):
             for reference in self.flying:
                 self.ray.cancel(reference, force=True)
@@ -258,7 +258,7 @@ def no_room(engine: OnRay, nodes: Iterable[Mapping[str, Any]]) -> Problem:
 
 
 def refuse_other_device(engine: OnRay, context: TrialContext) -> None:
-    """Candidates are judged on GPUs if Ray is asked for them, and on CPUs if not; the study has to agree."""
+    """Candidates are evaluated on GPUs if Ray is asked for them, and on CPUs if not; the study has to agree."""
     if engine.gpus and context.config.device == "cpu":
         problem = Problem(
             "gpus", f"{engine.gpus:g} of a GPU, and the study says device: cpu", "leave one out"
@@ -277,9 +277,9 @@ def refuse_another_kind(loop: Loop, record: TrialRecord) -> None:
     Raises:
         EnvironmentFaultError: this one was measured on another kind than those before.
     """
-    if record.device is None or not loop.context.measured:
+    if record.device is None or not loop.context.config.measured:
         return
-    known = {trial.user_attrs.get("device") for trial in loop.with_lock(loop.store.trials)} - {None}
+    known = {trial.user_attrs.get("device") for trial in loop.locks.with_lock(loop.store.trials)} - {None}
     if known - {record.device}:
         raise EnvironmentFaultError(
             f"candidates were measured on {', '.join(sorted(map(str, known)))}, and one on {record.device}, "

@@ -1,4 +1,4 @@
-"""What runs on a machine of a Ray cluster: one candidate, judged with what that machine has."""
+"""What runs on a machine of a Ray cluster: one candidate, evaluated with what that machine has."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ def remote_context(context: TrialContext, folder: RunFolder, gpus: float, cpus: 
 
 
 def judge_there(remote: RemoteContext, record: TrialRecord, architecture: Architecture) -> Candidate:
-    """The task: a candidate judged on the machine that Ray chose."""
+    """The task: a candidate evaluated on the machine that Ray chose."""
     with cpu_threads(remote.context.config.threads or max(1, int(remote.cpus))):
         return evaluate_candidate(record, architecture, context_there(remote))
 
