@@ -84,18 +84,13 @@ def price_line(row: "pd.Series[Any]", run: RunFrames) -> str:
         text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost.short} (how much of it is due to seeds is not known)"
     else:
         text += f"{row['gain_at_equal_cost']:+.3f} top-1 at equal {cost.short} ({low:+.3f} to {high:+.3f})"
-        text += "" if is_separated(low, high) else ", not separated by the seeds"
+        text += ", not separated by the seeds" if low <= 0 <= high else ""
     extra = cost.write_with_unit(abs(row["extra_cost"]))
     dearer = "more" if row["extra_cost"] > 0 else "less"
     gain = f"{row['gain']:+.3f} top-1 for {extra} {dearer}"
     if run.spread is not None and abs(row["gain"]) < run.spread.margin_between():
         gain += f", within the {run.spread.margin_between():.3f} that seeds make"
     return f"{text}; best against best {gain}."
-
-
-def is_separated(low: float, high: float) -> bool:
-    """Whether an interval leaves out 0."""
-    return low > 0 or high < 0
 
 
 def map_lines(run: RunFrames) -> Iterator[str]:
