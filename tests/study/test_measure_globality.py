@@ -57,9 +57,9 @@ def test_every_winner_is_measured_and_the_callback_is_called(finished):
     frontier = load_run(folder).frontier
 
     assert entries(folder).keys() == set(frontier["architecture"])
-    asked = [(slot, what) for slot, what in heard.phases if what.startswith("measuring")]
-    assert sorted(asked) == sorted(
-        (row["slot"], f"measuring how far {row['layout']} reaches") for _, row in frontier.iterrows()
+    measured = [(slot, what) for slot, what in heard.phases if what.startswith("measuring")]
+    assert sorted(measured) == sorted(
+        (row["slot"], f"measuring the globality of {row['layout']}") for _, row in frontier.iterrows()
     )
 
 
