@@ -54,6 +54,14 @@ def test_the_pandas_block_runs_on_a_run(finished, monkeypatch, capsys):
     assert "globality" in capsys.readouterr().out
 
 
+def test_the_library_block_runs_as_it_is_shown(finished, monkeypatch, capsys):
+    monkeypatch.chdir(finished)
+
+    exec(compile(blocks("python")[2], "README.md", "exec"), {})
+
+    assert "energy_mj" in capsys.readouterr().out
+
+
 def test_every_command_of_the_readme_exists():
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
 

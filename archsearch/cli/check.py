@@ -10,7 +10,8 @@ from archsearch.formatting import amount, duration
 from archsearch.profiling import Conditions, conditions_of, load_fitted, pick_device
 from archsearch.space import load_space
 from archsearch.study.config import load_study
-from archsearch.study.space_summary import SpaceSummary, Spread, forecast, summarize_space
+from archsearch.study.forecast import forecast_time
+from archsearch.study.space_summary import SpaceSummary, Spread, summarize_space
 
 # Of ``archsearch profile``: the option of each condition.
 FLAGS = {
@@ -36,7 +37,7 @@ def check_command(
     references = [reference.name for reference in space.references]
     screen = console()
     if as_json:
-        expected = asdict(forecast(space, study, device))
+        expected = asdict(forecast_time(space, study, device))
         found = {"references": references, "envelope": asdict(summary), "forecast": expected}
         screen.print_json(data=found)
         return
@@ -51,7 +52,7 @@ def check_command(
         screen.write_line(f"latency: no predictor is fitted; {hint} measures and fits it")
     else:
         screen.write_line(f"latency is predicted for {predictor.conditions}: {predictor.accuracy}")
-    expects = forecast(space, study, device)
+    expects = forecast_time(space, study, device)
     screen.write_line(
         f"built, profiled and trained for {expects.steps} steps each: {', '.join(expects.timed)}\n"
         f"forecast: about {duration(expects.seconds_per_trial)} a trial, {duration(expects.seconds)} for "

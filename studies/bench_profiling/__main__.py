@@ -31,7 +31,7 @@ from archsearch.profiling.conditions import processor_name
 from archsearch.profiling.predictor import features_of, least_squares
 from archsearch.space import Space
 from archsearch.study.config import load_study
-from archsearch.study.space_summary import forecast
+from archsearch.study.forecast import forecast_time
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
@@ -236,7 +236,7 @@ def splits(candidates: list[Architecture], measured: np.ndarray, fitted: Any) ->
 def forecasts() -> dict[str, Any]:
     """What check says of the README's job, and what it then takes."""
     space = space_of("hybrid")
-    said = [forecast(space, load_study(space.study, "hybrid"), CPU).seconds for _ in range(3)]
+    said = [forecast_time(space, load_study(space.study, "hybrid"), CPU).seconds for _ in range(3)]
     with tempfile.TemporaryDirectory() as folder:
         command = [
             str(Path(sys.executable).parent / "archsearch"),

@@ -32,7 +32,7 @@ from archsearch.profiling import (
 )
 from archsearch.profiling.memory import inference_memory_mib, training_memory_mib
 from archsearch.proxy import Recipe, Training
-from archsearch.study.space_summary import noise
+from archsearch.study.forecast import noise
 
 ROOT = Path(__file__).parents[2]
 BUDGET_S = 7.5 * 60
