@@ -51,7 +51,7 @@ def prepare(
         config = config.model_copy(update={"data": data.name if isinstance(data, ImageData) else OWN_DATA})
     images, source = images_of(space, config, data)
     if source is None and config.finalists:
-        what, remedy = "there are no test images for them", "give a data set, or finalists: 0"
+        what, remedy = "there are no test images to judge them on", "give a data set, or finalists: 0"
         raise InputError("run_study", [Problem("finalists", what, remedy)])
     return replace(context, config=config, data=images, source=source)
 
