@@ -22,6 +22,9 @@ from archsearch.space import Table, parse_count, plain, read_document
 from archsearch.space.check_fields import field_problems
 from archsearch.space.grammar import is_number
 
+# A tuple: what stands in a file need not be hashable.
+OBJECTIVE_NAMES = tuple(OBJECTIVES)
+
 BUDGETS = (
     "trials",
     "fill_map",
@@ -271,9 +274,9 @@ def objective_problems(objectives: object) -> list[Problem]:
     if not isinstance(objectives, tuple) or not objectives:
         return [Problem("objectives", f"{shown(objectives)} is no list of names", "write [top1, latency_ms]")]
     problems = [
-        Problem("objectives", f"{shown(name)} is no objective", one_of(tuple(OBJECTIVES), str(name)))
+        Problem("objectives", f"{shown(name)} is no objective", one_of(OBJECTIVE_NAMES, str(name)))
         for name in objectives
-        if name not in OBJECTIVES
+        if name not in OBJECTIVE_NAMES
     ]
     if not problems and len(set(objectives)) < len(objectives):
         problems.append(Problem("objectives", "a name stands twice", "write each objective once"))

@@ -113,7 +113,7 @@ def test_the_run_belongs_to_its_data(run, digits):
 def test_the_callback_was_called_for_every_step(run, heard):
     assert heard.phases[:2] == [(0, "profiling P-C"), (0, "training P-C")]
     winners = [int(slot) for slot in run.trials.loc[run.trials["on_frontier"], "slot"]]
-    said = ["testing P-C"] * len(winners) + ["measuring how far P-C reaches"] * len(winners)
+    said = ["testing P-C"] * len(winners) + ["measuring the globality of P-C"] * len(winners)
     assert heard.phases[-len(said) :] == list(zip(winners * 2, said, strict=True))
 
 
