@@ -1,10 +1,10 @@
 """Which candidates are promoted from a rung: asynchronous successive halving by non-dominated rank, within families.
 
 Li et al. 2020 (A system for massively parallel hyperparameter tuning, MLSys, algorithm 2) for many
-objectives: at each rung the best share of a family goes on, best by non-dominated rank on (error, costs),
+objectives: at each rung the best share of a family is promoted, best by non-dominated rank on (error, costs),
 within a rank by crowding distance. Costs do not change from rung to rung, the error does. Compared with
-others, families that start slowly would all end at the first rung. A random share goes on regardless: by it
-one can see, afterwards, how well the rungs rank.
+others, families that start slowly would all end at the first rung. A random share is promoted regardless: it
+shows, afterwards, how well the rungs rank.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ class SuccessiveHalving:
 
     Attributes:
         shares: of the whole training, rising, each below 1; the end of the training is no rung.
-        reduction_factor: at each rung, one in so many of a family goes on.
-        random_promotion: the share of the candidates that goes on whatever its place; 0 to 1.
+        reduction_factor: at each rung, one in so many of a family is promoted.
+        random_promotion: the share of the candidates that is promoted whatever its rank; 0 to 1.
         seed: decides which those are.
     """
 
@@ -35,12 +35,12 @@ class SuccessiveHalving:
     seed: int = 0
 
     def promotes_by_chance(self, slot: int, rung: int) -> bool:
-        """Whether the candidate of this slot goes on from this rung by chance: a function of the seed alone."""
+        """Whether the candidate of this slot is promoted from this rung by chance: a function of the seed alone."""
         digest = hashlib.sha256(f"audit:{self.seed}:{slot}:{rung}".encode()).digest()
         return int.from_bytes(digest[:8], "big") < self.random_promotion * 2**64
 
     def quota(self, entries: int, *, complete: bool) -> int:
-        """How many of so many at a rung go on: rounded up once nobody else can come, and down before."""
+        """How many of ``entries`` at a rung are promoted: rounded up once no other can arrive, down before."""
         share = entries / self.reduction_factor
         return math.ceil(share) if complete else math.floor(share)
 
@@ -66,7 +66,7 @@ class Rung:
         return np.array([1 - reading.top1 for reading in readings])
 
     def promotions(self, halving: SuccessiveHalving) -> dict[int, bool]:
-        """The slots that go on from here, and whether by chance alone."""
+        """The slots that are promoted from here, and whether by chance alone."""
         costs = np.array([entry.costs for entry in self.entries], dtype=float)
         places = positions(np.column_stack([self.errors(), costs]))
         quota = halving.quota(len(self.entries), complete=self.complete)
@@ -88,7 +88,7 @@ def rungs(
     """Every family of every rung, from the first rung up.
 
     A rung is complete when no candidate can still arrive at it: none is to be started or on its way there,
-    and the rung before has sent on whoever goes on.
+    and the rung before has no promotion left to make.
     """
     families = sorted({k.family for k in observations})
     complete = not more_to_come
@@ -112,7 +112,7 @@ def arrived(candidate: Observation, rung: int) -> bool:
 def next_promotion(
     observations: Sequence[Observation], halving: SuccessiveHalving, *, more_to_come: bool
 ) -> tuple[int, bool] | None:
-    """The slot that is to go on next, and whether by chance alone; None if nobody is to, for now.
+    """The slot to promote next, and whether by chance alone; None if there is none for now.
 
     The highest rung is served first. ``more_to_come`` says whether candidates are still to be started. Once
     none is, and none is running, the paused ones that are left stay where they are.
