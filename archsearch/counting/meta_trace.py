@@ -34,7 +34,7 @@ from archsearch.counting.op_counters import (
     mixes_places,
 )
 from archsearch.errors import UncountedOperationError
-from archsearch.shapes import FeatureShape
+from archsearch.shapes import FeatureShape, windows
 from archsearch.stages.mixers import Mixer, SpatialMixer, mixer_of, window_of
 
 
@@ -79,6 +79,8 @@ class MixerCosts(Amounts):
 SAME_SHAPE = ACTIVATIONS | frozenset(
     ["batch_norm", "group_norm", "exp", "square", "sqrt", "rsqrt", "dropout"]
 )
+# The arguments that nn.Conv2d hands to conv2d, all by place.
+PLAIN_CONV2D = 7
 
 
 def trace_costs(
@@ -274,8 +276,39 @@ def shape_of(name: str, args: Sequence[Any]) -> Tensor | None:
         return args[0] if args[0].is_contiguous() else like(args[0], args[0].shape[-1])
     if name == "linear":
         return like(args[0], len(args[1]))
+    if name == "conv2d" and len(args) == PLAIN_CONV2D:
+        return convolved(*args)
     fits = name == "scaled_dot_product_attention" and args[0].shape[:-2] == args[1].shape[:-2]
     return attended(*args[:3]) if fits else None
+
+
+def convolved(
+    image: Tensor,
+    weight: Tensor,
+    _bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int] | str,
+    dilation: tuple[int, int],
+    _groups: int,
+) -> Tensor | None:
+    """A tensor of the shape and the memory format that ``conv2d`` returns, called as ``nn.Conv2d`` calls it.
+
+    On the meta device a 1x1 convolution of a channels-last map loses that format, which it keeps on a CPU.
+    """
+    if isinstance(padding, str) or image.ndim != 4:
+        return None
+    sides = [
+        windows(size, reach * (kernel - 1) + 1, step, pad)
+        for size, kernel, step, pad, reach in zip(
+            image.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
+        )
+    ]
+    if min(sides) < 1:
+        return None
+    out = image.new_empty(image.shape[0], weight.shape[0], *sides)
+    last = torch.channels_last
+    keeps_last = image.is_contiguous(memory_format=last) and not image.is_contiguous()
+    return out.to(memory_format=last) if keeps_last else out
 
 
 def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
