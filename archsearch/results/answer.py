@@ -157,13 +157,16 @@ def explain_codes(run: RunFrames) -> str:
     """What the letters of a layout and the names of the families mean, of those that this run has."""
     trained = trained_trials(run.trials)
     known = trained.drop_duplicates("layout")
-    letters: dict[str, str] = {}
+    # A stem and a stage of one letter are two kinds.
+    stems, stages = set(), set()
     for layout, architecture in zip(known["layout"], known["architecture"], strict=True):
-        description = json.loads(run.descriptions.get(architecture, '{"stem": {"kind": ""}, "stages": []}'))
-        kinds = [part["kind"] for part in (description["stem"], *description["stages"])]
-        letters |= {
-            letter: kind for letter, kind in zip(layout.replace("-", ""), kinds, strict=False) if kind
-        }
-    parts = listed(f"{letter} {kind}" for letter, kind in sorted(letters.items()))
+        if architecture in run.descriptions:
+            description = json.loads(run.descriptions[architecture])
+            stems.add(f"{layout[0]} {description['stem']['kind']}")
+            letters = zip(layout[2:], description["stages"], strict=False)
+            stages |= {f"{letter} {stage['kind']}" for letter, stage in letters}
     families = "; ".join(f"{name}: {describe_family(name)}" for name, _ in by_family(trained))
-    return f"A layout has a letter for each part, the stem first: {parts}. Families (stages count from 0): {families}."
+    return (
+        f"A layout has a letter for the stem ({listed(sorted(stems))}), then one for each stage "
+        f"({listed(sorted(stages))}). Families (stages count from 0): {families}."
+    )

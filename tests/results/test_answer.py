@@ -133,17 +133,17 @@ def test_the_last_sentence_says_what_the_intervals_are_made_of():
 def test_the_letters_and_families_of_this_run_are_explained():
     run = run_of(
         {**LOCAL, "layout": "P-CC"},
-        {**GLOBAL, "layout": "P-CM"},
+        {**GLOBAL, "layout": "T-CT"},
         {**GLOBAL, "outcome": "failed", "family": "mixed"},
     )
-    parts = {"a0": ("patch", "conv", "conv"), "a1": ("patch", "conv", "mhsa")}
+    parts = {"a0": ("patch", "conv", "conv"), "a1": ("t2t", "conv", "token_transformer")}
     for name, (stem, *stages) in parts.items():
         described = {"stem": {"kind": stem}, "stages": [{"kind": kind} for kind in stages]}
         run.descriptions[name] = json.dumps(described)
 
     assert explain_codes(run) == (
-        "A layout has a letter for each part, the stem first: C conv, M mhsa and P patch. Families (stages count from "
-        "0): all-local: every stage mixes locally; global-from-1: stages before stage 1 mix locally, the others globally."
+        "A layout has a letter for the stem (P patch and T t2t), then one for each stage (C conv and T "
+        "token_transformer). Families (stages count from 0): all-local: every stage mixes locally; global-from-1: stages before stage 1 mix locally, the others globally."
     )
 
 
