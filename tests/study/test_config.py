@@ -5,8 +5,10 @@ import torch
 from table_search import SIX
 
 from archsearch.errors import StudyFileError
+from archsearch.objectives import COSTS, OBJECTIVES
 from archsearch.profiling import conditions_of
 from archsearch.proxy import Recipe
+from archsearch.search import SAMPLER_NAMES
 from archsearch.space import load_space
 from archsearch.study.config import StudyConfig, load_study
 
@@ -110,7 +112,7 @@ BAD = {
     "a number for data": ("data: 5", "data: 5 is an integer; write a word"),
     "an unknown sampler": (
         "sampler: tpee",
-        "sampler: tpee is unknown; did you mean tpe? (known: auto, gp, tpe, nsga2, evolution, macs, map, random)",
+        f"sampler: tpee is unknown; did you mean tpe? (known: {', '.join(SAMPLER_NAMES)})",
     ),
     "an empty batch": ("latency_batch: 0", "latency_batch: 0 is too small; write at least 1"),
     "an unknown type of numbers": (
@@ -140,10 +142,7 @@ BAD = {
     ),
     "an unknown objective": (
         "objectives: [top1, latency]",
-        (
-            "objectives: latency is no objective; did you mean latency_ms? "
-            "(known: top1, latency_ms, macs, params, peak_memory_mib)"
-        ),
+        (f"objectives: latency is no objective; did you mean latency_ms? (known: {', '.join(OBJECTIVES)})"),
     ),
     "one objective without a list": (
         "objectives: top1",
@@ -152,11 +151,11 @@ BAD = {
     "no objective": ("objectives: []", "objectives: () is no list of names; write [top1, latency_ms]"),
     "an unknown limit": (
         "limits: {flops: 3}",
-        "limits.flops: is no limit of a study; use one of latency_ms, macs, params, peak_memory_mib",
+        f"limits.flops: is no limit of a study; use one of {', '.join(COSTS)}",
     ),
     "a limit on accuracy": (
         "limits: {top1: 0.5}",
-        "limits.top1: is no limit of a study; use one of latency_ms, macs, params, peak_memory_mib",
+        f"limits.top1: is no limit of a study; use one of {', '.join(COSTS)}",
     ),
     "a limit of nothing": (
         "limits: {latency_ms: 0}",
