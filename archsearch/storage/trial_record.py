@@ -151,10 +151,10 @@ ALWAYS_RECORDED = tuple(
     f.name for f in fields(TrialRecord) if f.default is MISSING and f.name not in NONE_IF_LOCAL
 )
 FIELDS = tuple(field.name for field in fields(TrialRecord) if field.name != "values")
-# Attributes of a trial that are no part of its candidate's record.
-BOOKKEEPING = ("worker", "deaths")
+# The names of attributes that archsearch writes: the record's, and who works on the trial.
+RESERVED = frozenset((*FIELDS, "worker", "deaths"))
 
 
 def own_values(attributes: Mapping[str, Any]) -> dict[str, float]:
     """What ``evaluate`` returned under names of its own, among the attributes of a trial."""
-    return {name: value for name, value in attributes.items() if name not in (*FIELDS, *BOOKKEEPING)}
+    return {name: value for name, value in attributes.items() if name not in RESERVED}

@@ -10,7 +10,7 @@ from archsearch.errors import FailedTrialError, InputError, Problem
 from archsearch.objectives import OBJECTIVES
 from archsearch.proxy.schedule import rung_end
 from archsearch.search import Reading
-from archsearch.storage.trial_record import BOOKKEEPING, FIELDS, TrialRecord
+from archsearch.storage.trial_record import RESERVED, TrialRecord
 from archsearch.study.config import StudyConfig
 from archsearch.study.context import TrialContext, phase
 from archsearch.study.inputs import Budget, Evaluate
@@ -67,7 +67,7 @@ def named_values(
     elif not isinstance(answer, Mapping):
         answer = {"top1": answer}
     own = {name: float(value) for name, value in answer.items() if name not in READINGS}
-    taken = sorted(own.keys() & {*FIELDS, *BOOKKEEPING})
+    taken = sorted(own.keys() & RESERVED)
     if taken:
         what, remedy = "is a name that archsearch uses in the record itself", "return it under another name"
         raise InputError("evaluate", [Problem(name, what, remedy) for name in taken])
