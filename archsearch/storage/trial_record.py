@@ -156,5 +156,12 @@ RESERVED = frozenset((*FIELDS, "worker", "deaths"))
 
 
 def own_values(attributes: Mapping[str, Any]) -> dict[str, float]:
-    """What ``evaluate`` returned under names of its own, among the attributes of a trial."""
-    return {name: value for name, value in attributes.items() if name not in RESERVED}
+    """What ``evaluate`` returned under names of its own, among the attributes of a trial.
+
+    These are numbers; a note that somebody added in a dashboard is left alone.
+    """
+    return {
+        name: value
+        for name, value in attributes.items()
+        if name not in RESERVED and isinstance(value, int | float) and not isinstance(value, bool)
+    }

@@ -6,6 +6,7 @@ import warnings
 import optuna
 import pandas as pd
 import pytest
+from optuna.trial import TrialState, create_trial
 from two_family_run import STUDY, table
 
 from archsearch.architecture import Architecture
@@ -148,3 +149,14 @@ def test_an_objective_of_the_users_own_has_a_column_and_is_minimised():
 
     assert list(frame["energy_mj"]) == [2.0, 3.0, 4.0]
     assert list(frame["on_frontier"]) == [True, True, False]
+
+
+def test_attributes_that_somebody_else_wrote_are_no_values():
+    study = optuna.create_study()
+    attributes = {"outcome": "failed", "note": "look again", "starred": True, "tags": ["a"], "watts": 7}
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs=attributes))
+
+    frame = trials_frame(study)
+
+    assert list(frame["watts"]) == [7.0]
+    assert not {"note", "starred", "tags"} & {*frame.columns}
